@@ -1,0 +1,1 @@
+"""The daemon in the vehicle; the only package that wires parts together."""

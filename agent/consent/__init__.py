@@ -1,0 +1,1 @@
+"""What may leave the vehicle, and the proof of who allowed it."""

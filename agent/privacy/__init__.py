@@ -1,0 +1,1 @@
+"""What a trip may look like outside the vehicle; pure."""

@@ -1,0 +1,45 @@
+"""The vocabulary of readings: a frame from a bus, a signal decoded from it, its quality."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Quality(StrEnum):
+    """Why a value may be used, or the first reason in the validity chain why it may not."""
+
+    OK = "ok"
+    LENGTH = "length"  # the frame is shorter than the signal needs
+    CRC = "crc"  # the frame's checksum is wrong
+    COUNTER = "counter"  # the rolling counter of the frame does not move: a stuck sender
+    SENTINEL = "not_available"  # the sender says "not available"
+    MUX = "mux"  # the multiplexer selects another signal
+    RANGE = "range"  # outside what is physically possible
+    STALE = "stale"  # nothing new within the allowed age
+    MISSING = "missing"  # never seen
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One CAN frame as it came from a bus or a recording.
+
+    ``time_s`` is the source's clock in seconds: monotonic for live buses, recording time for
+    files. The key of a frame is (bus, can_id): the same id means other things on another bus.
+    """
+
+    time_s: float
+    bus: str
+    can_id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One reading: VSS path, value in the unit of the catalogue, quality, source time in s.
+
+    ``value`` is None unless ``quality`` is OK: an invalid reading never carries a number.
+    """
+
+    path: str
+    value: float | None
+    quality: Quality
+    time_s: float

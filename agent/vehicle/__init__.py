@@ -1,0 +1,1 @@
+"""What the vehicle is doing; pure: no I/O, no clock, no asyncio."""

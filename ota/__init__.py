@@ -1,0 +1,1 @@
+"""Signed updates: metadata, the client in the vehicle, the publisher."""

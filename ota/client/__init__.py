@@ -1,0 +1,1 @@
+"""Verify, download, install, report: the update client in the vehicle."""

@@ -1,0 +1,1 @@
+"""What signed metadata is; shared by client and publisher."""

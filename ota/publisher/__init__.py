@@ -1,0 +1,1 @@
+"""The release machine: keys, packages, repositories, Director. Never in a vehicle."""

@@ -1,0 +1,1 @@
+"""Everything around the unmodified agent: frames, stack, demo. Nothing imports it."""

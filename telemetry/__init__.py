@@ -1,0 +1,1 @@
+"""Data on its way out: records, batches, link, ingest."""

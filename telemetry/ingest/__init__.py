@@ -1,0 +1,1 @@
+"""The far end: subscribe, open, decode, count once, store, acknowledge."""

@@ -1,0 +1,56 @@
+"""What holds for every test: loopback only, UTC, no blocking call in the event loop."""
+
+import ipaddress
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+ROOT = Path(__file__).parent.parent
+RECORDINGS = Path(os.environ.get("OKDRIVE_DATA", ROOT.parent / "shared" / "data"))
+_armed = False
+
+
+def _refuse_outside(event: str, args: tuple[object, ...]) -> None:
+    if not _armed or event != "socket.connect":
+        return
+    address = args[1]
+    if isinstance(address, tuple):
+        host = str(address[0])
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            raise RuntimeError(f"a test may connect to loopback only, tried {host}")
+
+
+sys.addaudithook(_refuse_outside)
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback() -> Iterator[None]:
+    global _armed  # noqa: PLW0603 (an audit hook cannot be removed, only disarmed)
+    _armed = True
+    yield
+    _armed = False
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_in_loop() -> Iterator[None]:
+    with blockbuster_ctx(["agent", "ota", "telemetry"]):
+        yield
+
+
+@pytest.fixture
+def recordings() -> Path:
+    """The folder of real recordings; its absence is the one reason a test may skip."""
+    if not RECORDINGS.is_dir():
+        pytest.skip(f"recorded: {RECORDINGS} is not here")
+    return RECORDINGS

@@ -1,0 +1,1 @@
+"""Fakes and real parts shared by tests: import as ``tests.support.…``."""
