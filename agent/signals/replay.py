@@ -93,6 +93,15 @@ class ReplaySource:
         async for repeated in self._repeated():
             yield repeated
 
+    def read_all(self) -> Iterator[Frame]:
+        """Yield every frame at once, for commands; blocks on the file. Raises as ``batches``."""
+        frames = self._open()
+        while chunk := self._read(frames):
+            self.frames += len(chunk)
+            yield from chunk
+        if not self.frames:
+            raise SourceError(self._nothing_found())
+
     def _nothing_found(self) -> str:
         found = f"{self.skipped} unreadable lines" if self.skipped else "nothing"
         return (
