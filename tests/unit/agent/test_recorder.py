@@ -107,7 +107,7 @@ async def test_a_drive_becomes_a_trip_and_a_segment_with_a_row_a_second(tmp_path
     assert segment.boot_id == "boot-1"
     assert 30 <= len(segment.rows) <= 37
     times = [time_ms for time_ms, _ in segment.rows]
-    assert all(900 <= b - a <= 1100 for a, b in zip(times, times[1:], strict=False))
+    assert all(900 <= b - a <= 1100 for a, b in itertools.pairwise(times))
     row = dict(zip(ZE1.record, segment.rows[5][1], strict=True))
     columns = {column.path: column for column in segment.columns}
     raw = row[catalog.PACK_CURRENT]
@@ -115,11 +115,11 @@ async def test_a_drive_becomes_a_trip_and_a_segment_with_a_row_a_second(tmp_path
     assert columns[catalog.PACK_CURRENT].value(raw) == -20.0
 
 
-async def test_nothing_touches_the_disk_until_a_purpose_is_granted(tmp_path: Path) -> None:
+def test_nothing_touches_the_disk_until_a_purpose_is_granted(tmp_path: Path) -> None:
     bench = Bench(tmp_path, drive(30.0))
     bench.granted = False
     recorder = bench.recorder()
-    await recorder.run()
+    asyncio.run(recorder.run())
     assert not list(tmp_path.iterdir())
     assert [path for _, path in bench.ended] == [None]
     assert recorder.counters.rows == 0

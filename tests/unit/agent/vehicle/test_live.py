@@ -47,7 +47,7 @@ def readings(**values: float | None) -> dict[str, Signal]:
     ],
 )
 def test_a_state_is_proven_disproven_or_unknown(
-    latest: dict[str, Signal], state: str, answer: bool | None
+    latest: dict[str, Signal], state: str, answer: object
 ) -> None:
     assert evaluate(STATES, latest)[state] is answer
 
