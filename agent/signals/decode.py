@@ -7,9 +7,9 @@ is counted by frame and reason, and the paths concerned are invalid until a good
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import GeneratorType, MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from agent.signals.crc import crc8, nibble_sum, word_tables
@@ -18,8 +18,9 @@ from agent.signals.model import Frame, Quality, Signal
 from agent.signals.table import FrameRule, Product, Scales, Selector, SignalRule, VehicleTable
 
 _NEVER: Final = float("-inf")
+_SHORT_IDS: Final = 0x800  # of 11 bits
 
-_Run = Generator[None, tuple[Sequence[Frame], Collection[int]] | None, None]
+_Run = GeneratorType[None, tuple[Sequence[Frame], Collection[int]], None]
 
 
 class FrameKey(NamedTuple):
@@ -186,11 +187,9 @@ class Decoder:
     def _names(self) -> dict[str, Any]:
         """Return what the generated text calls and reads."""
         slots = [slot for part in self._parts for slot in part.slots]
-        tables: dict[str, dict[int, int]] = {}
-        for number, key in enumerate(self._keys):
-            tables.setdefault(key.bus, {})[key.can_id] = number
         names: dict[str, Any] = {
-            "tables": tables,
+            "tables": {bus: self._ids(bus) for bus in {key.bus for key in self._keys}},
+            "nothing": self._ids(""),
             "error": struct.error,
             "reject": self._reject,
             "gap": self._count_missed,
@@ -209,6 +208,14 @@ class Decoder:
         for part in self._parts:
             names |= self._names_of(part)
         return names
+
+    def _ids(self, bus: str) -> tuple[list[int], dict[int, int]]:
+        """Return the block of each id of ``bus``, 0 for none: a list of the short ids, the others.
+
+        A list finds a short id in a third of the time of a dict, and most frames are not wanted.
+        """
+        blocks = {key.can_id: n for n, key in enumerate(self._keys, start=1) if key.bus == bus}
+        return [blocks.get(can_id, 0) for can_id in range(_SHORT_IDS)], blocks
 
     def _names_of(self, part: Part) -> dict[str, Any]:
         quiet: dict[bytes, int] = {}

@@ -16,7 +16,7 @@ Shape (here one frame with one signal)::
             if forgotten: ...                 # what became stale is emitted again
             for frame in frames:
                 ...                           # bus and id say which block it is
-                if k == 0:
+                if k == 1:
                     if calm0:
                         n = known0(data)      # right before, and changed nothing
                         if n is not None: ...
@@ -82,7 +82,7 @@ def decoder_source(parts: Sequence[Part], names: Iterable[str], *, checks: bool)
             f"def run({', '.join(names)}):",
             *_indent(1, (line for part in parts for line in _start(part))),
             "    bus = None",
-            "    table = {}",
+            "    table = []",
             "    while True:",
             "        frames, forgotten = yield",
             "        if forgotten:",
@@ -91,10 +91,13 @@ def decoder_source(parts: Sequence[Part], names: Iterable[str], *, checks: bool)
             "        for frame in frames:",
             "            if frame.bus is not bus:",  # equal but another object: one look-up more
             "                bus = frame.bus",
-            "                table = tables.get(bus, {})",
-            "            i = frame.can_id",
-            "            if i in table:",
-            "                k, t, data = table[i], frame.time_s, frame.data",
+            "                table, wide = tables.get(bus, nothing)",
+            "            try:",
+            "                k = table[frame.can_id]",
+            "            except IndexError:",  # an extended id
+            "                k = wide.get(frame.can_id, 0)",
+            "            if k:",
+            "                t, data = frame.time_s, frame.data",
             *_indent(4, (line for part in parts for line in _block(part, checks=checks))),
         )
     )
@@ -114,7 +117,7 @@ def _forget(part: Part) -> Iterator[str]:
 
 
 def _block(part: Part, *, checks: bool) -> Iterator[str]:
-    yield f"if k == {part.number}:"
+    yield f"if k == {part.number + 1}:"
     yield from _indent(1, _body(part, checks=checks))
     yield "    continue"
 
