@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import GeneratorType, MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from agent.signals.crc import crc8, nibble_sum, word_tables
 from agent.signals.generate import Part, Slot, decoder_source, words_of
@@ -20,7 +20,7 @@ from agent.signals.table import FrameRule, Product, Scales, Selector, SignalRule
 _NEVER: Final = float("-inf")
 _SHORT_IDS: Final = 0x800  # of 11 bits
 
-_Run = GeneratorType[None, tuple[Sequence[Frame], Collection[int]], None]
+_Run: TypeAlias = "GeneratorType[None, tuple[Sequence[Frame], Collection[int]], None]"
 
 
 class FrameKey(NamedTuple):
