@@ -6,7 +6,6 @@ import pytest
 
 from agent.services import Service, run_services
 
-
 Run = Callable[[asyncio.Event], Awaitable[None]]
 
 
