@@ -9,6 +9,9 @@ N ?= 20
 .PHONY: help demo stack test test-fast lint bench soak screenshots fix flake golden docs lock setup
 help:     ## What can I do here?
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+lock: ## Rewrite requirements/ from pyproject.toml (needs uv).
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/vehicle.txt
+	uv pip compile pyproject.toml --all-extras --group dev --group peers --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
 setup:
 	@$(PYTHON) tools/setup.py test
 demo:     ## Play one drive, one OK, one good and one bad update; say what happened; exit.
