@@ -184,11 +184,11 @@ class Outbox:
     ) -> None:
         """Keep a batch but never send it again; ``code`` says why, in the queue and to a person."""
         with self._database.transaction() as connection:
-            connection.execute(
+            stopped = connection.execute(
                 "UPDATE outbox SET state=?, refusal=?, stopped_utc=? WHERE batch_id=? AND state=?",
                 (OutboxState.STOPPED, code, as_text(now_utc), batch_id, OutboxState.QUEUED),
             )
-            bump(connection, f"stopped.{code}", 1)
+            bump(connection, f"stopped.{code}", stopped.rowcount)
             if receipt:
                 _store_receipt(connection, receipt)
 
