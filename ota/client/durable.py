@@ -55,3 +55,21 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make every file and folder below ``folder`` last, and ``folder`` itself."""
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            _sync_file(Path(parent, name))
+        sync_folder(Path(parent))
+
+
+def _sync_file(path: Path) -> None:
+    if path.is_symlink():
+        return  # a link is its folder's entry
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -30,7 +30,9 @@ _SCHEMA = (
     CREATE TABLE issued (
         repository TEXT PRIMARY KEY, root_version INTEGER NOT NULL, utc_s INTEGER NOT NULL
     ) STRICT;
-    CREATE TABLE manifest (one INTEGER PRIMARY KEY CHECK (one = 1), counter INTEGER NOT NULL) STRICT;
+    CREATE TABLE manifest (
+        one INTEGER PRIMARY KEY CHECK (one = 1), counter INTEGER NOT NULL
+    ) STRICT;
     INSERT INTO manifest VALUES (1, 0);
     """,
 )
@@ -40,6 +42,7 @@ class FloorError(InstallError):
     """The floor cannot be read or written; without it nothing is verified."""
 
     code = "ota.floor.unusable"
+    advice = "Make room or restore the file; do not delete it, it guards against old software."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +136,10 @@ class Floor:
                 yield database
         except (sqlite3.Error, OSError) as error:
             raise FloorError(
-                f"{self._path}: cannot use the floor of versions ({error}); nothing was verified "
-                "or installed. Make room or restore the file; do not delete it"
+                str(self._path),
+                expected="a readable and writable floor of versions",
+                got=str(error),
+                intact="nothing was verified or installed",
             ) from error
 
 

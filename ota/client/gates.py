@@ -103,7 +103,5 @@ GATES: tuple[Gate, ...] = (
 def closed_gates(now: Situation) -> tuple[Refusal, ...]:
     """Return every gate that is closed, in the order of the table; empty: install now."""
     return tuple(
-        Refusal(gate.code, sentence)
-        for gate in GATES
-        if (sentence := gate.refuse(now)) is not None
+        Refusal(gate.code, sentence) for gate in GATES if (sentence := gate.refuse(now)) is not None
     )

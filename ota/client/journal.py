@@ -11,7 +11,7 @@ import msgspec
 from ota.client.durable import make_folder, replace_file
 from ota.client.offer import Offer, Outcome
 from ota.client.states import UpdateState
-from ota.errors import InstallError
+from ota.errors import InstallError, StorageError
 
 _MAX_BYTES = 1_048_576  # an offer with texts in every language is some 10 kB
 _CRC_CHARS = 8
@@ -58,10 +58,7 @@ class Journal:
             return JournalEntry()
         checksum, _, body = content.partition(b"\n")
         if len(content) > _MAX_BYTES or checksum != _crc(body):
-            raise JournalDamagedError(
-                f"{self._path}: expected a journal with a valid checksum, found {len(content)} "
-                "other bytes; the installed software is untouched"
-            )
+            raise self._damaged(f"{len(content)} bytes with another checksum")
         return self._decode(body)
 
     def write(self, entry: JournalEntry) -> None:
@@ -75,9 +72,11 @@ class Journal:
             make_folder(self._path.parent)
             replace_file(self._path, _crc(body) + b"\n" + body)
         except OSError as error:
-            raise InstallError(
-                f"{self._path}: cannot write the update journal ({error.strerror}); "
-                "the update stands where it stood"
+            raise StorageError(
+                str(self._path),
+                expected="room for the update's journal",
+                got=str(error),
+                intact="the update stands where it stood",
             ) from error
 
     def set_aside(self) -> None:
@@ -88,10 +87,15 @@ class Journal:
         try:
             return msgspec.json.decode(body, type=JournalEntry)
         except msgspec.MsgspecError as error:
-            raise JournalDamagedError(
-                f"{self._path}: expected an entry this version can read, found another ({error}); "
-                "the installed software is untouched"
-            ) from error
+            raise self._damaged(f"an entry this version cannot read ({error})") from error
+
+    def _damaged(self, found: str) -> JournalDamagedError:
+        return JournalDamagedError(
+            str(self._path),
+            expected="an entry with its checksum",
+            got=found,
+            intact="the installed software is untouched",
+        )
 
 
 def _crc(body: bytes) -> bytes:

@@ -1,11 +1,13 @@
 """The doors of the update client: what it needs from outside, as small as it needs it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from ota.client.offer import Installed, Offer
+from ota.client.offer import Offer
+from ota.metadata.manifest import Installed
 
 
 class Clock(Protocol):
@@ -27,8 +29,8 @@ class Fetcher(Protocol):
         """Yield the body of ``url`` in pieces.
 
         Raises:
-            DownloadError: The network or the server is wrong; also while iterating. A
-                ``HttpStatusError`` says that the server answered, and with what.
+            DownloadError: The network or the server is wrong; also while iterating.
+                ``ServerRefusedError`` is the leaf that says the server answered, and with what.
         """
         ...
 
@@ -42,7 +44,7 @@ class Fetcher(Protocol):
 
 
 class Installer(Protocol):
-    """Puts an image in place, tries it, and takes it back. Every method blocks and may run twice."""
+    """Puts an image in place, tries it, takes it back. Every method blocks and may run twice."""
 
     def installed(self, name: str) -> Installed | None:
         """Return what runs now, asked from the disk; None if nothing is installed."""
@@ -81,5 +83,41 @@ class Installer(Protocol):
 
         Raises:
             InstallError: The disk did not take it; call again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """How a program ended: its exit code, None if time ran out; the beginning of what it said."""
+
+    exit_code: int | None
+    output: str
+
+
+class AppRunner(Protocol):
+    """Runs programs of a package as somebody who is not the agent. Every method blocks."""
+
+    def start(self, name: str, folder: Path, command: Sequence[str]) -> None:
+        """Start the app ``name``, after stopping what ran under that name.
+
+        Raises:
+            InstallError: It cannot be started as another user.
+        """
+        ...
+
+    def stop(self, name: str) -> None:
+        """Stop the app ``name``, if it runs, and everything it started."""
+        ...
+
+    def exits_within(self, name: str, seconds: float) -> bool:
+        """Return whether the app ``name`` is down, or goes down within ``seconds``."""
+        ...
+
+    def check(self, folder: Path, command: Sequence[str], *, timeout_s: float) -> CheckResult:
+        """Run ``command`` of the package in ``folder`` to its end, at most ``timeout_s`` long.
+
+        Raises:
+            InstallError: It cannot be started as another user.
         """
         ...

@@ -37,10 +37,10 @@ class IllegalMoveError(RuntimeError):
 
 S, E = UpdateState, UpdateEvent
 
-# A state with a GIVE_UP column has limited attempts. AWAITING_OK goes back to VERIFYING when a check is
-# asked: the offer may have been withdrawn while it waited. COMMITTING and ROLLING_BACK have one way out:
-# they are repeated until the disk lets them finish, because half of either is no resting place.
-# A restart (kind os, agent) will stand between INSTALLING and CHECKING.
+# A state with a GIVE_UP column has limited attempts. AWAITING_OK goes back to VERIFYING when a
+# check is asked: the offer may have been withdrawn while it waited. COMMITTING and ROLLING_BACK
+# have one way out: they are repeated until the disk lets them finish, because half of either is no
+# resting place. A restart (of the board, of the agent) will stand before CHECKING.
 # fmt: off
 TRANSITIONS: dict[UpdateState, dict[UpdateEvent, UpdateState]] = {
     S.IDLE:         {E.CHECK_ASKED: S.VERIFYING},

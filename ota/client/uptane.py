@@ -103,9 +103,7 @@ def match(assignment: Assignment, image: TargetFile | None, *, counter_floor: in
     )
     _check_fits(offer, assignment)
     if offer.release_counter < counter_floor:
-        raise ReleaseCounterError(
-            offer.ecu_id, floor=counter_floor, offered=offer.release_counter
-        )
+        raise ReleaseCounterError(offer.ecu_id, floor=counter_floor, offered=offer.release_counter)
     return offer
 
 
