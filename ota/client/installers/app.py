@@ -44,6 +44,7 @@ from ota.metadata.package import (
 )
 
 _MAX_FAILURES = 3
+_LIMITS = PackageLimits()
 _ROOM_FACTOR = 1.1  # the unpacked version, and a tenth
 
 
@@ -59,7 +60,7 @@ class AppInstaller:
         runner: AppRunner,
         *,
         settle_s: float = 3.0,
-        limits: PackageLimits = PackageLimits(),
+        limits: PackageLimits = _LIMITS,
     ) -> None:
         self._folder = folder
         self._runner = runner
@@ -190,7 +191,6 @@ class AppInstaller:
 
     def _roll_back(self, home: Path) -> None:
         trial = _read_link(home / "trial")
-        _remove_tree(home / f"{trial}.tmp")
         if trial is not None:
             self._runner.stop(home.name)
             self._switch_back(home, trial)

@@ -9,7 +9,7 @@ import os
 import sys
 import tarfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from ota.client.durable import sync_tree
 from ota.errors import HashMismatchError, UnsafePackageError
@@ -84,7 +84,7 @@ class _HashingReader:
 
 def _unpack_members(raw: _HashingReader, folder: Path, limits: PackageLimits) -> PackageManifest:
     options = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
-    with zstd.ZstdFile(raw, "rb", options=options) as stream:
+    with zstd.ZstdFile(cast("BinaryIO", raw), "rb", options=options) as stream:
         content = _read_manifest(stream, limits)
         manifest = parse_package_manifest(content, limits=limits)
         for expected in manifest.files:

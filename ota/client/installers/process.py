@@ -5,6 +5,7 @@ program is started by a path relative to its own folder, so that the folders abo
 the agent's state, need not be open to anybody.
 """
 
+import contextlib
 import os
 import pwd
 import select
@@ -77,10 +78,8 @@ class OtherUser:
         """End ``process`` and everything in its session; leave it ``grace_s`` to do so itself."""
         if grace_s and process.poll() is None:
             self._signal(process, signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=grace_s)
-            except subprocess.TimeoutExpired:
-                pass
         self._signal(process, signal.SIGKILL)
         process.wait()
 
