@@ -2,7 +2,7 @@
 
 ::
 
-    keys/offline/{image,director}/   root-N.pem, image also targets-N.pem; taken away after a release
+    keys/offline/{image,director}/   root-N.pem, image also targets-N.pem; away between releases
     keys/online/{image,director}/    snapshot-1.pem, timestamp-1.pem, director also targets-1.pem
     image/metadata/  image/targets/  the Image repository, as a web server shows it
     director/root/                   the Director's roots, the same for every vehicle
@@ -12,7 +12,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ota.errors import ConflictError, UnknownVehicleError
@@ -90,8 +90,8 @@ class Repositories:
 
     layout: Layout
     clock: Clock
-    lifetimes: Lifetimes = Lifetimes()
-    files: Files = DurableFiles()
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    files: Files = field(default_factory=DurableFiles)
 
     def image(self) -> Repository:
         """Return the Image repository."""

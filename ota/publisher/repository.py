@@ -85,6 +85,12 @@ class Repository:
         published = self.published()
         return {} if published is None else dict(published.targets.signed.targets)
 
+    def check_keys(self) -> None:
+        """Raise KeyMissingError unless a new Targets could be signed and published now."""
+        roles = self.root().signed.roles
+        for role in ("targets", "snapshot", "timestamp"):
+            self._ring.signers_for(role, roles[role])
+
     def publish(self, targets: Mapping[str, TargetFile]) -> int:
         """Publish a new Targets, Snapshot and Timestamp; return the Targets version.
 
@@ -134,13 +140,12 @@ class Repository:
             return ["timestamp"]
 
     def _publish(self, targets: Mapping[str, TargetFile], before: Published | None) -> int:
-        roles = self.root().signed.roles
-        for role in ("targets", "snapshot", "timestamp"):  # before the first file is written
-            self._ring.signers_for(role, roles[role])
+        self.check_keys()  # before the first file is written
+        role = self.root().signed.roles["targets"]
         version = 1 if before is None else before.targets.signed.version + 1
         expires = self._expires("targets")
         made = new_targets(targets, version=version, expires=expires, vehicle=self.vehicle)
-        data = sign(made, self._ring.signers_for("targets", roles["targets"]))
+        data = sign(made, self._ring.signers_for("targets", role))
         self._files.write(self.folder / f"{version}.targets.json", data)
         self._lead_to(data, version, before)
         return version
