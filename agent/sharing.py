@@ -7,7 +7,7 @@ the network. Nothing in this module opens a connection.
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -236,10 +236,9 @@ class Sharing:
 
     def payload(self, batch: bytes) -> bytes | None:
         """Return the bytes of a batch on offer or in the queue; None if it is neither."""
-        known: Iterator[tuple[bytes, bytes]] = (
-            (row.batch_id, row.payload) for row in (*self.state.offers(), *self.outbox.rows())
-        )
-        return next((payload for found, payload in known if found == batch), None)
+        offered = {offer.batch_id: offer.payload for offer in self.state.offers()}
+        queued = {row.batch_id: row.payload for row in self.outbox.rows()}
+        return (offered | queued).get(batch)
 
     def answer(self, trip_id: str, batch_ids: Sequence[bytes], *, share: bool) -> Answer:
         """Record the driver's OK or No for exactly these batches of a trip.
