@@ -39,7 +39,7 @@ class ServeSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class PublisherFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What publisher.toml holds; every key has a default."""
 
-    root_dir: str = "ota"
+    root_dir: str | None = None  # None: the state directory of the publisher
     offline_keys: str | None = None  # None: keys/offline below root_dir
     expires: ExpiresSection = ExpiresSection()
     serve: ServeSection = ServeSection()
@@ -66,24 +66,28 @@ class PublisherConfig:
     serve: ServeSettings
 
 
-def load_config(path: Path) -> PublisherConfig:
-    """Read ``path`` (TOML); raise SettingsError for anything but a valid file."""
+def load_config(path: Path, default_root: Path) -> PublisherConfig:
+    """Read ``path`` (TOML); ``default_root`` stands in for a missing ``root_dir``.
+
+    Raises:
+        SettingsError: Unreadable, not TOML, an unknown key, or a value out of its range.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise SettingsError(str(path), expected="a file", got=str(error)) from error
-    return parse_config(data, path)
+    return parse_config(data, path, default_root)
 
 
-def default_config(path: Path) -> PublisherConfig:
+def default_config(path: Path, default_root: Path) -> PublisherConfig:
     """Return what an empty file at ``path`` would mean."""
-    return _resolve(PublisherFile(), path.parent)
+    return _resolve(PublisherFile(), path.parent, default_root)
 
 
-def parse_config(data: bytes, path: Path) -> PublisherConfig:
+def parse_config(data: bytes, path: Path, default_root: Path) -> PublisherConfig:
     """Return the configuration in ``data``, as if it were read from ``path``."""
     try:
-        return _resolve(msgspec.toml.decode(data, type=PublisherFile), path.parent)
+        return _resolve(msgspec.toml.decode(data, type=PublisherFile), path.parent, default_root)
     except ValueError as error:
         raise SettingsError(
             str(path), expected="known keys with valid values", got=str(error)
@@ -98,11 +102,12 @@ def parse_listen(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _resolve(file: PublisherFile, folder: Path) -> PublisherConfig:
+def _resolve(file: PublisherFile, folder: Path, default_root: Path) -> PublisherConfig:
     offline = None if file.offline_keys is None else folder / file.offline_keys
+    root = default_root if file.root_dir is None else folder / file.root_dir
     host, port = parse_listen(file.serve.listen)
     return PublisherConfig(
-        layout=Layout.at(folder / file.root_dir, offline),
+        layout=Layout.at(root, offline),
         lifetimes=Lifetimes(**msgspec.to_builtins(file.expires)),
         serve=ServeSettings(
             host=host,

@@ -52,7 +52,9 @@ PEER = "okdrive.peer"  # in the ASGI scope: the common name of the client's cert
 HEADER_BYTES = 16_384
 BODY_TIMEOUT_S = 20.0
 KEEP_ALIVE_S = 30
-_METADATA_NAME = re.compile(r"(?:[1-9]\d{0,9}\.(?:root|targets|snapshot)|timestamp)\.json", re.ASCII)
+_METADATA_NAME = re.compile(
+    r"(?:[1-9]\d{0,9}\.(?:root|targets|snapshot)|timestamp)\.json", re.ASCII
+)
 _STATUS = {
     ManifestMalformedError: 400,
     ManifestSignatureError: 403,
@@ -226,11 +228,15 @@ async def _metadata(folder: Path, name: str) -> Response:
 
 async def _body(request: Request, max_bytes: int) -> bytes:
     body = bytearray()
-    async with asyncio.timeout(BODY_TIMEOUT_S):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > max_bytes:
-                raise HTTPException(413, f"expected at most {max_bytes} bytes; nothing was stored")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_bytes:
+                    expected = f"expected at most {max_bytes} bytes; nothing was stored"
+                    raise HTTPException(413, expected)
+    except TimeoutError:
+        raise HTTPException(408, f"expected the body within {BODY_TIMEOUT_S:.0f} s") from None
     return bytes(body)
 
 
