@@ -63,8 +63,10 @@ class Release(Struct, frozen=True, kw_only=True):
             raise ValueError("facts: expected English (en) among the languages")
         if (self.criticality is Criticality.RECALL) != (self.recall_number is not None):
             raise ValueError("recall_number: expected for a recall, and only then")
-        for text in (*self.facts, self.recall_number or "-"):
-            _check_identifier(text)
+        for language in self.facts:
+            _check_identifier(language)
+        if self.recall_number is not None:
+            _check_text(self.recall_number)
 
 
 class ImageCustom(Struct, frozen=True, kw_only=True):
