@@ -117,10 +117,10 @@ class Repository:
                 updater.refresh()
                 sync_tree(self._folder)  # python-tuf renames but never syncs
         except MixAndMatchError as error:
-            rollback = _find_rollback(self._name, self._folder, self._fetcher.last)
-            if rollback is not None:
-                raise rollback from error
-            raise
+            rollback = None
+            if isinstance(error.__cause__, tuf.BadVersionNumberError):
+                rollback = _find_rollback(self._name, self._folder, self._fetcher.last)
+            raise rollback or error from error.__cause__
         return updater
 
 
@@ -272,7 +272,10 @@ def _find_rollback(repository: str, folder: Path, body: bytes) -> RollbackError 
     The Updater says "bad version" both of one that went back and of one that nobody promised.
     """
     offered = _read_any(body)
-    held = _read_any((folder / f"{offered.type}.json").read_bytes())
+    try:
+        held = _read_any((folder / f"{offered.type}.json").read_bytes())
+    except (OSError, tuf.RepositoryError):
+        return None  # nothing to compare with; the floor is compared as well
     found = _versions(offered)
     for name, floor in _versions(held).items():
         version = found.get(name, 0)

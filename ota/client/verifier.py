@@ -41,7 +41,8 @@ class Verifier:
         Blocks for network and disk. Offers that are installed already are among the result.
 
         Raises:
-            RepositoryError: A leaf that names the attack; floor and counters are as they were.
+            RepositoryError: A leaf that names the attack. The floor has not gone down; it may have
+                risen to what the repositories have properly signed.
             DownloadError: The network is wrong.
             InstallError: Floor or metadata folder cannot be used.
         """

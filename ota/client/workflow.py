@@ -36,6 +36,9 @@ _TRY_LATER = frozenset({408, 425, 429})
 
 log = logging.getLogger(__name__)
 
+# States that are repeated whatever happens, and states that wait for a better network or disk.
+_STUBBORN = frozenset({UpdateState.COMMITTING, UpdateState.ROLLING_BACK})
+_PATIENT = frozenset({UpdateState.DOWNLOADING, UpdateState.REPORTING})
 _NO_OFFER: Mapping[str, object] = {"offer": None, "approved": None}
 
 AskGates = Callable[[Offer, str | None], Sequence[Refusal]]
@@ -167,21 +170,16 @@ class UpdateSteps:
 
     def _judge(self, entry: JournalEntry, error: OtaError) -> Step | None:
         """Return where ``error`` leads: on, back, or nowhere yet."""
-        match entry.state:
-            case UpdateState.VERIFYING if isinstance(error, DownloadError) and entry.offer:
+        state = entry.state
+        if state in _STUBBORN or (state in _PATIENT and _may_pass(error)):
+            return None
+        if state is UpdateState.REPORTING:
+            return Step(event=UpdateEvent.FAILED, changes=_NO_OFFER)
+        if state is UpdateState.VERIFYING and not isinstance(error, RepositoryError):
+            if isinstance(error, DownloadError) and entry.offer is not None:
                 return Step(event=UpdateEvent.DONE)  # what was verified before still stands
-            case UpdateState.VERIFYING if not isinstance(error, RepositoryError):
-                return Step(event=UpdateEvent.NOTHING_NEW, changes=_NO_OFFER)
-            case UpdateState.DOWNLOADING if _may_pass(error):
-                return None
-            case UpdateState.COMMITTING | UpdateState.ROLLING_BACK:
-                return None
-            case UpdateState.REPORTING:
-                if _may_pass(error):
-                    return None
-                return Step(event=UpdateEvent.FAILED, changes=_NO_OFFER)
-            case _:
-                return self._failed(entry, error, UpdateEvent.FAILED)
+            return Step(event=UpdateEvent.NOTHING_NEW, changes=_NO_OFFER)
+        return self._failed(entry, error, UpdateEvent.FAILED)
 
     def _failed(self, entry: JournalEntry, error: OtaError, event: UpdateEvent) -> Step:
         """Return a step that remembers what failed, for the driver and for the Director."""
