@@ -52,11 +52,8 @@ class SignalSource(Protocol):
     """Where frames come from: a bus, a recording, a socket. Met by ``replay.ReplaySource``."""
 
     def batches(self) -> AsyncIterator[Sequence[Frame]]:
-        """Yield bounded batches, oldest frame first; an empty batch says "nothing new yet".
+        """Yield bounded batches, oldest frame first, until the source ends.
 
         Raises:
             SourceError: The source cannot be read; what was yielded before stays valid.
         """
-
-    def now_s(self) -> float:
-        """Return the present instant on the clock of the frames, in seconds."""
