@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 from tuf.api.metadata import Signed, Snapshot, TargetFile, Targets, Timestamp
@@ -39,6 +40,7 @@ FACTS = Facts(
     instructions="Nothing to do.",
 )
 
+R = TypeVar("R", Targets, Snapshot, Timestamp)
 Edit = Callable[[Signed], None]
 
 
@@ -158,7 +160,7 @@ class SimulatedRepository:
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
 
-    def _signed(self, role: Targets | Snapshot | Timestamp) -> bytes:
+    def _signed(self, role: R) -> bytes:
         edit = self.edits.get(role.type)
         if edit is not None:
             edit(role)
