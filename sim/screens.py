@@ -86,9 +86,9 @@ _UPDATE = UpdateCard(
         ),
     },
     gates=(
-        GateLine(code="parked", ok=True),
-        GateLine(code="soc", ok=True),
-        GateLine(code="battery_12v", ok=True),
+        GateLine(code="ota.gate.not_parked", ok=True),
+        GateLine(code="ota.gate.battery_low", ok=True),
+        GateLine(code="ota.gate.aux_battery_low", ok=True),
     ),
 )
 _RECALL = replace(
@@ -99,9 +99,9 @@ _RECALL = replace(
     criticality=Criticality.RECALL,
     recall_number="26V-123",
     gates=(
-        GateLine(code="parked", ok=True),
-        GateLine(code="soc", ok=True),
-        GateLine(code="battery_12v", ok=False),
+        GateLine(code="ota.gate.not_parked", ok=True),
+        GateLine(code="ota.gate.battery_low", ok=True),
+        GateLine(code="ota.gate.aux_battery_low", ok=False),
     ),
     facts={
         "en": UpdateFacts(
@@ -126,7 +126,7 @@ _FAILED = ResultCard(
     version="1.2.0",
     running_version="1.1.0",
     reason="Its own check did not pass.",
-    code="ota.install.health_check",
+    code="ota.install.unhealthy",
 )
 _ON = (PurposeToggle(purpose=Purpose.BATTERY, granted=True),)
 PARKED = ScreenState(
@@ -188,7 +188,7 @@ STATES: Mapping[str, ScreenState] = {
             _FAILED,
             outcome=Outcome.REFUSED,
             reason="The update was meant for another car.",
-            code="ota.repository.replay",
+            code="ota.repository.foreign_vehicle",
         ),
     ),
     "degraded": replace(PARKED, notices=(Notice(code="storage_full"),)),
@@ -300,7 +300,7 @@ class PlayedAgent:
             {
                 "since_start_ms": second * 1000,
                 "pack_voltage_v": 388.5 - second % 40,
-                "pack_current_a": -12.5 * (second % 9),
+                "pack_current_a": 94.5 - 12.5 * (second % 9),
                 "soc_percent": round(78.2 - second / 130, 1),
                 "cell_temp_c": None if second % 30 == 0 else 19.0,
             }

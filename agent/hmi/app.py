@@ -30,7 +30,7 @@ from agent.hmi.answers import (
 )
 from agent.hmi.door import Door, DoorRefusedError
 from agent.hmi.events import Events
-from agent.hmi.guard import LOOPBACK_HOSTS, Guard, Refusal, cookie_name
+from agent.hmi.guard import LOOPBACK_HOSTS, NO_TOKEN, Guard, Refusal, cookie_name
 from agent.hmi.pages.home import refusal_view
 from agent.hmi.pages.purposes import purpose_view, purposes_view
 from agent.hmi.pages.screen import Screen, frame, home_screen, update_screen
@@ -177,8 +177,7 @@ class _Desk:
     async def enter(self, request: Request) -> Response:
         """Turn the token of this boot into a cookie."""
         if not self.guard.is_token(request.query_params.get("token", "")):
-            sentence = self._words(request).say("refused.token")
-            return self.refuse(request, Refusal(401, "screen.no_token", sentence))
+            return self.refuse(request, NO_TOKEN)
         answer = RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER)
         name = cookie_name(request.headers.get("host", ""))
         answer.set_cookie(name, self.guard.session(), httponly=True, samesite="strict")
@@ -355,7 +354,9 @@ class _Desk:
         status: int = HTTPStatus.OK,
     ) -> Response:
         state, texts = self.door.state(), self._words(request)
-        if effective_driving(state) is not DrivingState.PARKED and status == HTTPStatus.OK:
+        if status in _FOR_STRANGERS:
+            state = _NOTHING
+        elif effective_driving(state) is not DrivingState.PARKED and status == HTTPStatus.OK:
             build = home_screen  # nothing but the card of the moment
         framed = frame(state, build(state, texts), texts, driver_side=self._driver_side)
         is_fragment = "x-okdrive-fragment" in request.headers
@@ -383,14 +384,15 @@ class _Desk:
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
         """Answer with why not: JSON for clients, a page for people who have shown the token."""
-        if _wants_json(request) or refusal.status in _FOR_STRANGERS:
+        if _wants_json(request):
             error = {"code": refusal.code, "message": refusal.sentence}
             return _json({"error": error}, status=refusal.status)
+        sentence, code = refusal.sentence, refusal.code
+        if refusal.status in _FOR_STRANGERS:
+            sentence = self._words(request).say("refused.token")
         return self._show(
             request,
-            lambda _, texts: Screen(
-                "message.html", refusal_view(refusal.sentence, refusal.code, texts)
-            ),
+            lambda _, texts: Screen("message.html", refusal_view(sentence, code, texts)),
             status=refusal.status,
         )
 
@@ -411,7 +413,8 @@ class _Desk:
         return self.refuse(request, Refusal(status, f"screen.http_{status}", sentence))
 
 
-_FOR_STRANGERS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, 421})
+_FOR_STRANGERS = frozenset({401, 403, 421})  # they get a page that shows nothing of the state
+_NOTHING = ScreenState(driving=DrivingState.MOVING, vehicle_fresh=False)
 _OTHER = DoorRefusedError("screen.refused", "refused; nothing changed")
 
 

@@ -26,7 +26,7 @@ class Refusal:
 
 _HOST = Refusal(421, "screen.wrong_host", "expected a loopback host name; nothing was done")
 _ORIGIN = Refusal(403, "screen.foreign_origin", "another page sent this; nothing was done")
-_TOKEN = Refusal(
+NO_TOKEN = Refusal(
     401, "screen.no_token", "expected this boot's token; open the address the agent printed"
 )
 
@@ -69,9 +69,9 @@ class Guard:
             return refusal
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return None if self.is_token(bearer.strip()) else _TOKEN
+            return None if self.is_token(bearer.strip()) else NO_TOKEN
         if not hmac.compare_digest(cookie.encode(), self.session().encode()):
-            return _TOKEN
+            return NO_TOKEN
         return _ORIGIN if method != "GET" and "origin" not in headers else None
 
 

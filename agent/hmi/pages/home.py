@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.hmi.pages.trip import shared_view
+from agent.hmi.pages.update import scheduled_text
 from agent.hmi.pages.words import (
     Button,
+    Fact,
     battery_text,
     cut,
     percent,
@@ -13,7 +15,16 @@ from agent.hmi.pages.words import (
     recording_text,
 )
 from agent.hmi.texts import Texts
-from agent.hmi.views import Card, Level, Notice, Outcome, ResultCard, ScreenState, TripCard
+from agent.hmi.views import (
+    Card,
+    Level,
+    Notice,
+    Outcome,
+    ResultCard,
+    ScreenState,
+    TripCard,
+    UpdatePhase,
+)
 
 _ICONS = {Level.INFO: "info", Level.WARNING: "warning", Level.DANGER: "danger"}
 
@@ -46,14 +57,12 @@ class AmbientView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeView:
-    """Parked, and nothing is asked."""
+    """Parked, and nothing is asked. At most three panels."""
 
-    title: str
-    text: str
+    panels: tuple[Fact, ...]
     battery_label: str
     battery: str
     percent: int | None
-    last: str
     link: str
     link_url: str
 
@@ -66,9 +75,10 @@ def result_view(result: ResultCard, texts: Texts) -> MessageView:
         key = "result.rolled_back_new"
     name, running = cut(result.name)[:40], (result.running_version or "")[:20]
     text = texts.say(key, name=name, running=running)
+    reason = texts.find(f"reason.{result.code}", result.reason)
     return MessageView(
         title=texts.say(f"result.title.{result.outcome}", version=result.version[:20]),
-        text=text if is_ok or not result.reason else f"{text} {cut(result.reason)}",
+        text=cut(text if is_ok or not reason else f"{text} {reason}"),
         icon="check" if is_ok else "undo",
         level="ok" if is_ok else Level.WARNING,
         small="" if result.code is None else texts.say("result.code", code=cut(result.code)),
@@ -141,19 +151,24 @@ def idle_view(card: Card, texts: Texts) -> MessageView:
 def home_view(state: ScreenState, last: TripCard | None, texts: Texts) -> HomeView:
     """Return the quiet home screen with what became of the ``last`` trip."""
     is_on = any(toggle.granted for toggle in state.purposes)
-    said = ""
-    if state.queue_count:
-        said = texts.say("status.queued", n=texts.number(state.queue_count))
-    elif last is not None:
-        view = shared_view(last, texts)
-        said = f"{view.title}: {view.text}"
+    panels = [_sharing(is_on=is_on, texts=texts)]
+    if state.update is not None and state.update.phase is UpdatePhase.SCHEDULED:
+        planned = scheduled_text(state.update, texts)
+        panels.append(Fact(icon="moon", label=texts.say("scheduled.title"), lines=(planned,)))
+    if last is not None:
+        said = shared_view(last, texts)
+        panels.append(Fact(icon=said.icon, label=said.title, lines=(said.text,)))
     return HomeView(
-        title=texts.say("home.title"),
-        text=texts.say("home.sharing" if is_on else "home.nothing_shared"),
+        panels=tuple(panels),
         battery_label=texts.say("home.battery"),
         battery=battery_text(state, texts),
         percent=percent(state),
-        last=cut(said),
         link="" if is_on else texts.say("home.choose"),
         link_url="/purposes",
     )
+
+
+def _sharing(*, is_on: bool, texts: Texts) -> Fact:
+    title = texts.say("home.title_on" if is_on else "home.title_off")
+    text = texts.say("home.sharing" if is_on else "home.nothing_shared")
+    return Fact(icon="shield", label=title, lines=(text,))

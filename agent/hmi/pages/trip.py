@@ -52,11 +52,12 @@ class PreviewView:
 
     title: str
     summary: str
+    recipient_title: str
+    recipient: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     not_sent_title: str
     not_sent: str
-    batch_id: str
     exact: str
     exact_url: str
 
@@ -66,7 +67,7 @@ class ExactView:
     """One page of the exact data."""
 
     title: str
-    note: str
+    batch_id: str
     page: str
     lines: tuple[str, ...]
     previous: str
@@ -110,9 +111,7 @@ def trip_view(state: ScreenState, trip: TripCard, texts: Texts) -> TripView:
 
 
 def _more(waiting: int, texts: Texts) -> str:
-    if waiting == 1:
-        return texts.say("trip.more_one")
-    return texts.say("trip.more", n=waiting) if waiting > 1 else ""
+    return texts.say("trip.more", n=waiting + 1) if waiting > 0 else ""
 
 
 def _trip_facts(trip: TripCard, texts: Texts) -> str:
@@ -185,17 +184,13 @@ def preview_view(batch: BatchPreview, texts: Texts) -> PreviewView:
     keys = ("field", "precision", "count", "range")
     return PreviewView(
         title=texts.say("preview.title"),
-        summary=texts.say(
-            "preview.summary",
-            n=values,
-            size=texts.size(batch.size_bytes),
-            recipient=cut(_recipient(batch, texts)),
-        ),
+        summary=texts.say("trip.values", n=values, size=texts.size(batch.size_bytes)),
+        recipient_title=texts.say("preview.recipient"),
+        recipient=cut(_recipient(batch, texts)),
         columns=tuple(texts.say(f"preview.{key}") for key in keys),
         rows=tuple(_field_row(field, texts) for field in batch.fields),
         not_sent_title=texts.say("preview.not_sent"),
         not_sent=sentence(_not_sent([batch], texts)),
-        batch_id=texts.say("preview.id", id=batch.batch_id[:16]),
         exact=texts.say("preview.exact"),
         exact_url=f"/exact/{batch.batch_id}",
     )
@@ -225,7 +220,7 @@ def exact_view(rows: object, batch_id: str, page: int, texts: Texts) -> ExactVie
     url = f"/exact/{batch_id}?page="
     return ExactView(
         title=texts.say("exact.title"),
-        note=texts.say("exact.note"),
+        batch_id=texts.say("preview.id", id=batch_id[:16]),
         page=texts.say("exact.page", page=page, pages=pages),
         lines=lines[(page - 1) * EXACT_LINES : page * EXACT_LINES],
         previous=texts.say("exact.previous"),

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.hmi.pages.words import Button, Fact, cut
+from agent.hmi.pages.words import Button, Fact, cut, sentence
 from agent.hmi.texts import DEFAULT_LANGUAGE, Texts
 from agent.hmi.views import (
     Criticality,
     Decision,
     GateLine,
+    Progress,
     UpdateCard,
     UpdateFacts,
     UpdatePhase,
@@ -28,6 +29,7 @@ class UpdateView:
     sub: str = ""
     facts: tuple[Fact, ...] = ()
     gates: tuple[Fact, ...] = ()
+    gates_title: str = ""
     countdown_s: int | None = None
     countdown: str = ""
     percent: int | None = None
@@ -83,6 +85,7 @@ def _ready_view(update: UpdateCard, texts: Texts) -> UpdateView:
         sub=cut(facts.purpose),
         facts=_five_facts(facts, texts),
         gates=tuple(_gate(gate, texts) for gate in update.gates),
+        gates_title=texts.say("update.needs"),
         note=f"{change} · {texts.say('update.size', size=texts.size(update.size_bytes))}",
         buttons=_update_buttons(update, texts),
     )
@@ -91,18 +94,18 @@ def _ready_view(update: UpdateCard, texts: Texts) -> UpdateView:
 def _five_facts(facts: UpdateFacts, texts: Texts) -> tuple[Fact, ...]:
     takes = texts.say("update.takes", time=texts.duration(facts.duration_s))
     changes = tuple(cut(change) for change in facts.changes[:MAX_CHANGES])
-    meanwhile = (f"{takes}: {cut(facts.unavailable)}",)
     return (
         Fact(icon="list", label=texts.say("update.changes"), lines=changes),
-        Fact(icon="clock", label=texts.say("update.meanwhile"), lines=meanwhile),
+        Fact(icon="clock", label=takes, lines=(sentence([facts.unavailable]),)),
         Fact(icon="hand", label=texts.say("update.you"), lines=(cut(facts.instructions),)),
     )
 
 
 def _gate(gate: GateLine, texts: Texts) -> Fact:
-    words = cut(texts.find(f"gate.{gate.code}", gate.text or gate.code))
+    otherwise = texts.find(f"gate.{gate.code}", gate.text or gate.code)
+    words = otherwise if gate.ok else texts.find(f"gate.{gate.code}.no", gate.text or otherwise)
     state = texts.say("gate.met" if gate.ok else "gate.not_met")
-    return Fact(icon="check" if gate.ok else "cross", label=state, lines=(words,))
+    return Fact(icon="check" if gate.ok else "cross", label=state, lines=(cut(words),))
 
 
 def _update_buttons(update: UpdateCard, texts: Texts) -> tuple[Button, ...]:
@@ -130,14 +133,19 @@ def _cancel(update: UpdateCard, texts: Texts) -> Button:
     )
 
 
-def _scheduled_view(update: UpdateCard, texts: Texts) -> UpdateView:
+def scheduled_text(update: UpdateCard, texts: Texts) -> str:
+    """Return when the planned ``update`` starts."""
     key = "scheduled.at" if update.scheduled_text else "scheduled.soon"
+    return texts.say(key, **_named(update), time=update.scheduled_text)
+
+
+def _scheduled_view(update: UpdateCard, texts: Texts) -> UpdateView:
     return UpdateView(
         title=texts.say("scheduled.title"),
         tag=_tag(update, texts),
         tag_icon="moon",
         phase=update.phase,
-        sub=texts.say(key, **_named(update), time=update.scheduled_text),
+        sub=scheduled_text(update, texts),
         facts=_five_facts(facts_in(update.facts, texts.language), texts)[1:],
         buttons=(_cancel(update, texts),),
     )
@@ -147,10 +155,10 @@ def _countdown_view(update: UpdateCard, texts: Texts) -> UpdateView:
     left_s = max(update.countdown_s or 0, 0)
     return UpdateView(
         title=texts.say("countdown.title"),
-        tag=_tag(update, texts),
+        tag=texts.say("update.title", **_named(update)),
         tag_icon=_TAG_ICONS[update.criticality],
         phase=update.phase,
-        sub=texts.say("countdown.what", **_named(update)),
+        sub=texts.say("countdown.what"),
         countdown_s=left_s,
         countdown=f"{left_s // 60}:{left_s % 60:02d}",
         note=texts.say("countdown.last"),
@@ -161,21 +169,21 @@ def _countdown_view(update: UpdateCard, texts: Texts) -> UpdateView:
 def _running_view(update: UpdateCard, texts: Texts) -> UpdateView:
     progress, is_checking = update.progress, update.phase is UpdatePhase.CHECKING
     kind = "checking" if is_checking else "installing"
-    note = texts.say("checking.what" if is_checking else "installing.stay")
-    sub = ""
-    if progress is not None:
-        figures = {"step": progress.step, "steps": progress.steps, "percent": progress.percent}
-        sub = texts.say("installing.step", **figures)
-        if progress.left_s is not None:
-            left = texts.say("installing.left", time=texts.duration(progress.left_s))
-            sub = f"{sub} · {left}"
     return UpdateView(
-        title=texts.say(f"{kind}.title", **_named(update)),
-        tag=_tag(update, texts),
+        title=texts.say(f"{kind}.title"),
+        tag=texts.say("update.title", **_named(update)),
         tag_icon=_TAG_ICONS[update.criticality],
         phase=update.phase,
-        sub=sub,
-        percent=min(max(progress.percent, 0), 100) if progress is not None else None,
+        sub="" if progress is None else _step(progress, texts),
+        percent=None if progress is None else min(max(progress.percent, 0), 100),
         bar=texts.say("installing.bar"),
-        note=note,
+        note=texts.say("checking.what" if is_checking else "installing.stay"),
     )
+
+
+def _step(progress: Progress, texts: Texts) -> str:
+    step = texts.say("installing.step", step=progress.step, steps=progress.steps)
+    if progress.left_s is None:
+        return step
+    left = texts.say("installing.left", time=texts.duration(progress.left_s))
+    return f"{step} · {left}"
