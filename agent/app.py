@@ -4,9 +4,7 @@ import asyncio
 import json
 import logging
 import secrets
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from agent.consent.keys import load_purpose_secret, load_signing_key, load_verif
 from agent.consent.ledger import Recipient
 from agent.consent.notices import load_notices
 from agent.desk import Desk
+from agent.folders import Folders
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
 from agent.recorder import Recorder, RecorderConfig, wanted_paths
@@ -39,6 +38,7 @@ from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.workflow import AskGates
+from ota.metadata.custom import Kind
 from telemetry.mqtt import Message, MqttLink, MqttSettings
 
 log = logging.getLogger(__name__)
@@ -46,49 +46,6 @@ log = logging.getLogger(__name__)
 _RESTART_DELAY_S = 2.0
 _DRAIN_S = 10.0
 _EXPIRY_EVERY_S = 3_600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folders:
-    """Where the agent keeps what; everything below the state folder."""
-
-    root: Path
-
-    @property
-    def state(self) -> Path:
-        """Trips, offers, consents, ledger and outbox."""
-        return self.root / "state.sqlite"
-
-    @property
-    def segments(self) -> Path:
-        """One file of samples per trip."""
-        return self.root / "segments"
-
-    @property
-    def update(self) -> Path:
-        """Journal, floor, metadata and images of the update client."""
-        return self.root / "update"
-
-    @property
-    def apps(self) -> Path:
-        """Installed apps."""
-        return self.root / "apps"
-
-    @property
-    def run(self) -> Path:
-        """What is true for this boot only: sockets, the screen's address."""
-        return self.root / "run"
-
-    @property
-    def desk(self) -> Path:
-        """What the screen must not forget."""
-        return self.root / "desk.json"
-
-    def make(self) -> None:
-        """Make the folders that everything else expects; what was true for a boot is gone."""
-        shutil.rmtree(self.run, ignore_errors=True)
-        for folder in (self.root, self.segments, self.update, self.apps, self.run):
-            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
 
 
 class Agent:
@@ -313,7 +270,7 @@ def update_settings(config: AgentConfig, folders: Folders) -> UpdateSettings:
         vehicle=config.identity.vehicle_id,
         primary_ecu=updates.primary_ecu,
         ecus=tuple(
-            Ecu(ecu_id=ecu.ecu_id, hardware_id=ecu.hardware_id, kind=ecu.kind, name=ecu.name)
+            Ecu(ecu_id=ecu.ecu_id, hardware_id=ecu.hardware_id, kind=Kind(ecu.kind), name=ecu.name)
             for ecu in updates.ecus
         ),
         director_url=updates.director_url,

@@ -27,11 +27,11 @@ from agent.hmi.views import (
     ScreenState,
     TripCard,
 )
-from agent.live import LiveView
 from agent.sharing import Sharing, SharingError
 from agent.store.database import StoreError
 from agent.updates import UpdateService, UpdateView
 from agent.uplink import QueueItem, Uplink, queue_items
+from agent.vehicle.live import LiveView, Motion
 from ota.client.durable import replace_file
 from telemetry.purposes import Purpose
 
@@ -192,12 +192,12 @@ class Desk:
         live, view, gathered = self._live(), self._updates.view(), self._gathered
         granted = self._sharing.granted()
         return ScreenState(
-            driving=DrivingState(live.driving),
-            vehicle_fresh=live.is_fresh,
-            recording=live.is_recording,
+            driving=_driving(live),
+            vehicle_fresh=live.is_asleep or (live.is_fresh and live.motion is not Motion.UNKNOWN),
+            recording=live.trip is not None and self._sharing.may_record(),
             soc_percent=live.soc_percent,
             speed_km_h=None if live.speed_km_h is None else float(round(live.speed_km_h)),
-            trip_km=None if live.trip_m is None else round(live.trip_m / 1_000, 1),
+            trip_km=None if live.trip is None else round(live.trip.distance_m / 1_000, 1),
             purposes=tuple(
                 PurposeToggle(purpose=purpose, granted=purpose in granted) for purpose in Purpose
             ),
@@ -290,6 +290,16 @@ class Desk:
         if memory != self._memory:
             await asyncio.to_thread(replace_file, self._memory_file, msgspec.json.encode(memory))
             self._memory = memory
+
+
+_DRIVING = {Motion.PARKED: DrivingState.PARKED, Motion.IDLING: DrivingState.IDLING}
+
+
+def _driving(live: LiveView) -> DrivingState:
+    """Return how much of a screen the driver may get; what is not known counts as moving."""
+    if live.is_asleep:
+        return DrivingState.PARKED
+    return _DRIVING.get(live.motion, DrivingState.MOVING)
 
 
 def _key(view: UpdateView) -> str:

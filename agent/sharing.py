@@ -178,7 +178,9 @@ class Sharing:
             raise SharingError("consent.no_notice", f"There is no notice text for {purpose}.")
         return self._notices[purpose]
 
-    def set_consent(self, purpose: Purpose, *, is_granted: bool) -> bool:
+    def set_consent(
+        self, purpose: Purpose, *, is_granted: bool, shown_sha256: str | None = None
+    ) -> bool:
         """Switch a purpose on or off; return False if it already stood so.
 
         Switching off also deletes what is offered or queued for the purpose and not delivered.
@@ -188,7 +190,7 @@ class Sharing:
             StoreError: Nothing was written.
         """
         self._expect_intact()
-        notice = self.notice(purpose)
+        self.notice(purpose)  # without a text nobody can agree
         event = ConsentEvent.GRANT if is_granted else ConsentEvent.WITHDRAW
         with self._changing:
             if (purpose in self._granted) == is_granted:
@@ -197,7 +199,9 @@ class Sharing:
                 purpose,
                 is_granted=is_granted,
                 now_utc=self._clock.utc_now(),
-                make_entry=lambda head: self._entry(head, event, purpose, notice),
+                make_entry=lambda head: self._entry(
+                    head, event, purpose, shown_sha256=shown_sha256
+                ),
             )
             self._load_granted()
         log.info("consent_changed", extra={"purpose": purpose, "consent_event": event})
@@ -294,7 +298,7 @@ class Sharing:
     def _maker(self, event: ConsentEvent) -> Callable[[LedgerHead, OfferRow], SignedLedgerEntry]:
         def make(head: LedgerHead, offer: OfferRow) -> SignedLedgerEntry:
             purpose = Purpose(offer.purpose)
-            return self._entry(head, event, purpose, self.notice(purpose), offer.batch_id)
+            return self._entry(head, event, purpose, batch=offer.batch_id)
 
         return make
 
@@ -303,19 +307,21 @@ class Sharing:
         head: LedgerHead,
         event: ConsentEvent,
         purpose: Purpose,
-        notice: Notice,
+        *,
         batch: bytes | None = None,
+        shown_sha256: str | None = None,
     ) -> SignedLedgerEntry:
         now = self._clock.utc_now()
         act = Act(
             event=event,
             purpose=purpose,
             schema_id=_SCHEMA_OF[purpose],
-            notice=notice,
+            notice=self.notice(purpose),
             recipient=self._recipient,
             at_utc=now,
             time_quality=TimeQuality.UNPROVEN,  # nothing in the vehicle proves the wall clock yet
             batch_id=batch,
+            shown_sha256=shown_sha256,
         )
         end = ChainEnd(length=head.length, entry_hash=head.entry_hash)
         return make_entry(act, after=end, record_id=self._random_bytes(16), key=self._key)

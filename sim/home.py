@@ -132,8 +132,8 @@ def _publisher(
     home: Home, clock: Clock, ecu_key: Ed25519PrivateKey, ecu_ids: tuple[str, str]
 ) -> None:
     config = home.folder / "publisher.toml"
-    config.write_text(f'[serve]\nlisten = "127.0.0.1:{home.director_port}"\n')
-    layout = load_publisher(config).layout
+    config.write_text(f'root_dir = "ota"\n\n[serve]\nlisten = "127.0.0.1:{home.director_port}"\n')
+    layout = load_publisher(config, home.folder / "ota").layout
     repositories = Repositories(layout=layout, clock=clock)
     init_repositories(
         repositories, {"root": Threshold(needed=2, keys=3), "targets": Threshold(needed=2, keys=3)}

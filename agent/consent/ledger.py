@@ -64,6 +64,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retention: str
     withdrawal: str
     batch_id: str | None = None  # hex; exactly for events about one batch
+    shown_sha256: str | None = None  # of the short text on the screen, first layer of the notice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,7 @@ class Act:
     at_utc: datetime
     time_quality: TimeQuality
     batch_id: bytes | None = None
+    shown_sha256: str | None = None  # of the text on the screen, hex
 
 
 class StoredEntry(Protocol):
@@ -166,6 +168,7 @@ def make_entry(
         retention=notice.retention,
         withdrawal=notice.withdrawal,
         batch_id=act.batch_id.hex() if act.batch_id else None,
+        shown_sha256=act.shown_sha256,
     )
     body = _canonical(entry)
     return SignedLedgerEntry(entry=entry, body=body, signature=key.sign(body))
