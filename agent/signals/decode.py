@@ -256,8 +256,13 @@ def _with_needs(table: VehicleTable, paths: Collection[str]) -> Collection[str]:
         for product in frame.products:
             wanted.update(product.of if product.path in wanted else ())
         for rule in frame.signals:
-            wanted.update((rule.scales.path,) if rule.scales and rule.path in wanted else ())
+            wanted.update(_needs(rule) if rule.path in wanted else ())
     return wanted
+
+
+def _needs(rule: SignalRule) -> set[str]:
+    needs = {rule.sentinel_of} if rule.sentinel_of else set()
+    return needs | ({rule.scales.path} if rule.scales else set())
 
 
 def _checker(rule: FrameRule) -> Callable[[bytes], bool]:
