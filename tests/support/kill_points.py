@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 class KilledError(BaseException):
@@ -46,13 +47,13 @@ class Plug:
         plug = self
 
         class Mortal(sqlite3.Connection):
-            def execute(self, sql: str, *args: object) -> sqlite3.Cursor:
+            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
                 return plug.run(sql, lambda: sqlite3.Connection.execute(self, sql, *args))
 
             def close(self) -> None:
                 """A dead process closes nothing by itself."""
 
-            def executemany(self, sql: str, *args: object) -> sqlite3.Cursor:
+            def executemany(self, sql: str, *args: Any) -> sqlite3.Cursor:
                 return plug.run(sql, lambda: sqlite3.Connection.executemany(self, sql, *args))
 
         connection = sqlite3.connect(

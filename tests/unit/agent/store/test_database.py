@@ -3,6 +3,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,7 @@ def test_a_step_that_fails_leaves_the_old_version(tmp_path: Path) -> None:
 
 def test_a_file_that_stays_in_another_journal_mode_is_refused(tmp_path: Path) -> None:
     class Stubborn(sqlite3.Connection):
-        def execute(self, sql: str, *args: object) -> sqlite3.Cursor:
+        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
             wanted = "PRAGMA journal_mode" if sql == "PRAGMA journal_mode=WAL" else sql
             return super().execute(wanted, *args)
 
