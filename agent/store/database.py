@@ -233,13 +233,12 @@ def _undo(connection: sqlite3.Connection) -> None:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.IntegrityError:
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
         raise  # our own mistake, not the disk's
     except sqlite3.DatabaseError as error:
-        name = getattr(error, "sqlite_errorname", None)
-        if name is None:
-            raise  # raised by the module, not by SQLite: our own mistake
-        raise _store_error(path, error.sqlite_errorcode, name, error) from error
+        name = getattr(error, "sqlite_errorname", "undecodable")  # a text column that is no text
+        result = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        raise _store_error(path, result, name, error) from error
 
 
 def _store_error(path: Path, result: int, name: str, error: Exception) -> StoreError:

@@ -20,6 +20,7 @@ from telemetry.ingest.dedupe import Index, StoredBatch
 from telemetry.ingest.errors import IngestError, NotFoundError, RunningError, StorageError
 
 _INDEX, _PARQUET, _LOCK = "index.sqlite", "parquet", "ingest.lock"
+_CELL = 32  # characters of a long text in a table; --json has all of it
 _SEE = "docs/reference/ingest.md"
 
 _as_json = click.option("--json", "is_json", is_flag=True, help="One JSON document on stdout.")
@@ -156,7 +157,10 @@ def quarantine_list(config_path: Path, *, limit: int, is_json: bool) -> None:
         return
     _print_table(
         ("BATCH", "CODE", "BYTES", "REASON"),
-        [(str(row["batch_id"])[:16], row["code"], row["bytes"], row["reason"]) for row in rows],
+        [
+            (str(row["batch_id"])[:16], row["code"], row["bytes"], str(row["reason"])[:_CELL])
+            for row in rows
+        ],
         empty="Nothing was refused.",
     )
 

@@ -48,7 +48,7 @@ class IngestConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 def load_config(path: Path) -> IngestConfig:
     """Read ``path``; raise ConfigError for anything but a valid file."""
     try:
-        config = msgspec.toml.decode(path.read_bytes(), type=IngestConfig)
+        config = msgspec.toml.decode(path.read_bytes(), type=IngestConfig, dec_hook=_path)
     except OSError as error:
         raise _error(path, str(error.strerror)) from error
     except ValueError as error:  # msgspec's and the parser's errors are ValueErrors
@@ -69,6 +69,12 @@ def _anchored(config: IngestConfig, base: Path) -> IngestConfig:
         receipt_key=base / config.receipt_key,
         broker=broker,
     )
+
+
+def _path(wanted: type, value: object) -> Path:
+    if wanted is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"expected {wanted.__name__} as text, got {value!r:.80}")
 
 
 def _error(path: Path, why: str) -> ConfigError:
