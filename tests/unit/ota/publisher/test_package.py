@@ -1,16 +1,21 @@
 import io
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backports import zstd
 
 from ota.errors import NotFoundError, SettingsError, UnsafePackageError
 from ota.metadata.archive import PackageReader
 from ota.metadata.package import PackageLimits, parse_package_manifest
 from ota.publisher.package import build_package, inspect_package, plan_package, verify_package
 from tests.support.publisher import new_package, write_spec
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 def tar_of(package: Path) -> bytearray:
