@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import urllib3
-from urllib3.exceptions import HTTPError, SSLError
-from urllib3.exceptions import TimeoutError as UrllibTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
 from ota.client.ports import Clock
 from ota.errors import (
@@ -124,7 +123,7 @@ def _translated(url: str) -> Iterator[None]:
         yield
     except SSLError as error:
         raise UntrustedServerError(url, expected="a server we trust", got=str(error)) from error
-    except UrllibTimeoutError as error:
+    except ReadTimeoutError as error:
         raise SlowRetrievalError(url, expected="an answer in time", got=str(error)) from error
     except (HTTPError, OSError) as error:
         raise NetworkError(url, expected="an answer", got=str(error)) from error
