@@ -396,17 +396,17 @@ class _Desk:
             status=refusal.status,
         )
 
-    def on_door_refused(self, request: Request, error: Exception) -> Response:
+    async def on_door_refused(self, request: Request, error: Exception) -> Response:
         """Answer what the agent or the driving state refuses."""
         refused = error if isinstance(error, DoorRefusedError) else _OTHER
         return self.refuse(request, Refusal(refused.status, refused.code, refused.sentence))
 
-    def on_answer_error(self, request: Request, error: Exception) -> Response:
+    async def on_answer_error(self, request: Request, error: Exception) -> Response:
         """Answer a body that is too long or not understood."""
         status = error.status if isinstance(error, AnswerError) else HTTPStatus.BAD_REQUEST
         return self.refuse(request, Refusal(status, AnswerError.code, str(error)))
 
-    def on_http_exception(self, request: Request, error: Exception) -> Response:
+    async def on_http_exception(self, request: Request, error: Exception) -> Response:
         """Answer an address or method that does not exist, or a server that is full."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         sentence = self._words(request).say("refused.not_found")

@@ -34,13 +34,15 @@ class Events:
         self._open.add(ticket)
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
+            known, seen = after, 0  # after a restart numbers begin anew: never wait for an old one
             while not self._is_closed:
-                number = await self._next(after)
+                number = await self._next(seen)
                 if number is None:
                     yield b": still here\n\n"
                     continue
-                after = number
-                yield f"id: {number}\ndata: {number}\n\n".encode()
+                seen, is_known = number, number == known and seen == 0
+                if not is_known:
+                    yield f"id: {number}\ndata: {number}\n\n".encode()
         finally:
             self._open.discard(ticket)
 

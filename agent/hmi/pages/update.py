@@ -57,7 +57,7 @@ def update_view(update: UpdateCard, texts: Texts) -> UpdateView:
 
 def _tag(update: UpdateCard, texts: Texts) -> str:
     if update.criticality is Criticality.RECALL and update.recall_number:
-        return texts.say("update.kind.recall_number", number=cut(update.recall_number))
+        return texts.say("update.kind.recall_number", number=update.recall_number[:20])
     return texts.say(f"update.kind.{update.criticality}")
 
 
