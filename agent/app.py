@@ -32,6 +32,7 @@ from agent.updates import UpdatePolicy, UpdateService
 from agent.uplink import Uplink, UplinkSettings
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
+from agent.vitals import Vitals
 from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
@@ -78,6 +79,9 @@ class Agent:
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
         )
+        self._vitals = Vitals(
+            self._folders.vitals, self._recorder, losses=self._losses, clock=clock
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop``; raise ExceptionGroup if a critical part failed."""
@@ -114,6 +118,7 @@ class Agent:
                 ),
                 critical=True,
             ),
+            Service(name="vitals", run=self._vitals.run),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
 
@@ -149,6 +154,10 @@ class Agent:
             soc_percent=live.soc_percent,
             aux_battery_v=live.low_voltage_v,
         )
+
+    def _losses(self) -> dict[str, int]:
+        names = ("dropped", "malformed", "skipped", "other_frames", "backwards", "jumps")
+        return {name: found for name in names if (found := getattr(self._source, name, 0))}
 
     def _announce(self, port: int) -> None:
         address = f"http://127.0.0.1:{port}"

@@ -37,6 +37,11 @@ class Folders:
         return self.root / "run"
 
     @property
+    def vitals(self) -> Path:
+        """What the running agent counts."""
+        return self.run / "vitals.json"
+
+    @property
     def desk(self) -> Path:
         """What the screen must not forget."""
         return self.root / "desk.json"

@@ -118,9 +118,7 @@ WRONG = {
 def test_every_mistake_names_the_file_and_writes_nothing(wrong: str, tmp_path: Path) -> None:
     before, after, message = WRONG[wrong]
     assert before in DBC + TOML
-    definition = define(
-        tmp_path, dbc=DBC.replace(before, after), toml=TOML.replace(before, after)
-    )
+    definition = define(tmp_path, dbc=DBC.replace(before, after), toml=TOML.replace(before, after))
     with pytest.raises(DefinitionError, match=message):
         write_table(definition, tmp_path / "own.json")
     assert not (tmp_path / "own.json").exists()

@@ -143,9 +143,7 @@ def test_a_gear_nobody_knows_is_refused() -> None:
     assert decoder.feed(frame(data, can_id=0x11A))[0].quality is Quality.RANGE
 
 
-@pytest.mark.parametrize(
-    ("raw", "gear"), [(0, 126.0), (1, 126.0), (2, -1.0), (3, 0.0), (4, 127.0)]
-)
+@pytest.mark.parametrize(("raw", "gear"), [(0, 126.0), (1, 126.0), (2, -1.0), (3, 0.0), (4, 127.0)])
 def test_gears_read_as_vss_writes_them(raw: int, gear: float) -> None:
     decoder = Decoder(ZE1, [catalog.GEAR])
     data = sim.drive_selection(replace(STATE, gear=raw), 0)
