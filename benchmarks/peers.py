@@ -66,10 +66,7 @@ def json_gzip(table: Table) -> bytes:
     """One compact JSON object per row, gzip level 9."""
     rows = [
         {"t": time_ms}
-        | {
-            name: round(table.value(column, row), 2)
-            for column, name in enumerate(table.names)
-        }
+        | {name: round(table.value(column, row), 2) for column, name in enumerate(table.names)}
         for row, time_ms in enumerate(table.times_ms)
     ]
     return gzip.compress(json.dumps(rows, separators=(",", ":")).encode(), 9, mtime=0)
