@@ -9,6 +9,7 @@ import pytest
 from telemetry.codec.batch import CodecError, decode_batch, encode_batch
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.receipt import decode_receipt, encode_receipt, pack_signed, unpack_signed
+from telemetry.codec.schemas import BATTERY_1
 from telemetry.records import BatteryBatch, BatterySample, Receipt, ReceiptStatus
 
 SAMPLE = BatterySample(
@@ -24,7 +25,7 @@ def with_field(number: int, value: object) -> bytes:
 
 
 def block(columns: list[list[int | None]]) -> bytes:
-    return encode_columns(columns)
+    return encode_columns(columns, model=BATTERY_1.model if len(columns) == 5 else None)
 
 
 @pytest.mark.parametrize(
