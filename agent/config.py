@@ -33,9 +33,9 @@ class VehicleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class SourceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where frames come from."""
 
-    kind: Literal["replay"] = "replay"
-    path: Path  # a recording in any format python-can reads
-    speed: Annotated[float, Meta(ge=0)] = 1.0  # 1 = as recorded; 0 = as fast as possible
+    kind: Literal["replay", "gateway"]
+    path: Path  # replay: a recording in any format python-can reads; gateway: the socket to open
+    speed: Annotated[float, Meta(ge=0)] = 1.0  # replay: 1 = as recorded; 0 = as fast as possible
 
 
 class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +67,7 @@ class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     hold_s: Annotated[float, Meta(ge=0, le=3_600)] = 600.0  # "take it back" works this long
     puback_timeout_s: Positive = 10.0
     receipt_timeout_s: Positive = 30.0  # then the batch is sent again
+    pause_max_s: Annotated[float, Meta(ge=0)] = 30.0  # random, between two pseudonyms
 
 
 class EcuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -144,6 +144,10 @@ class UpdateService:
             problem=None if situation.problem is None else situation.problem.sentence,
         )
 
+    def version(self, ecu_id: str) -> str | None:
+        """Return the version that an ECU runs; None if nothing is installed or known yet."""
+        return self._versions.get(ecu_id)
+
     async def _start_apps(self) -> None:
         try:
             await self._client.start_apps()

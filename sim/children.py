@@ -24,7 +24,7 @@ class Child:
     ) -> None:
         self.name = name
         self._command = list(command)
-        self._log = log
+        self.log = log
         self._env = {**os.environ, **(env or {})}
         self._process: asyncio.subprocess.Process | None = None
 
@@ -39,8 +39,8 @@ class Child:
 
     async def start(self, is_ready: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
         """Start it and wait until ``is_ready()``; raise ChildError with the end of its log."""
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as output:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -79,7 +79,7 @@ class Child:
             return await process.wait()
 
     def _story(self, what: str) -> str:
-        with self._log.open("rb") as log:
-            log.seek(max(0, self._log.stat().st_size - _TAIL_BYTES))
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
             tail = log.read().decode(errors="replace").strip().splitlines()[-8:]
-        return f"{self.name} {what}; the end of {self._log}:\n  " + "\n  ".join(tail)
+        return f"{self.name} {what}; the end of {self.log}:\n  " + "\n  ".join(tail)

@@ -73,7 +73,7 @@ class PackageReader:
 
     def _read_manifest(self) -> PackageManifest:
         header = self._next_header()
-        if header.name != MANIFEST_NAME or not header.isreg():
+        if header.name != MANIFEST_NAME or header.type != tarfile.REGTYPE:
             raise _unsafe("first member", MANIFEST_NAME, repr(header.name[:200]))
         if not 0 <= header.size <= self._limits.manifest_bytes:
             raise _unsafe(MANIFEST_NAME, f"{self._limits.manifest_bytes} bytes", str(header.size))

@@ -11,7 +11,7 @@ import tomllib
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
-from tarfile import TarInfo
+from tarfile import REGTYPE, TarInfo
 from typing import Annotated
 
 import msgspec
@@ -156,7 +156,7 @@ def check_member(member: TarInfo, expected: PackageFile) -> None:
 
     The content still has to be hashed against ``expected.sha256`` while it is read.
     """
-    if not member.isreg() or member.issparse():
+    if member.type != REGTYPE:  # isreg() would let sparse and contiguous files through
         raise _unsafe(member.name[:200], "a regular file", f"tar type {member.type!r}")
     found = (member.name, member.size, member.mode)
     wanted = (expected.path, expected.size, expected.mode)

@@ -24,13 +24,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ota.errors import (
     ConflictError,
+    CustomFieldError,
     ManifestError,
     ManifestForeignError,
     ManifestMalformedError,
@@ -41,6 +41,7 @@ from ota.errors import (
     UnknownVehicleError,
 )
 from ota.metadata.manifest import MAX_MANIFEST_BYTES
+from ota.metadata.models import parse_target_name
 from ota.publisher.config import ServeSettings
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
@@ -55,6 +56,7 @@ KEEP_ALIVE_S = 30
 _METADATA_NAME = re.compile(
     r"(?:[1-9]\d{0,9}\.(?:root|targets|snapshot)|timestamp)\.json", re.ASCII
 )
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _STATUS = {
     ManifestMalformedError: 400,
     ManifestSignatureError: 403,
@@ -71,11 +73,10 @@ def create_app(repositories: Repositories, inventory: Inventory) -> Starlette:
     does; without it every Director request is refused.
     """
     service = _Service(repositories, inventory)
-    targets = StaticFiles(directory=repositories.layout.image_targets)
     return Starlette(
         routes=[
             Route("/image/metadata/{file}", service.image_metadata),
-            Mount("/image/targets", targets),
+            Route("/image/targets/{folder:path}/{file}", service.image_target),
             Route("/director/{vehicle}/metadata/{file}", service.director_metadata),
             Route("/director/{vehicle}/manifest", service.manifest, methods=["POST"]),
         ],
@@ -100,6 +101,7 @@ def create_server(app: ASGIApp, settings: ServeSettings) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             limit_concurrency=settings.connections,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=5,
@@ -194,6 +196,19 @@ class _Service:
         if name == "timestamp.json":
             await asyncio.to_thread(self._image.renew, only_if_due=True)
         return await _metadata(self._layout.image_metadata, name)
+
+    async def image_target(self, request: Request) -> Response:
+        sha256, _, name = request.path_params["file"].partition(".")
+        target = f"{request.path_params['folder']}/{name}"
+        try:
+            parse_target_name(target)  # nothing else is ever turned into a path
+        except CustomFieldError:
+            target = ""
+        path = self._layout.target_path(target, sha256)
+        is_hash = _SHA256.fullmatch(sha256) is not None
+        if not target or not is_hash or not await asyncio.to_thread(path.is_file):
+            raise HTTPException(404, "expected a released image, got another name")
+        return FileResponse(path, media_type="application/octet-stream")
 
     async def director_metadata(self, request: Request) -> Response:
         vehicle, name = _vehicle(request), request.path_params["file"]

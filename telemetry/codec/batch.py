@@ -94,10 +94,9 @@ def decode_batch(payload: bytes, *, limits: BatchLimits = BatchLimits()) -> Deco
     fields = _load(payload, limits)
     schema = _schema(fields)
     month, soh_percent, block = _list_of(fields[4], 3, "body")
-    rows, missing = _list_of(fields[5], 2, "counts")
+    counts = _list_of(fields[5], 2, "counts")
     columns = _columns(block, schema, limits)
-    if [rows, missing] != [len(columns[0]), sum(column.count(None) for column in columns)]:
-        raise CodecError("batch: the counts differ from the columns", code="codec.counts")
+    _check_counts(counts, columns)
     return DecodedBatch(
         version=VERSION,
         purpose=schema.purpose,
@@ -140,6 +139,12 @@ def _columns(block: object, schema: Schema, limits: BatchLimits) -> list[list[in
             code="codec.columns",
         )
     return columns
+
+
+def _check_counts(counts: list[Any], columns: list[list[int | None]]) -> None:
+    missing = sum(column.count(None) for column in columns)
+    if [type(count) for count in counts] != [int, int] or counts != [len(columns[0]), missing]:
+        raise CodecError("batch: the counts differ from the columns", code="codec.counts")
 
 
 def _body(month: object, soh_percent: object, columns: list[list[int | None]]) -> BatteryBatch:
