@@ -8,7 +8,7 @@ Shape::
 For each column: are rows missing, and which; which of the model's predictors; then for each value
 how far the prediction was off. Missing rows take no part in learning and count as the value
 before them. Values are signed 64-bit. The format byte is the door for the next coder; today's
-costs 0.4 to 1 bit per value on recorded trips (docs/reference/batch.md).
+costs two to three bits per value on recorded trips (docs/reference/batch.md).
 """
 
 from collections.abc import Sequence
