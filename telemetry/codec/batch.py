@@ -77,7 +77,7 @@ def encode_batch(batch: BatteryBatch, *, pseudonym: bytes, nonce: bytes) -> byte
             1: BATTERY_1.purpose.value,
             2: BATTERY_1.schema_id,
             3: pseudonym,
-            4: [batch.month, batch.soh_percent, encode_columns(columns)],
+            4: [batch.month, batch.soh_percent, encode_columns(columns, model=BATTERY_1.model)],
             5: [len(batch.samples), missing],
             6: nonce,
         }
@@ -94,10 +94,9 @@ def decode_batch(payload: bytes, *, limits: BatchLimits = BatchLimits()) -> Deco
     fields = _load(payload, limits)
     schema = _schema(fields)
     month, soh_percent, block = _list_of(fields[4], 3, "body")
-    rows, missing = _list_of(fields[5], 2, "counts")
+    counts = _list_of(fields[5], 2, "counts")
     columns = _columns(block, schema, limits)
-    if [rows, missing] != [len(columns[0]), sum(column.count(None) for column in columns)]:
-        raise CodecError("batch: the counts differ from the columns", code="codec.counts")
+    _check_counts(counts, columns)
     return DecodedBatch(
         version=VERSION,
         purpose=schema.purpose,
@@ -133,13 +132,15 @@ def _schema(fields: dict[int, Any]) -> Schema:
 def _columns(block: object, schema: Schema, limits: BatchLimits) -> list[list[int | None]]:
     if not isinstance(block, bytes):
         raise CodecError("batch: expected the columns as bytes", code="codec.shape")
-    columns = decode_columns(block, max_rows=limits.max_rows, max_columns=len(schema.columns))
-    if len(columns) != len(schema.columns):
-        raise CodecError(
-            f"batch: expected {len(schema.columns)} columns, got {len(columns)}",
-            code="codec.columns",
-        )
-    return columns
+    return decode_columns(
+        block, max_rows=limits.max_rows, max_columns=len(schema.columns), model=schema.model
+    )
+
+
+def _check_counts(counts: list[Any], columns: list[list[int | None]]) -> None:
+    missing = sum(column.count(None) for column in columns)
+    if [type(count) for count in counts] != [int, int] or counts != [len(columns[0]), missing]:
+        raise CodecError("batch: the counts differ from the columns", code="codec.counts")
 
 
 def _body(month: object, soh_percent: object, columns: list[list[int | None]]) -> BatteryBatch:
