@@ -14,11 +14,10 @@ from typing import Protocol
 from ota.client.client import UpdateClient
 from ota.client.download import Progress
 from ota.client.gates import GateLimits, Refusal, Situation, VehicleState, closed_gates
-from ota.client.journal import JournalEntry
 from ota.client.offer import Offer as VerifiedOffer
 from ota.client.offer import Outcome
 from ota.client.states import UpdateState
-from ota.errors import InstallError
+from ota.errors import DownloadError, InstallError
 from ota.metadata.custom import Criticality, Facts
 
 log = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ class UpdateService:
         self._policy = policy
         self._clock = clock
         self._client = open_client(self._ask_gates)
-        self._entry = JournalEntry()
+        self._waited_in = UpdateState.IDLE
         self._versions: dict[str, str | None] = {}
         self._turn = asyncio.Lock()  # one at a time moves the journal
         self._wake = asyncio.Event()
@@ -111,6 +110,7 @@ class UpdateService:
             InstallError: The state directory cannot be used.
         """
         await self._start_apps()
+        await self._note_versions()
         while not stop.is_set():
             await self._turn_once()
             await self._wait(stop)
@@ -130,7 +130,7 @@ class UpdateService:
 
     def view(self) -> UpdateView:
         """Return where the update stands now."""
-        entry, situation = self._entry, self._client.situation
+        entry, situation = self._client.entry, self._client.situation
         is_waiting = entry.state is UpdateState.AWAITING_OK
         return UpdateView(
             state=entry.state,
@@ -156,30 +156,42 @@ class UpdateService:
 
     async def _turn_once(self) -> None:
         async with self._turn:
-            if (
-                self._clock.monotonic_s() >= self._check_at_s
-                and await self._client.engine.ask_check()
-            ):
-                self._check_at_s = self._clock.monotonic_s() + self._policy.check_every_s
-            before = self._entry.state
-            self._entry = await self._client.advance()
-            installed = await self._client.installed()
+            if self._clock.monotonic_s() >= self._check_at_s:
+                await self._ask_check()
+            before, entry = self._waited_in, await self._client.advance()
+            self._waited_in = entry.state
+            if entry.approved is None:
+                self._approved_at_s = None
+            if entry.state is UpdateState.IDLE:
+                await self._rest()
+        if entry.state is not before:
+            log.info("update_state", extra={"state": entry.state})
+
+    async def _ask_check(self) -> None:
+        if await self._client.engine.ask_check():
+            self._check_at_s = self._clock.monotonic_s() + self._policy.check_every_s
+
+    async def _rest(self) -> None:
+        """Note what is installed now; look again soon if the network kept us from looking."""
+        await self._note_versions()
+        if isinstance(self._client.situation.problem, DownloadError):
+            soon_s = self._clock.monotonic_s() + self._next_retry_s()
+            self._check_at_s = min(self._check_at_s, soon_s)
+        else:
+            self._retry_s = _RETRY_FIRST_S
+
+    async def _note_versions(self) -> None:
+        installed = await self._client.installed()
         self._versions = {
             ecu_id: None if found is None else found.version for ecu_id, found in installed.items()
         }
-        if self._entry.approved is None:
-            self._approved_at_s = None
-        if self._entry.state is not before:
-            self._retry_s = _RETRY_FIRST_S
-            log.info("update_state", extra={"state": self._entry.state})
 
     async def _answer(self, content_hash: str | None) -> bool:
-        if self._entry.state is not UpdateState.AWAITING_OK:
+        if self._client.entry.state is not UpdateState.AWAITING_OK:
             return False
         async with self._turn:
             is_taken = await self._client.engine.set_approved(content_hash)
             if is_taken:
-                self._entry = await self._client.engine.read()
                 given = None if content_hash is None else self._clock.monotonic_s()
                 self._approved_at_s = given
         self._wake.set()
@@ -230,9 +242,12 @@ class UpdateService:
             return
 
     def _pause_s(self) -> float:
-        if self._entry.state is UpdateState.AWAITING_OK:
+        if self._client.entry.state is UpdateState.AWAITING_OK:
             return _LISTEN_S
-        if self._entry.state is UpdateState.IDLE:
+        if self._client.entry.state is UpdateState.IDLE:
             return max(0.0, self._check_at_s - self._clock.monotonic_s())
+        return self._next_retry_s()
+
+    def _next_retry_s(self) -> float:
         self._retry_s = min(_RETRY_MOST_S, self._retry_s * 2)
         return random.uniform(_RETRY_FIRST_S, self._retry_s)  # noqa: S311 (jitter, no secret)

@@ -53,7 +53,8 @@ class UpdateSettings:
 class UpdateClient:
     """One vehicle's updates: an engine, what it works with, and what a person may ask.
 
-    ``situation`` and ``progress`` are for looking at; the journal alone decides what happens.
+    ``entry`` (the journal's, as last seen), ``situation`` and ``progress`` are for looking at; the
+    journal on the disk alone decides what happens.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class UpdateClient:
             InstallError: A root or the key cannot be read.
         """
         self._ecus = settings.ecus
+        self.entry = JournalEntry()
         self.progress: Progress | None = None
         floor = Floor(settings.folder / "floor.sqlite")
         self._installer = AppInstaller(settings.apps, runner, settle_s=settings.settle_s)
@@ -89,7 +91,8 @@ class UpdateClient:
             floor=floor,
             ask_gates=ask_gates,
         )
-        self.engine = UpdateEngine(Journal(settings.folder / "journal"), self._steps)
+        journal = Journal(settings.folder / "journal")
+        self.engine = UpdateEngine(journal, self._steps, self._note_entry)
 
     @property
     def situation(self) -> Situation:
@@ -118,6 +121,9 @@ class UpdateClient:
             return await self.engine.run_until_waiting()
         finally:
             self.progress = None
+
+    def _note_entry(self, entry: JournalEntry) -> None:
+        self.entry = entry
 
     def _note_progress(self, progress: Progress) -> None:
         self.progress = progress

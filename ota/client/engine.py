@@ -1,7 +1,7 @@
 """Drives an update through its states: journal first, act second."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,11 +37,20 @@ class Steps(Protocol):
 
 
 class UpdateEngine:
-    """The one interpreter of the table of states. One task at a time may use it."""
+    """The one interpreter of the table of states. One task at a time may use it.
 
-    def __init__(self, journal: Journal, steps: Steps) -> None:
+    ``on_entry`` is told every entry that was read or written, in the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        steps: Steps,
+        on_entry: Callable[[JournalEntry], None] = lambda _entry: None,
+    ) -> None:
         self._journal = journal
         self._steps = steps
+        self._on_entry = on_entry
 
     async def read(self) -> JournalEntry:
         """Return where the update stands; a damaged journal is set aside and recovered from.
@@ -50,12 +59,13 @@ class UpdateEngine:
             InstallError: The disk is broken.
         """
         try:
-            return await asyncio.to_thread(self._journal.read)
+            entry = await asyncio.to_thread(self._journal.read)
         except JournalDamagedError:
             entry = await self._steps.recover()
             await asyncio.to_thread(self._journal.set_aside)
             await self._record(entry)
-            return entry
+        self._on_entry(entry)
+        return entry
 
     async def ask_check(self) -> bool:
         """Start a check; return False if an update is under way that must end first."""
@@ -103,3 +113,4 @@ class UpdateEngine:
 
     async def _record(self, entry: JournalEntry) -> None:
         await asyncio.to_thread(self._journal.write, entry)
+        self._on_entry(entry)
