@@ -75,16 +75,16 @@ class MovingVehicle:
         return -taken_w / self.state.pack_voltage_v
 
 
-def synthetic_drive(seed: int, *, start_s: float = 100.0) -> Iterator[Frame]:
-    """Yield the frames of a drive of about four minutes, from key-on to switched off in P.
+def synthetic_drive(seed: int, *, start_s: float = 100.0, hops: int = 8) -> Iterator[Frame]:
+    """Yield the frames of a drive from key-on to switched off in P; 8 hops take four minutes.
 
     It starts with the codes a vehicle sends while it wakes up. Gear, speed, energy and SOC belong
     together; the same seed gives the same frames.
     """
-    return frames_of(drive_states(seed), start_s=start_s)
+    return frames_of(drive_states(seed, hops=hops), start_s=start_s)
 
 
-def drive_states(seed: int) -> Iterator[VehicleState]:
+def drive_states(seed: int, *, hops: int = 8) -> Iterator[VehicleState]:
     """Yield the states of ``synthetic_drive``, one for every 10 ms."""
     chance = random.Random(seed)  # noqa: S311 (a drive, not a secret)
     soc = chance.uniform(60, 90)
@@ -95,7 +95,7 @@ def drive_states(seed: int) -> Iterator[VehicleState]:
     vehicle.state = replace(vehicle.state, is_waking=False, power=POWER_ON)
     yield from _stand(vehicle, _READY_S)
     vehicle.state = replace(vehicle.state, gear=DRIVE)
-    for _ in range(8):
+    for _ in range(hops):
         yield from _stand(vehicle, _STAND_S)
         yield from _hop(vehicle, chance)
     yield from _park(vehicle, parked_s=6.0, off_s=3.0)

@@ -75,6 +75,12 @@ class Authority:
             raise ValueError(f"{folder / 'ca.key'}: expected an EC key")  # noqa: TRY004 (content)
         return cls(folder, key, x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes()))
 
+    def identity(self, name: str) -> Identity:
+        """Return the files of the party called ``name``."""
+        return Identity(
+            self.folder / "ca.pem", self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        )
+
     def issue_server(self, name: str, *, hosts: tuple[str, ...], now: datetime) -> Identity:
         """Issue a certificate for a server reachable under ``hosts`` (names or addresses)."""
         names = x509.SubjectAlternativeName([_host(host) for host in hosts])
@@ -102,9 +108,7 @@ class Authority:
         if hosts is not None:
             builder = builder.add_extension(hosts, critical=False)
         cert = builder.sign(self._key, hashes.SHA256())
-        identity = Identity(
-            self.folder / "ca.pem", self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        )
+        identity = self.identity(name)
         _write(identity.key_file, _key_pem(key))
         _write(identity.cert_file, cert.public_bytes(serialization.Encoding.PEM))
         return identity

@@ -1,0 +1,54 @@
+"""The one door between the screen and the rest of the agent: callables that are handed in."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.hmi.views import Decision, ScreenState
+from telemetry.purposes import Purpose
+
+
+class DoorRefusedError(Exception):
+    """The agent does not do what was asked; nothing changed.
+
+    ``code`` is stable, ``sentence`` is for a person, ``status`` is the HTTP status: 404 for what
+    does not exist, 409 for what is not possible now.
+    """
+
+    def __init__(self, code: str, sentence: str, status: int = 409) -> None:
+        super().__init__(sentence)
+        self.code, self.sentence, self.status = code, sentence, status
+
+
+class AnswerTrip(Protocol):
+    """Take the driver's answer for exactly these batches of a trip."""
+
+    def __call__(self, trip_id: str, batch_ids: tuple[str, ...], *, share: bool) -> Awaitable[None]:
+        """Share or decline; raise DoorRefusedError."""
+
+
+class SetPurpose(Protocol):
+    """Switch one purpose; ``notice_hash`` names the text the driver saw (SHA-256, hex)."""
+
+    def __call__(self, purpose: Purpose, *, granted: bool, notice_hash: str) -> Awaitable[None]:
+        """Grant or withdraw; raise DoorRefusedError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What the screen may ask of the agent. Each action may raise DoorRefusedError.
+
+    ``state`` never blocks. ``wait_change(after)`` returns the number of the newest change as soon
+    as that is greater than ``after``; numbers grow by any step, and start above 0.
+    ``preview_rows`` returns the decoded batch as plain objects for JSON.
+    """
+
+    state: Callable[[], ScreenState]
+    wait_change: Callable[[int], Awaitable[int]]
+    answer_trip: AnswerTrip
+    take_back: Callable[[str], Awaitable[None]]
+    set_purpose: SetPurpose
+    answer_update: Callable[[str, Decision], Awaitable[None]]
+    cancel_update: Callable[[str], Awaitable[None]]
+    acknowledge: Callable[[], Awaitable[None]]
+    preview_rows: Callable[[str], Awaitable[object]]

@@ -1,0 +1,1 @@
+"""State and language to the words of each page; pure."""

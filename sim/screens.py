@@ -1,0 +1,321 @@
+"""Every state of the driver's screen with made-up data, and a door that plays the agent.
+
+Pictures, tests and people at a desk use the same states, so that none needs a vehicle.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from agent.hmi.door import Door, DoorRefusedError
+from agent.hmi.views import (
+    BatchPreview,
+    Criticality,
+    Decision,
+    DrivingState,
+    FieldPreview,
+    GateLine,
+    Level,
+    Notice,
+    Outcome,
+    Progress,
+    PurposeToggle,
+    ResultCard,
+    ScreenState,
+    TripCard,
+    TripStatus,
+    UpdateCard,
+    UpdateFacts,
+    UpdatePhase,
+)
+from telemetry.purposes import Purpose
+
+BATCH_ID = "3f9a1c07" * 8
+CONTENT_HASH = "b41d22e9" * 8
+
+_BATCH = BatchPreview(
+    batch_id=BATCH_ID,
+    purpose=Purpose.BATTERY,
+    size_bytes=4812,
+    recipient="ingest",
+    fields=(
+        FieldPreview(
+            name="pack_voltage_v", unit="V", precision=0.5, count=861, lowest=348.5, highest=389.0
+        ),
+        FieldPreview(
+            name="pack_current_a", unit="A", precision=0.5, count=861, lowest=-212.0, highest=94.5
+        ),
+        FieldPreview(
+            name="soc_percent", unit="%", precision=0.1, count=861, lowest=71.4, highest=78.2
+        ),
+        FieldPreview(
+            name="cell_temp_c", unit="°C", precision=1.0, count=861, lowest=19.0, highest=24.0
+        ),
+    ),
+    not_sent=("position", "speed", "exact_time", "vin"),
+)
+_TRIP = TripCard(
+    trip_id="trip-0007",
+    distance_km=11.34,
+    duration_min=14.4,
+    ended_text="18:10",
+    energy_kwh=2.13,
+    batches=(_BATCH,),
+)
+_UPDATE = UpdateCard(
+    content_hash=CONTENT_HASH,
+    name="Trip Light",
+    from_version="1.0.0",
+    to_version="1.1.0",
+    criticality=Criticality.FEATURE,
+    size_bytes=1_842_000,
+    facts={
+        "en": UpdateFacts(
+            purpose="Shows at a glance whether this trip is economical.",
+            changes=("The light reacts faster", "Stays dark at night", "Uses less power"),
+            duration_s=120,
+            unavailable="the trip light stays off",
+            instructions="Nothing. You can leave the car.",
+        ),
+        "de": UpdateFacts(
+            purpose="Zeigt auf einen Blick, ob diese Fahrt sparsam ist.",
+            changes=("Das Licht reagiert schneller", "Bleibt nachts dunkel", "Braucht weniger"),
+            duration_s=120,
+            unavailable="das Fahrtlicht bleibt aus",
+            instructions="Nichts. Sie können aussteigen.",
+        ),
+    },
+    gates=(
+        GateLine(code="ota.gate.not_parked", ok=True),
+        GateLine(code="ota.gate.battery_low", ok=True),
+        GateLine(code="ota.gate.aux_battery_low", ok=True),
+    ),
+)
+_RECALL = replace(
+    _UPDATE,
+    name="Battery Guard",
+    from_version="2.4.0",
+    to_version="2.4.1",
+    criticality=Criticality.RECALL,
+    recall_number="26V-123",
+    gates=(
+        GateLine(code="ota.gate.not_parked", ok=True),
+        GateLine(code="ota.gate.battery_low", ok=True),
+        GateLine(code="ota.gate.aux_battery_low", ok=False),
+    ),
+    facts={
+        "en": UpdateFacts(
+            purpose="Charging could stop too late when the battery is very hot. This corrects it.",
+            changes=("Charging stops in time", "Warns one minute earlier"),
+            duration_s=2400,
+            unavailable="the car cannot be driven or charged",
+            instructions="Lock the car and leave it parked.",
+        ),
+        "de": UpdateFacts(
+            purpose="Bei sehr heißer Batterie könnte das Laden zu spät enden. Dies behebt es.",
+            changes=("Das Laden endet rechtzeitig", "Warnt eine Minute früher"),
+            duration_s=2400,
+            unavailable="das Auto fährt und lädt nicht",
+            instructions="Abschließen und geparkt stehen lassen.",
+        ),
+    },
+)
+_FAILED = ResultCard(
+    outcome=Outcome.ROLLED_BACK,
+    name="Trip Light",
+    version="1.2.0",
+    running_version="1.1.0",
+    reason="Its own check did not pass.",
+    code="ota.install.unhealthy",
+)
+_ON = (PurposeToggle(purpose=Purpose.BATTERY, granted=True),)
+PARKED = ScreenState(
+    driving=DrivingState.PARKED, vehicle_fresh=True, soc_percent=71.4, speed_km_h=0.0, purposes=_ON
+)
+_MOVING = replace(
+    PARKED, driving=DrivingState.MOVING, speed_km_h=73.0, trip_km=11.34, recording=True
+)
+
+
+def _with_trip(status: TripStatus, *, hold_left_s: int | None = None) -> ScreenState:
+    return replace(PARKED, trips=(replace(_TRIP, status=status, hold_left_s=hold_left_s),))
+
+
+STATES: Mapping[str, ScreenState] = {
+    "home-first": replace(PARKED, purposes=(PurposeToggle(purpose=Purpose.BATTERY),)),
+    "home-quiet": _with_trip(TripStatus.DELIVERED),
+    "moving": _MOVING,
+    "moving-stale": replace(_MOVING, vehicle_fresh=False, soc_percent=None, recording=False),
+    "idling-trip": replace(PARKED, driving=DrivingState.IDLING, trips=(_TRIP,)),
+    "trip": replace(PARKED, trips=(_TRIP,)),
+    "trip-two": replace(PARKED, trips=(_TRIP, replace(_TRIP, trip_id="trip-0006"))),
+    "shared-held": _with_trip(TripStatus.HELD, hold_left_s=587),
+    "shared-queued": _with_trip(TripStatus.QUEUED),
+    "update-ready": replace(PARKED, update=_UPDATE),
+    "update-recall": replace(PARKED, update=_RECALL),
+    "update-scheduled": replace(
+        PARKED, update=replace(_UPDATE, phase=UpdatePhase.SCHEDULED, scheduled_text="02:30")
+    ),
+    "update-countdown": replace(
+        PARKED, update=replace(_UPDATE, phase=UpdatePhase.COUNTDOWN, countdown_s=118)
+    ),
+    "update-installing": replace(
+        PARKED,
+        update=replace(
+            _UPDATE,
+            phase=UpdatePhase.INSTALLING,
+            progress=Progress(step=3, steps=5, percent=41, left_s=70),
+        ),
+    ),
+    "update-checking": replace(
+        PARKED,
+        update=replace(
+            _UPDATE,
+            phase=UpdatePhase.CHECKING,
+            progress=Progress(step=5, steps=5, percent=96),
+        ),
+    ),
+    "result-installed": replace(
+        PARKED,
+        result=ResultCard(
+            outcome=Outcome.INSTALLED, name="Trip Light", version="1.1.0", running_version="1.1.0"
+        ),
+    ),
+    "result-rolled-back": replace(PARKED, result=_FAILED),
+    "result-refused": replace(
+        PARKED,
+        result=replace(
+            _FAILED,
+            outcome=Outcome.REFUSED,
+            reason="The update was meant for another car.",
+            code="ota.repository.foreign_vehicle",
+        ),
+    ),
+    "degraded": replace(PARKED, notices=(Notice(code="storage_full"),)),
+    "danger": replace(
+        PARKED,
+        notices=(
+            Notice(
+                code="hv_isolation",
+                level=Level.DANGER,
+                text="Stop and leave the car. The high voltage is not safely isolated.",
+            ),
+        ),
+    ),
+}
+"""Home screens by name."""
+
+PAGES: Mapping[str, tuple[str, str]] = {
+    "purposes": ("home-quiet", "/purposes"),
+    "purpose-grant": ("home-first", "/purposes/battery"),
+    "purpose-withdraw": ("home-quiet", "/purposes/battery"),
+    "preview": ("trip", f"/preview/{BATCH_ID}"),
+    "exact": ("trip", f"/exact/{BATCH_ID}"),
+    "update-none": ("home-quiet", "/update"),
+}
+"""Further pages by name: the state and the address."""
+
+
+class PlayedAgent:
+    """An agent without a vehicle: it does at once what is asked, and says what changed."""
+
+    def __init__(self, state: ScreenState) -> None:
+        self.state = state
+        self.asked: list[tuple[object, ...]] = []
+        self._number = 1
+        self._changed = asyncio.Condition()
+
+    def door(self) -> Door:
+        """Return the door to hand to ``create_app``."""
+        return Door(
+            state=lambda: self.state,
+            wait_change=self.wait_change,
+            answer_trip=self.answer_trip,
+            take_back=self.take_back,
+            set_purpose=self.set_purpose,
+            answer_update=self.answer_update,
+            cancel_update=self.cancel_update,
+            acknowledge=self.acknowledge,
+            preview_rows=self.preview_rows,
+        )
+
+    async def show(self, state: ScreenState) -> None:
+        """Be in ``state`` from now on."""
+        async with self._changed:
+            self.state = state
+            self._number += 1
+            self._changed.notify_all()
+
+    async def wait_change(self, after: int) -> int:
+        """Return the number of the newest change once it is greater than ``after``."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._number > after)
+            return self._number
+
+    async def answer_trip(self, trip_id: str, batch_ids: tuple[str, ...], *, share: bool) -> None:
+        """Hold a shared trip, or put it away."""
+        self.asked.append(("answer_trip", trip_id, batch_ids, share))
+        status = TripStatus.HELD if share else TripStatus.NOT_SHARED
+        await self._set_trip(trip_id, lambda t: replace(t, status=status, hold_left_s=600))
+
+    async def take_back(self, trip_id: str) -> None:
+        """Take a held trip back."""
+        self.asked.append(("take_back", trip_id))
+        await self._set_trip(trip_id, lambda t: replace(t, status=TripStatus.TAKEN_BACK))
+
+    async def set_purpose(self, purpose: Purpose, *, granted: bool, notice_hash: str) -> None:
+        """Switch one purpose."""
+        self.asked.append(("set_purpose", purpose, granted, notice_hash))
+        toggles = (PurposeToggle(purpose=purpose, granted=granted),)
+        await self.show(replace(self.state, purposes=toggles))
+
+    async def answer_update(self, content_hash: str, decision: Decision) -> None:
+        """Begin the countdown, plan for tonight, or put off."""
+        self.asked.append(("answer_update", content_hash, decision))
+        update = self._update(content_hash)
+        if decision is Decision.LATER:
+            await self.show(replace(self.state, dismissed_update=content_hash))
+        elif decision is Decision.TONIGHT:
+            planned = replace(update, phase=UpdatePhase.SCHEDULED, scheduled_text="02:30")
+            await self.show(replace(self.state, update=planned))
+        else:
+            soon = replace(update, phase=UpdatePhase.COUNTDOWN, countdown_s=120)
+            await self.show(replace(self.state, update=soon))
+
+    async def cancel_update(self, content_hash: str) -> None:
+        """Go back to an update that is ready."""
+        self.asked.append(("cancel_update", content_hash))
+        ready = replace(self._update(content_hash), phase=UpdatePhase.READY, countdown_s=None)
+        await self.show(replace(self.state, update=ready, dismissed_update=content_hash))
+
+    async def acknowledge(self) -> None:
+        """Put the result away."""
+        self.asked.append(("acknowledge",))
+        await self.show(replace(self.state, result=None))
+
+    async def preview_rows(self, batch_id: str) -> object:
+        """Return rows as a decoded batch has them."""
+        self.asked.append(("preview_rows", batch_id))
+        rows = [
+            {
+                "since_start_ms": second * 1000,
+                "pack_voltage_v": 388.5 - second % 40,
+                "pack_current_a": 94.5 - 12.5 * (second % 9),
+                "soc_percent": round(78.2 - second / 130, 1),
+                "cell_temp_c": None if second % 30 == 0 else 19.0,
+            }
+            for second in range(861)
+        ]
+        return {"month": "2026-11", "soh_percent": 91, "samples": rows}
+
+    def _update(self, content_hash: str) -> UpdateCard:
+        update = self.state.update
+        if update is None or update.content_hash != content_hash:
+            raise DoorRefusedError("update.unknown", "This update is not offered any more.", 404)
+        return update
+
+    async def _set_trip(self, trip_id: str, change: Callable[[TripCard], TripCard]) -> None:
+        if all(trip.trip_id != trip_id for trip in self.state.trips):
+            raise DoorRefusedError("trip.unknown", "This trip does not exist any more.", 404)
+        trips = tuple(change(t) if t.trip_id == trip_id else t for t in self.state.trips)
+        await self.show(replace(self.state, trips=trips))

@@ -1,0 +1,84 @@
+"""The language files say the same things, in short blocks."""
+
+import re
+
+import pytest
+
+from agent.hmi.texts import MAX_BLOCK, Texts, choose_language, load_texts
+from agent.hmi.views import Action, Criticality, Decision, Level, Outcome, TripStatus
+from telemetry.purposes import Purpose
+
+LANGUAGES = load_texts()
+ENGLISH, GERMAN = LANGUAGES["en"], LANGUAGES["de"]
+
+
+def test_english_and_german_have_the_same_keys_in_the_same_order() -> None:
+    assert list(ENGLISH.entries) == list(GERMAN.entries)
+
+
+@pytest.mark.parametrize("key", ENGLISH.entries)
+def test_a_text_and_its_translation_take_the_same_values(key: str) -> None:
+    named = [sorted(re.findall(r"{(\w+)}", texts.entries[key])) for texts in (ENGLISH, GERMAN)]
+    assert named[0] == named[1]
+
+
+@pytest.mark.parametrize("texts", LANGUAGES.values(), ids=LANGUAGES)
+def test_no_text_is_empty_or_longer_than_one_block(texts: Texts) -> None:
+    assert [key for key, text in texts.entries.items() if not 0 < len(text) <= MAX_BLOCK] == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *[f"refused.{action}" for action in Action],
+        *[f"result.title.{outcome}" for outcome in Outcome],
+        *[f"result.{outcome}" for outcome in Outcome],
+        *[f"update.kind.{kind}" for kind in Criticality],
+        *[f"update.{decision}" for decision in Decision],
+        *[f"notice.title.{level}" for level in Level],
+        *[f"shared.{status}" for status in TripStatus if status is not TripStatus.WAITING],
+        *[f"shared.title.{status}" for status in TripStatus if status is not TripStatus.WAITING],
+        *[f"purpose.{purpose}.notice.1" for purpose in Purpose],
+    ],
+)
+def test_every_code_of_the_model_has_its_words(key: str) -> None:
+    assert key in ENGLISH.entries
+
+
+def test_numbers_sizes_and_durations_are_written_as_people_write_them() -> None:
+    assert ENGLISH.number(3180.5, 1) == "3,180.5"
+    assert GERMAN.number(3180.5, 1) == "3.180,5"
+    assert ENGLISH.size(999) == "999 bytes"
+    assert GERMAN.size(4812) == "4,8 kB"
+    assert ENGLISH.size(1_842_000) == "1.8 MB"
+    assert ENGLISH.size(412_000) == "412 kB"
+    assert ENGLISH.duration(119) == "119 s"
+    assert ENGLISH.duration(121) == "3 min"
+
+
+def test_the_hash_of_a_notice_changes_with_language_and_words() -> None:
+    notice = ENGLISH.notice(Purpose.BATTERY)
+    entries = dict(ENGLISH.entries) | {"purpose.battery.notice.2": "Sent: everything."}
+    assert re.fullmatch("[0-9a-f]{64}", notice.sha256)
+    assert len(notice.lines) == 3
+    hashes = {
+        notice.sha256,
+        GERMAN.notice(Purpose.BATTERY).sha256,
+        Texts("en", entries).notice(Purpose.BATTERY).sha256,
+    }
+    assert len(hashes) == 3
+
+
+@pytest.mark.parametrize(
+    ("wishes", "language"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("fr, de;q=0.5", "de"),
+        ("EN-gb", "en"),
+        ("fr", "en"),
+        ("", "en"),
+        ("," * 100_000, "en"),
+    ],
+)
+def test_the_first_wished_language_that_exists_is_used(wishes: str, language: str) -> None:
+    assert choose_language(wishes, LANGUAGES) == language
