@@ -118,12 +118,18 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 def load_config(path: Path) -> AgentConfig:
     """Read ``path`` (TOML); raise ConfigError for anything but a valid file."""
     try:
-        config = msgspec.toml.decode(path.read_bytes(), type=AgentConfig)
+        config = msgspec.toml.decode(path.read_bytes(), type=AgentConfig, dec_hook=_as_path)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # msgspec's and the TOML parser's errors are ValueErrors
         raise ConfigError(f"{path}: {error}") from error
     return _resolved(config, path.absolute().parent)
+
+
+def _as_path(kind: type, text: object) -> object:
+    if kind is Path and isinstance(text, str):
+        return Path(text)
+    raise ValueError(f"expected {kind.__name__}, got {text!r}")
 
 
 def _resolved(section: S, base: Path) -> S:

@@ -265,6 +265,7 @@ class Recorder:
             await asyncio.to_thread(self._append_now, time_ms, row)
         except SegmentError as error:
             self._note(error)
+            self.counters.rows_lost += self._writer is None  # a writer keeps its rows and retries
         else:
             self.counters.rows += 1
 

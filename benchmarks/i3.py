@@ -59,6 +59,16 @@ class Table:
         """Return a value in its unit."""
         return self.columns[column][row] * self.steps[column] + self.offsets[column]
 
+    def first_columns(self, count: int) -> "Table":
+        """Return the same rows with the first ``count`` columns only."""
+        return Table(
+            times_ms=self.times_ms,
+            columns=self.columns[:count],
+            names=self.names[:count],
+            steps=self.steps[:count],
+            offsets=self.offsets[:count],
+        )
+
     def windows(self, length_ms: int | None) -> Iterator["Table"]:
         """Yield the rows in windows of ``length_ms``, or all of them if None.
 

@@ -8,7 +8,6 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import groupby, repeat
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class Bus:
             first_s = batch[0].time_s if first_s is None else first_s
             shift_s = start_s - first_s
             await asyncio.sleep(max(0.0, batch[-1].time_s + shift_s - time.monotonic()))
-            self._send([replace(frame, time_s=frame.time_s + shift_s) for frame in batch])
+            self._send([Frame(f.time_s + shift_s, f.bus, f.can_id, f.data) for f in batch])
 
     async def stand(self, state: VehicleState) -> None:
         """Send what a vehicle in ``state`` sends, for ever."""

@@ -25,11 +25,13 @@ from ota.publisher.inventory import EcuRecord, Inventory, VehicleRecord
 from ota.publisher.layout import Repositories, Threshold, init_repositories
 from ota.publisher.ports import Clock
 from sim.broker import free_port, render_config
+from sim.factory import install_at_factory
 from sim.pki import Authority
 
 MARK = ".okdrive-home"  # only a folder with this file in it is ever deleted
 HARDWARE_ID = "okdrive-board-1"
 APP = "trip-light"
+APP_USER = "nobody"
 TEMPLATES = Path(__file__).parent.parent / "configs"
 
 
@@ -47,6 +49,9 @@ class HomeSettings:
     countdown_s: float = 120.0
     definition: str = "nissan-leaf-ze1"
     screen_port: int = 0
+    check_every_s: float = 86_400.0
+    receipt_timeout_s: float = 30.0
+    app_folder: Path = TEMPLATES / "apps" / APP / "1.0.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +98,10 @@ def prepare(folder: Path, *, clock: Clock, settings: HomeSettings) -> Home:
     ecu_ids = (f"e-{secrets.token_hex(8)}", f"e-{secrets.token_hex(8)}")
     _publisher(home, clock, ecu_key, ecu_ids)
     _configs(home, settings, ecu_ids)
-    (home.folder / "agent").mkdir(mode=0o755)
+    (home.folder / "agent").mkdir(mode=0o700)
+    install_at_factory(
+        settings.app_folder, state_dir=home.folder / "agent", ecu_id=ecu_ids[1], app_user=APP_USER
+    )
     return home
 
 
@@ -199,6 +207,7 @@ broker_port = {home.broker_port}
 ingest_key = "ingest/receipt.pub"
 hold_s = {settings.hold_s}
 pause_max_s = 1.0
+receipt_timeout_s = {settings.receipt_timeout_s}
 
 [updates]
 image_url = "{url}/image"
@@ -207,6 +216,8 @@ image_root = "roots/image.json"
 director_root = "roots/director.json"
 primary_ecu = "{ecu_ids[0]}"
 countdown_s = {settings.countdown_s}
+check_every_s = {settings.check_every_s}
+app_user = "{APP_USER}"
 
 [[updates.ecus]]
 ecu_id = "{ecu_ids[1]}"

@@ -5,7 +5,7 @@ import logging
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Stack:
         self.ingest = self._child("okdrive-ingest", ["-v", "run"], env)
         self.agent = self._child("okdrive-agent", ["-v", "run"], env)
 
-    async def __aenter__(self) -> "Stack":
+    async def __aenter__(self) -> Self:
         self.home.logs.mkdir(exist_ok=True)
         try:
             await self.start_broker()

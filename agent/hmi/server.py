@@ -51,7 +51,7 @@ def bind_loopback(host: str, port: int) -> socket.socket:
     try:
         listener.bind((address, port))
         listener.listen()
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # OverflowError: no such port number
         listener.close()
         raise _bind_error(host, port, error) from error
     return listener
@@ -137,8 +137,8 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def _bind_error(host: str, port: int, error: OSError) -> ScreenError:
-    if error.errno == errno.EADDRINUSE:
+def _bind_error(host: str, port: int, error: OSError | OverflowError) -> ScreenError:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return ScreenError(
             "screen.port_taken",
             f"screen: expected port {port} on {host} to be free, found another program on it; "
@@ -146,6 +146,6 @@ def _bind_error(host: str, port: int, error: OSError) -> ScreenError:
         )
     return ScreenError(
         "screen.no_address",
-        f"screen: expected to open {host} port {port}, found: {error.strerror}; nothing is lost "
+        f"screen: expected to open {host} port {port}, found: {error}; nothing is lost "
         "and recording goes on; correct the address in the configuration",
     )

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 import can
 
@@ -164,7 +164,8 @@ class ReplaySource:
     def _any_format(self) -> Iterator[Frame]:
         number = 0
         try:
-            with can.LogReader(self.path) as reader:
+            # the file is ours: python-can leaves it open when the first bytes are not BLF
+            with self.path.open("rb") as file, self._reader(file) as reader:
                 for number, message in enumerate(reader, start=1):
                     if frame := self._converted(message, number):
                         yield frame
@@ -172,6 +173,11 @@ class ReplaySource:
         except Exception:  # noqa: BLE001
             self.is_truncated = True
             self._skip(number + 1)
+
+    def _reader(self, file: BinaryIO) -> can.io.generic.MessageReader:
+        if self.path.suffix.lower() == ".blf":
+            return can.BLFReader(file)
+        return can.LogReader(self.path)
 
     def _converted(self, message: can.Message, number: int) -> Frame | None:
         if message.is_remote_frame or message.is_error_frame or message.is_fd:

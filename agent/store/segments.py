@@ -146,9 +146,7 @@ class SegmentWriter:
         data = _read(path)
         header, scan = _scan(data, path)
         try:
-            descriptor = os.open(path, os.O_WRONLY)
-            os.ftruncate(descriptor, scan.whole_bytes)
-            os.fsync(descriptor)
+            descriptor = _open_cut(path, scan.whole_bytes)
         except OSError as error:
             raise SegmentError(f"{path}: cannot go on: {error}", code="segment.write") from error
         torn_bytes = len(data) - scan.whole_bytes
@@ -345,6 +343,17 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SegmentError(f"{path}: cannot be read: {error}", code="segment.read") from error
+
+
+def _open_cut(path: Path, size_bytes: int) -> int:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.ftruncate(descriptor, size_bytes)
+        os.fsync(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _write_all(descriptor: int, data: bytes, at: int) -> None:

@@ -77,7 +77,7 @@ def encode_batch(batch: BatteryBatch, *, pseudonym: bytes, nonce: bytes) -> byte
             1: BATTERY_1.purpose.value,
             2: BATTERY_1.schema_id,
             3: pseudonym,
-            4: [batch.month, batch.soh_percent, encode_columns(columns)],
+            4: [batch.month, batch.soh_percent, encode_columns(columns, model=BATTERY_1.model)],
             5: [len(batch.samples), missing],
             6: nonce,
         }
@@ -132,13 +132,9 @@ def _schema(fields: dict[int, Any]) -> Schema:
 def _columns(block: object, schema: Schema, limits: BatchLimits) -> list[list[int | None]]:
     if not isinstance(block, bytes):
         raise CodecError("batch: expected the columns as bytes", code="codec.shape")
-    columns = decode_columns(block, max_rows=limits.max_rows, max_columns=len(schema.columns))
-    if len(columns) != len(schema.columns):
-        raise CodecError(
-            f"batch: expected {len(schema.columns)} columns, got {len(columns)}",
-            code="codec.columns",
-        )
-    return columns
+    return decode_columns(
+        block, max_rows=limits.max_rows, max_columns=len(schema.columns), model=schema.model
+    )
 
 
 def _check_counts(counts: list[Any], columns: list[list[int | None]]) -> None:

@@ -7,6 +7,8 @@ columns is a new id.
 
 from dataclasses import dataclass
 
+from telemetry.codec import trained_battery_1
+from telemetry.codec.models import Model, trained_model
 from telemetry.purposes import Purpose
 
 
@@ -26,6 +28,7 @@ class Schema:
     schema_id: str
     purpose: Purpose
     columns: tuple[Column, ...]
+    model: Model  # part of the format: what the columns are expected to be like
 
 
 BATTERY_1 = Schema(
@@ -37,6 +40,11 @@ BATTERY_1 = Schema(
         Column("pack_current_a", 2, "A"),  # 0.5 A: the sensor's own step
         Column("soc_percent", 10, "%"),
         Column("cell_temp_c", 1, "degC"),
+    ),
+    model=trained_model(
+        order=(0, 2, 3, 1, 4),  # current and charge first: they tell most about the voltage
+        columns=trained_battery_1.COLUMNS,
+        odds=trained_battery_1.ODDS,
     ),
 )
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -234,13 +235,65 @@ async def test_what_ingest_did_not_acknowledge_is_delivered_again(broker: TestBr
     await ingest.connect()
     await wait_until(lambda: len(first) == 3)
     assert [message.payload for message in first] == [b"dealt with", b"not yet", b"not yet"]
-    ingest.ack(first[1])  # of the connection before: must not answer for the new packet id
     ingest.ack(first[2])
     await ingest.disconnect()
     await ingest.connect()
     await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
     assert len(first) == 3
     await ingest.disconnect()
+
+
+async def test_a_late_acknowledgement_does_not_answer_for_a_newer_message(
+    broker: TestBroker,
+) -> None:
+    settings = broker.settings(broker.pki.ingest, session_expiry_s=60)
+    inbox: list[Message] = []
+    ingest = MqttLink(settings, client_id=IDS[0], on_message=inbox.append, manual_ack=True)
+    for payload in (b"old", b"new"):  # the broker forgets in between, and counts from 1 again
+        await ingest.connect()
+        await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
+        async with connected(broker.settings(), IDS[1]) as vehicle:
+            await vehicle.publish(UP, payload, timeout_s=5)
+        await wait_until(lambda payload=payload: inbox and inbox[-1].payload == payload)
+        if payload == b"old":
+            broker.restart()
+            await asyncio.wait_for(ingest.wait_down(), 5)
+    assert inbox[0].mid == inbox[1].mid
+    ingest.ack(inbox[0])
+    await ingest.disconnect()
+    await ingest.connect()
+    await wait_until(lambda: len(inbox) == 3)
+    assert inbox[2].payload == b"new"
+    await ingest.disconnect()
+
+
+def serve_one_record(server: socket.socket, context: ssl.SSLContext) -> None:
+    """Accept one client; answer its CONNECT with CONNACK and three messages in one TLS record."""
+    plain, _ = server.accept()
+    with context.wrap_socket(plain, server_side=True) as tls:
+        tls.recv(4096)
+        message = bytes.fromhex("30 07 0003") + b"a/b" + b"\x00" + b"x"
+        tls.sendall(bytes.fromhex("20 03 000000") + 3 * message)
+        tls.recv(4096)
+
+
+async def test_packets_that_share_a_tls_record_are_all_read(pki: Pki) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=pki.server.ca_file)
+    context.load_cert_chain(pki.server.cert_file, pki.server.key_file)
+    inbox: list[Message] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings = MqttSettings(
+            host="127.0.0.1",
+            port=server.getsockname()[1],
+            ca_file=pki.server.ca_file,
+            cert_file=pki.vehicle.cert_file,
+            key_file=pki.vehicle.key_file,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(serve_one_record, server, context))
+            async with connected(settings, IDS[0], inbox):
+                await wait_until(lambda: len(inbox) == 3)
+    assert [message.topic for message in inbox] == ["a/b"] * 3
 
 
 async def test_a_payload_beyond_the_brokers_limit_is_not_sent(broker: TestBroker) -> None:

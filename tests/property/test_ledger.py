@@ -33,7 +33,7 @@ class Stored:
     signature: bytes
 
 
-def ledger_of(length: int) -> list[Stored]:
+def ledger_of(length: int, start: datetime = START) -> list[Stored]:
     rows: list[Stored] = []
     end = ChainEnd(length=0, entry_hash=NO_ENTRY)
     for number in range(length):
@@ -43,7 +43,7 @@ def ledger_of(length: int) -> list[Stored]:
             schema_id="battery.1",
             notice=NOTICE,
             recipient=RECIPIENT,
-            at_utc=START + timedelta(minutes=number),
+            at_utc=start + timedelta(minutes=number),
             time_quality=TimeQuality.UNPROVEN,
             batch_id=bytes([number]) * 32 if number else None,
         )
@@ -91,6 +91,14 @@ def test_a_deleted_entry_is_detected_the_last_one_too(place: int) -> None:
 def test_entries_in_another_order_are_detected(order: list[int]) -> None:
     moved = [LEDGER[at] for at in order]
     assert bool(problems(moved)) == (order != sorted(order))
+
+
+@given(place=st.integers(0, len(LEDGER) - 2))
+def test_an_entry_of_another_ledger_of_the_same_vehicle_is_detected(place: int) -> None:
+    other = ledger_of(len(LEDGER), START + timedelta(days=1))
+    assert problems([*LEDGER[:place], other[place], *LEDGER[place + 1 :]]) == ["ledger.order"] * (
+        1 if place == 0 else 2
+    )
 
 
 def test_an_entry_signed_by_another_key_is_detected_even_with_its_own_hash() -> None:

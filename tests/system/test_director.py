@@ -272,6 +272,15 @@ def test_only_published_files_are_served(bench: Bench, path: str) -> None:
     assert bench.request("GET", path)[0] == 404
 
 
+def test_a_file_with_a_hash_in_its_name_outside_the_images_is_not_served(bench: Bench) -> None:
+    layout = bench.repositories.layout
+    (layout.image_targets.parent / f"{'0' * 64}.secret").write_text("secret")
+    (layout.image_targets / "app").mkdir()
+    (layout.image_targets / f"{'0' * 64}.secret").write_text("secret")
+    for folder in ("..", "..%2f", "%2e%2e", "app%2f..%2f.."):
+        assert bench.request("GET", f"/image/targets/{folder}/{'0' * 64}.secret")[0] == 404
+
+
 def test_a_taken_port_and_missing_certificates_are_said_before_anything_starts(
     bench: Bench, tmp_path: Path
 ) -> None:

@@ -2,15 +2,19 @@
 "use strict";
 
 const LOST_AFTER_MS = 2000;
+const SETTLE_MS = 400;
 let lostTimer = 0;
 let newest = 0;
 
+// The browser tries again by itself; people are told only when it takes a while.
 function setLost(isLost) {
-  clearTimeout(lostTimer);
-  if (isLost) {
-    lostTimer = setTimeout(() => { document.getElementById("lost").hidden = false; }, LOST_AFTER_MS);
-  } else {
-    document.getElementById("lost").hidden = true;
+  const lost = document.getElementById("lost");
+  if (!isLost) {
+    clearTimeout(lostTimer);
+    lostTimer = 0;
+    lost.hidden = true;
+  } else if (!lostTimer) {
+    lostTimer = setTimeout(() => { lost.hidden = false; }, LOST_AFTER_MS);
   }
 }
 
@@ -20,10 +24,27 @@ async function refresh() {
   const html = await answer.text();
   if (mine !== newest) return; // a newer answer is under way
   if (!answer.ok) { location.assign("/"); return; }
+  const parsed = document.createElement("template");
+  parsed.innerHTML = html;
+  swap(document.getElementById("screen"), parsed.content.firstElementChild);
+}
+
+function swap(current, next) {
+  if (next.isEqualNode(current)) return;
   const focused = document.activeElement && document.activeElement.id;
-  document.getElementById("screen").outerHTML = html;
+  if (next.dataset.card !== current.dataset.card) settle(next);
+  current.replaceWith(next);
   const again = focused && document.getElementById(focused);
   if (again) again.focus();
+}
+
+// A finger that is already on its way must not answer a question it has not seen.
+function settle(screen) {
+  const buttons = [...screen.querySelectorAll("button")];
+  for (const button of buttons) { button.disabled = true; button.classList.add("settling"); }
+  setTimeout(() => {
+    for (const button of buttons) { button.disabled = false; button.classList.remove("settling"); }
+  }, SETTLE_MS);
 }
 
 function say(sentence) {
@@ -64,7 +85,8 @@ document.addEventListener("submit", (event) => {
 });
 
 const events = new EventSource("/api/events");
-events.onopen = () => { setLost(false); };
+const catchUp = () => { refresh().catch(() => setLost(true)); };
+events.onopen = () => { setLost(false); catchUp(); }; // it may be another agent with the same number
 events.onerror = () => { setLost(true); };
-events.onmessage = () => { refresh().catch(() => setLost(true)); };
+events.onmessage = catchUp;
 setInterval(tick, 1000);

@@ -210,6 +210,18 @@ def test_a_batch_of_a_withdrawn_purpose_is_not_begun(
         sharing.outbox.begin_attempt(batch)
 
 
+def test_ok_after_the_purpose_was_switched_off_releases_nothing(
+    sharing: Sharing, tmp_path: Path
+) -> None:
+    [batch] = offered(sharing, tmp_path)
+    with sharing.state.database.transaction() as connection:
+        connection.execute("UPDATE consents SET granted=0")
+    with pytest.raises(UncoveredError, match="not switched on; nothing was queued"):
+        sharing.answer("trip-1", [batch], share=True)
+    assert sharing.outbox.rows() == []
+    assert len(events(sharing)) == 1
+
+
 def test_an_unanswered_trip_expires_with_its_samples(
     sharing: Sharing, tmp_path: Path, clock: FakeClock
 ) -> None:

@@ -7,8 +7,10 @@ import cbor2
 import pytest
 
 from telemetry.codec.batch import CodecError, decode_batch, encode_batch
+from telemetry.codec.cbor import load
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.receipt import decode_receipt, encode_receipt, pack_signed, unpack_signed
+from telemetry.codec.schemas import BATTERY_1
 from telemetry.records import BatteryBatch, BatterySample, Receipt, ReceiptStatus
 
 SAMPLE = BatterySample(
@@ -24,7 +26,7 @@ def with_field(number: int, value: object) -> bytes:
 
 
 def block(columns: list[list[int | None]]) -> bytes:
-    return encode_columns(columns)
+    return encode_columns(columns, model=BATTERY_1.model if len(columns) == 5 else None)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +118,12 @@ def test_a_cbor_bomb_is_refused_within_little_memory(bomb: str) -> None:
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 2_000_000
+
+
+@pytest.mark.parametrize("tagged", [cbor2.CBORTag(258, [1]), cbor2.CBORTag(99_999, 1)])
+def test_a_tag_is_refused_before_it_is_looked_at(tagged: cbor2.CBORTag) -> None:
+    with pytest.raises(CodecError, match="not the CBOR we write"):
+        load(cbor2.dumps([tagged]), max_bytes=100, what="batch")
 
 
 def test_ten_bytes_that_claim_a_billion_rows_allocate_nothing() -> None:

@@ -1,6 +1,7 @@
 """The command line: exit codes, four lines per error, documents with a schema."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from click.testing import CliRunner, Result
 from ota.publisher.cli import main
 from ota.publisher.config import load_config
 from ota.publisher.exits import exit_code, explain
+from ota.publisher.inventory import Inventory
+from ota.publisher.layout import Repositories, init_repositories
+from ota.publisher.ports import WallClock
+from tests.support.clock import FakeClock
 from tests.support.publisher import ECU, HARDWARE, PRIMARY, VEHICLE, ecu_signer, write_spec
 
 RELEASE = f"""
@@ -117,6 +122,18 @@ def test_missing_offline_keys_need_a_person(home: Path, package: Path) -> None:
     (home / "ota" / "keys" / "offline").rename(home / "safe")
     assert "offline key folder" in refused(call("publish", package, "--to", "all"), 5)
     assert "signed timestamp" in done("refresh")
+
+
+def test_refresh_says_when_an_offline_role_has_expired(home: Path) -> None:
+    (home / "publisher.toml").write_text("")
+    layout = load_config(home / "publisher.toml", home / "ota").layout
+    long_ago = FakeClock(WallClock().utc_now() - timedelta(days=100))
+    init_repositories(Repositories(layout=layout, clock=long_ago))
+    layout.offline_keys.rename(home / "safe")
+    assert "Image targets" in refused(call("refresh"), 5)
+    Inventory(layout.inventory).close()
+    roles = json.loads(done("status", "--json"))["roles"]
+    assert [role["left_s"] > 0 for role in roles] == [True, False, True, True, True]
 
 
 @pytest.mark.parametrize(

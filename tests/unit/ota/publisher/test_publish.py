@@ -2,13 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from ota.errors import (
+    FreezeError,
+    HashMismatchError,
+    ImageMismatchError,
     KeyMissingError,
+    LengthMismatchError,
     MissingFactError,
+    MissingTargetError,
     NoMatchError,
     NotFoundError,
     NotNewerError,
@@ -177,6 +184,43 @@ def test_a_failure_that_a_vehicle_reports_withdraws_that_content_there(
     assert told(repositories, inventory) == []
     (ecu,) = read_status(repositories, inventory).vehicles[0].ecus
     assert (ecu.withdrawn, ecu.result) == ("ota.install.unhealthy", "rolled_back")
+
+
+def test_a_check_finds_a_changed_image_a_missing_one_and_expired_roles(
+    repositories: Repositories, inventory: Inventory, tmp_path: Path
+) -> None:
+    plan = publish_image(repositories, inventory, new_package(tmp_path), release())
+    stored = repositories.layout.target_path(plan.target, plan.package.sha256)
+    data = stored.read_bytes()
+    stored.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(HashMismatchError, match=plan.package.sha256):
+        verify_all(repositories)
+    stored.write_bytes(data + b"x")
+    with pytest.raises(LengthMismatchError, match=f"{len(data)} bytes"):
+        verify_all(repositories)
+    stored.unlink()
+    with pytest.raises(MissingTargetError, match=plan.target):
+        verify_all(repositories)
+    stored.write_bytes(data)
+    late = FakeClock(FakeClock().utc_now() + timedelta(days=1))
+    with pytest.raises(FreezeError, match="timestamp: expected an expiry after"):
+        verify_all(Repositories(layout=repositories.layout, clock=late))
+
+
+def test_a_check_finds_orders_that_the_image_repository_does_not_back(
+    repositories: Repositories, inventory: Inventory, tmp_path: Path
+) -> None:
+    plan = publish_image(repositories, inventory, new_package(tmp_path), release())
+    (order,) = plan.assignments
+    for wrong, error in (
+        (replace(order, release_counter=9), ImageMismatchError),
+        (replace(order, sha256="0" * 64), ImageMismatchError),
+        (replace(order, target="app/other/1.0.0/other-1.0.0.okp"), MissingTargetError),
+    ):
+        inventory.assign([wrong], FakeClock().utc_now())
+        told(repositories, inventory)
+        with pytest.raises(error, match="expected"):
+            verify_all(repositories, VEHICLE)
 
 
 class FullDisk(DurableFiles):

@@ -276,3 +276,11 @@ def test_lifetimes_are_what_was_asked_for(tmp_path: Path) -> None:
     assert published is not None
     assert published.timestamp.signed.expires - clock.utc_now() == timedelta(seconds=600)
     assert repositories.image().root().signed.expires - clock.utc_now() == timedelta(hours=2)
+
+
+def test_a_threshold_of_two_is_not_reached_by_one_key(tmp_path: Path) -> None:
+    repositories = made(tmp_path, targets=Threshold(needed=2, keys=2))
+    (tmp_path / "keys" / "offline" / "image" / "targets-2.pem").unlink()
+    with pytest.raises(KeyMissingError, match="expected 2 at hand, got 1"):
+        repositories.image().add_target(TARGET, target())
+    assert repositories.image().targets() == {}

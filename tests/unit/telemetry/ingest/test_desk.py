@@ -71,6 +71,20 @@ def test_a_batch_that_comes_again_is_a_duplicate_and_stored_once(bench: Bench) -
     assert bench.index.counts()["duplicates"] == 1
 
 
+def test_a_duplicate_does_not_touch_the_stored_file(bench: Bench) -> None:
+    bench.desk.take(UP, batch_payload())
+    before = bench.files()[0].stat()
+    bench.desk.take(UP, batch_payload())
+    after = bench.files()[0].stat()
+    assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+
+
+def test_no_table_keeps_the_order_in_which_rows_came(bench: Bench) -> None:
+    for table in ("batches", "quarantine", "receipts"):
+        with pytest.raises(StorageError, match="no such column: rowid"):
+            bench.index._rows(f"SELECT rowid FROM {table} LIMIT ?", 1)
+
+
 def test_a_crash_between_file_and_row_neither_doubles_nor_loses(
     bench: Bench, tmp_path: Path
 ) -> None:
