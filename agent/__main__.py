@@ -1,0 +1,5 @@
+"""python -m agent is okdrive-agent."""
+
+from agent.cli import main
+
+main()

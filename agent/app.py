@@ -1,0 +1,292 @@
+"""Composition root: configuration -> parts -> services. It wires, and computes nothing."""
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from agent.clock import SystemClock
+from agent.config import AgentConfig, IdentityConfig
+from agent.consent.keys import load_purpose_secret, load_signing_key, load_verify_key
+from agent.consent.ledger import Recipient
+from agent.consent.notices import load_notices
+from agent.desk import Desk
+from agent.folders import Folders
+from agent.hmi.app import create_app
+from agent.hmi.server import serve
+from agent.recorder import Recorder, RecorderConfig, wanted_paths
+from agent.recovery import recover_trips
+from agent.scheduler import Job, run_calendar
+from agent.services import Service, run_services
+from agent.sharing import Sharing, SharingSettings
+from agent.signals.decode import Decoder
+from agent.signals.gateway import GatewaySource
+from agent.signals.model import SignalSource
+from agent.signals.replay import ReplaySource
+from agent.signals.table import VehicleTable, load_table
+from agent.store.state import State
+from agent.updates import UpdatePolicy, UpdateService
+from agent.uplink import Uplink, UplinkSettings
+from agent.vehicle.live import LiveView, Motion
+from agent.vehicle.trip import Trip, TripConfig
+from agent.vitals import Vitals
+from ota.client.client import UpdateClient, UpdateSettings, open_client
+from ota.client.durable import replace_file
+from ota.client.fetch import HttpsSettings
+from ota.client.gates import GateLimits, VehicleState
+from ota.client.offer import Ecu
+from ota.client.workflow import AskGates
+from ota.metadata.custom import Kind
+from telemetry.mqtt import Message, MqttLink, MqttSettings
+
+log = logging.getLogger(__name__)
+
+_RESTART_DELAY_S = 2.0
+_DRAIN_S = 10.0
+_EXPIRY_EVERY_S = 3_600.0
+
+
+class Agent:
+    """All parts of one vehicle's agent. Building it reads files and blocks; ``run`` is the daemon.
+
+    Raises:
+        StoreError, KeyFileError, InstallError, UnknownVehicleError, DefinitionError: A part cannot
+            be built; nothing was started.
+    """
+
+    def __init__(self, config: AgentConfig, clock: SystemClock) -> None:
+        self._config = config
+        self._clock = clock
+        self._folders = Folders(root=config.state_dir)
+        self._folders.make()
+        table = load_table(config.vehicle.definition)
+        self._state = State.open(self._folders.state)
+        self._sharing = self._make_sharing()
+        self._uplink = self._make_uplink()
+        self._source = self._make_source()
+        self._recorder = self._make_recorder(table)
+        self._stop_apps: Callable[[], None] = lambda: None
+        self._updates = self._make_updates()
+        self._desk = Desk(
+            sharing=self._sharing,
+            uplink=self._uplink,
+            updates=self._updates,
+            live=self._live,
+            clock=clock,
+            memory_file=self._folders.desk,
+            unanswered_days=config.recording.unanswered_days,
+        )
+        self._vitals = Vitals(
+            self._folders.vitals, self._recorder, losses=self._losses, clock=clock
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop``; raise ExceptionGroup if a critical part failed."""
+        problems = await asyncio.to_thread(self._sharing.start)
+        for problem in problems:
+            log.error("ledger_broken", extra={"code": problem.code, "entry": problem.sequence})
+        await self._recover()
+        try:
+            await run_services(
+                self._services(), stop, restart_delay_s=_RESTART_DELAY_S, drain_s=_DRAIN_S
+            )
+        finally:
+            await asyncio.to_thread(self._stop_apps)
+            await asyncio.to_thread(self._state.close)
+
+    def _services(self) -> list[Service]:
+        jobs = [Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60)]
+        screen = create_app(
+            self._desk.door(), token=self._token, language=self._config.screen.language
+        )
+        return [
+            Service(name="recorder", run=self._recorder.run),
+            Service(name="uplink", run=self._uplink.run),
+            Service(name="updates", run=self._updates.run),
+            Service(name="desk", run=self._desk.run, critical=True),
+            Service(
+                name="screen",
+                run=lambda stop: serve(
+                    screen,
+                    host="127.0.0.1",
+                    port=self._config.screen.port,
+                    stop=stop,
+                    on_bound=self._announce,
+                ),
+                critical=True,
+            ),
+            Service(name="vitals", run=self._vitals.run),
+            Service(name="calendar", run=partial(run_calendar, jobs)),
+        ]
+
+    # -- what the flows ask of each other ------------------------------------------------------
+
+    async def _recover(self) -> None:
+        for trip, segment in await asyncio.to_thread(
+            recover_trips, self._folders.segments, self._is_known
+        ):
+            log.info("trip_recovered", extra={"trip": trip.trip_id})
+            await self._on_trip_end(trip, segment)
+
+    def _is_known(self, trip_id: str) -> bool:
+        return self._state.trip(trip_id) is not None
+
+    async def _on_trip_end(self, trip: Trip, segment: Path | None) -> None:
+        if segment is not None:
+            await asyncio.to_thread(self._sharing.offer_trip, trip, segment)
+        self._desk.touch()
+
+    async def _expire(self) -> None:
+        await asyncio.to_thread(self._sharing.expire)
+        self._desk.touch()
+
+    def _live(self) -> LiveView:
+        return self._recorder.live()
+
+    def _vehicle_state(self) -> VehicleState:
+        live = self._recorder.live()
+        return VehicleState(
+            is_parked=None if live.motion is Motion.UNKNOWN else live.motion is Motion.PARKED,
+            speed_km_h=live.speed_km_h,
+            soc_percent=live.soc_percent,
+            aux_battery_v=live.low_voltage_v,
+        )
+
+    def _losses(self) -> dict[str, int]:
+        names = ("dropped", "malformed", "skipped", "other_frames", "backwards", "jumps")
+        return {name: found for name in names if (found := getattr(self._source, name, 0))}
+
+    def _announce(self, port: int) -> None:
+        address = f"http://127.0.0.1:{port}"
+        found = {"address": address, "enter": f"{address}/enter?token={self._token}"}
+        content = json.dumps({**found, "token": self._token}).encode()
+        replace_file(self._folders.run / "screen.json", content)
+        log.info("screen_ready", extra={"address": address})
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _make_sharing(self) -> Sharing:
+        config = self._config
+        self._ingest_key = load_verify_key(config.uplink.ingest_key)
+        self._token = secrets.token_urlsafe(24)  # of this boot
+        return Sharing(
+            state=self._state,
+            key=load_signing_key(config.identity.ecu_key),
+            notices=load_notices(),
+            recipient=Recipient(name=config.uplink.recipient, key_id=self._ingest_key.key_id),
+            secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
+            segments=self._folders.segments,
+            clock=self._clock,
+            settings=SharingSettings(
+                hold_s=config.uplink.hold_s, unanswered_days=config.recording.unanswered_days
+            ),
+        )
+
+    def _make_uplink(self) -> Uplink:
+        uplink = self._config.uplink
+        return Uplink(
+            sharing=self._sharing,
+            make_link=link_maker(self._config),
+            ingest_key=self._ingest_key,
+            clock=self._clock,
+            settings=UplinkSettings(
+                puback_timeout_s=uplink.puback_timeout_s,
+                receipt_timeout_s=uplink.receipt_timeout_s,
+                pause_max_s=uplink.pause_max_s,
+            ),
+        )
+
+    def _make_source(self) -> SignalSource:
+        source, vehicle = self._config.source, self._config.vehicle
+        if source.kind == "gateway":
+            return GatewaySource(source.path, (vehicle.ev_bus, vehicle.car_bus))
+        return ReplaySource(source.path, speed=source.speed, clock=self._clock)
+
+    def _make_recorder(self, table: VehicleTable) -> Recorder:
+        recording, vehicle = self._config.recording, self._config.vehicle
+        buses = {"ev": vehicle.ev_bus, "car": vehicle.car_bus}
+        return Recorder(
+            self._source,
+            Decoder(table, wanted_paths(table), buses=buses),
+            clock=self._clock,
+            segments=self._folders.segments,
+            may_record=self._sharing.may_record,
+            on_trip_end=self._on_trip_end,
+            new_trip_id=lambda: secrets.token_hex(8),
+            config=RecorderConfig(
+                sample_period_s=recording.sample_period_s,
+                trip=TripConfig(park_s=recording.parked_after_s),
+            ),
+        )
+
+    def _make_updates(self) -> UpdateService:
+        updates = self._config.updates
+        return UpdateService(
+            self._open_client,
+            vehicle_state=self._vehicle_state,
+            policy=UpdatePolicy(
+                check_every_s=updates.check_every_s,
+                countdown_s=updates.countdown_s,
+                limits=GateLimits(
+                    soc_percent=updates.min_soc_percent,
+                    aux_battery_v=updates.min_low_voltage_v,
+                ),
+            ),
+            clock=self._clock,
+        )
+
+    def _open_client(self, ask_gates: AskGates) -> UpdateClient:
+        client, self._stop_apps = open_client(
+            update_settings(self._config, self._folders),
+            https_settings(self._config.identity),
+            app_user=self._config.updates.app_user,
+            clock=self._clock,
+            ask_gates=ask_gates,
+        )
+        return client
+
+
+def link_maker(config: AgentConfig) -> Callable[[str, Callable[[Message], None]], MqttLink]:
+    """Return what makes a connection to the configured broker under a given client id."""
+    settings = MqttSettings(
+        host=config.uplink.broker_host,
+        port=config.uplink.broker_port,
+        ca_file=config.identity.authority,
+        cert_file=config.identity.certificate,
+        key_file=config.identity.certificate_key,
+    )
+    return lambda client_id, on_message: MqttLink(
+        settings, client_id=client_id, on_message=on_message
+    )
+
+
+def https_settings(identity: IdentityConfig) -> HttpsSettings:
+    """Return the TLS settings towards the repositories."""
+    return HttpsSettings(
+        ca_file=identity.authority,
+        cert_file=identity.certificate,
+        key_file=identity.certificate_key,
+    )
+
+
+def update_settings(config: AgentConfig, folders: Folders) -> UpdateSettings:
+    """Return the update client's settings."""
+    updates = config.updates
+    return UpdateSettings(
+        vehicle=config.identity.vehicle_id,
+        primary_ecu=updates.primary_ecu,
+        ecus=tuple(
+            Ecu(ecu_id=ecu.ecu_id, hardware_id=ecu.hardware_id, kind=Kind(ecu.kind), name=ecu.name)
+            for ecu in updates.ecus
+        ),
+        director_url=updates.director_url,
+        image_url=updates.image_url,
+        director_root=updates.director_root,
+        image_root=updates.image_root,
+        ecu_key=config.identity.ecu_key,
+        folder=folders.update,
+        apps=folders.apps,
+    )

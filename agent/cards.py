@@ -1,0 +1,223 @@
+"""What the flows know, as the cards that the screen shows. Pure: rows in, cards out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+
+import msgspec
+
+from agent.consent.preview import Preview
+from agent.hmi.views import (
+    BatchPreview,
+    Criticality,
+    FieldPreview,
+    GateLine,
+    Outcome,
+    Progress,
+    ResultCard,
+    TripCard,
+    TripStatus,
+    UpdateCard,
+    UpdateFacts,
+    UpdatePhase,
+)
+from agent.store.outbox import OutboxState
+from agent.store.state import TripOutcome, TripRow
+from agent.updates import Offer, UpdateView
+from agent.uplink import QueueItem
+from ota.client.gates import GATES, Refusal
+from ota.client.offer import Outcome as UpdateOutcome
+from ota.client.states import UpdateState
+from ota.metadata.custom import Facts
+
+NEVER_SENT = ("position", "speed", "exact_time", "torque", "vin")
+_GATE_LINES = {
+    "ota.gate.not_parked": "parked",
+    "ota.gate.battery_low": "soc",
+    "ota.gate.aux_battery_low": "battery_12v",
+}
+_STEPS = {
+    UpdateState.INSTALLING: 1,
+    UpdateState.CHECKING: 2,
+    UpdateState.COMMITTING: 3,
+    UpdateState.ROLLING_BACK: 3,
+}
+
+
+class TripFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a stored trip summary that cards and lists show; other keys are ignored."""
+
+    started_utc: datetime | None = None
+    distance_m: float = 0.0
+    duration_s: float = 0.0
+    energy_out_wh: float = 0.0
+    energy_in_wh: float = 0.0
+    soc_start_percent: float | None = None
+    soc_end_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """An update the driver put off to a time."""
+
+    content_hash: str
+    at_utc: datetime
+
+
+def figures(trip: TripRow) -> TripFigures:
+    """Return the figures of a trip's summary."""
+    return msgspec.json.decode(trip.summary, type=TripFigures)
+
+
+def trip_card(
+    trip: TripRow,
+    previews: Sequence[Preview],
+    queued: Sequence[QueueItem],
+    *,
+    zone: tzinfo | None,
+    unanswered_days: int,
+) -> TripCard:
+    """Return the card of one trip.
+
+    Args:
+        trip: The stored trip.
+        previews: Its batches that wait for an answer.
+        queued: Its batches that were confirmed and are still here.
+        zone: In which time its end is told; None is the time zone of the board.
+        unanswered_days: After how many days without an answer it is deleted.
+    """
+    known = figures(trip)
+    ended = trip.created_utc.astimezone(zone)
+    return TripCard(
+        trip_id=trip.trip_id,
+        distance_km=known.distance_m / 1_000,
+        duration_min=known.duration_s / 60,
+        ended_text=f"{ended:%H:%M}",
+        energy_kwh=(known.energy_out_wh - known.energy_in_wh) / 1_000,
+        batches=tuple(batch_preview(preview) for preview in previews),
+        status=_status(trip, queued),
+        hold_left_s=max((round(item.held_for_s) for item in queued), default=0) or None,
+        expires_days=unanswered_days,
+    )
+
+
+def _status(trip: TripRow, queued: Sequence[QueueItem]) -> TripStatus:
+    if trip.outcome is TripOutcome.UNANSWERED:
+        return TripStatus.WAITING
+    if trip.outcome is not TripOutcome.SHARED:
+        return TripStatus.NOT_SHARED
+    if any(item.state is OutboxState.STOPPED for item in queued):
+        return TripStatus.REFUSED
+    if any(item.held_for_s > 0 for item in queued):
+        return TripStatus.HELD
+    return TripStatus.QUEUED if queued else TripStatus.DELIVERED
+
+
+def batch_preview(preview: Preview) -> BatchPreview:
+    """Return what the screen shows of a batch that waits for an answer."""
+    return BatchPreview(
+        batch_id=preview.batch_id,
+        purpose=preview.purpose,
+        size_bytes=preview.size_bytes,
+        recipient=preview.recipient,
+        fields=tuple(
+            FieldPreview(
+                name=field.name,
+                unit=field.unit,
+                precision=field.precision,
+                count=field.count,
+                lowest=field.lowest,
+                highest=field.highest,
+            )
+            for field in preview.fields
+        ),
+        not_sent=NEVER_SENT,
+    )
+
+
+def update_card(
+    view: UpdateView, planned: Planned | None, *, zone: tzinfo | None
+) -> UpdateCard | None:
+    """Return the card of an update that is verified and downloaded; None while there is none."""
+    offer = view.offer
+    if offer is None or view.state not in {UpdateState.AWAITING_OK, *_STEPS}:
+        return None
+    is_planned = planned is not None and planned.content_hash == offer.content_hash
+    return UpdateCard(
+        content_hash=offer.content_hash,
+        name=offer.name,
+        from_version=offer.from_version,
+        to_version=offer.to_version,
+        criticality=Criticality(offer.criticality),
+        recall_number=offer.recall_number,
+        facts=_facts(offer),
+        size_bytes=offer.size_bytes,
+        gates=gate_lines(view.refusals),
+        phase=_phase(view, is_planned=is_planned),
+        progress=_progress(view.state),
+        countdown_s=None if view.countdown_s is None else round(view.countdown_s),
+        scheduled_text=f"{planned.at_utc.astimezone(zone):%H:%M}" if planned and is_planned else "",
+    )
+
+
+def gate_lines(refusals: Sequence[Refusal]) -> tuple[GateLine, ...]:
+    """Return the checklist of preconditions, the driver's own answer left out."""
+    closed = {refusal.code: refusal.sentence for refusal in refusals}
+    return tuple(
+        GateLine(
+            code=_GATE_LINES[gate.code], ok=gate.code not in closed, text=closed.get(gate.code, "")
+        )
+        for gate in GATES
+        if gate.code in _GATE_LINES
+    )
+
+
+def _facts(offer: Offer) -> Mapping[str, UpdateFacts]:
+    return {language: _fact(facts) for language, facts in offer.facts.items()}
+
+
+def _fact(facts: Facts) -> UpdateFacts:
+    return UpdateFacts(
+        purpose=facts.purpose,
+        changes=facts.changes,
+        duration_s=facts.duration_s,
+        unavailable=facts.unavailable,
+        instructions=facts.instructions,
+    )
+
+
+def _phase(view: UpdateView, *, is_planned: bool) -> UpdatePhase:
+    if view.state is UpdateState.CHECKING:
+        return UpdatePhase.CHECKING
+    if view.state in _STEPS:
+        return UpdatePhase.INSTALLING
+    if view.is_approved:
+        return UpdatePhase.COUNTDOWN
+    return UpdatePhase.SCHEDULED if is_planned else UpdatePhase.READY
+
+
+def _progress(state: UpdateState) -> Progress | None:
+    step = _STEPS.get(state)
+    if step is None:
+        return None
+    steps = max(_STEPS.values())
+    return Progress(step=step, steps=steps, percent=100 * (step - 1) // steps)
+
+
+def result_card(last: UpdateOutcome, running_version: str | None) -> ResultCard:
+    """Return how the last update ended."""
+    outcome = Outcome(last.result.outcome)
+    return ResultCard(
+        outcome=outcome,
+        name=last.name,
+        version=last.version,
+        running_version=running_version,
+        reason="" if outcome is Outcome.INSTALLED else last.sentence,
+        code=last.result.code,
+    )
+
+
+def tonight(now: datetime, *, hour: int = 2, minute: int = 30) -> datetime:
+    """Return the next 02:30 on the clock that ``now`` (with its zone) is told in."""
+    at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return at if at > now else at + timedelta(days=1)

@@ -1,0 +1,334 @@
+"""okdrive-agent: parse, call, print, exit code; no logic."""
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+
+from agent.config import AgentConfig, load_config
+from agent.folders import Folders
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+as_json = click.option("--json", "is_json", is_flag=True, help="One JSON document on stdout.")
+
+
+class RunningError(Exception):
+    """Another daemon holds the state folder; it goes on and nothing was started."""
+
+    code: ClassVar[str] = "agent.running"
+
+
+class Caller:
+    """What every command is called with: the configuration file and whether to debug."""
+
+    def __init__(self, config: Path, *, debug: bool) -> None:
+        self.path = config
+        self.debug = debug
+
+    def config(self) -> AgentConfig:
+        """Return the configuration; raise ConfigError."""
+        return load_config(self.path)
+
+    def folders(self) -> Folders:
+        """Return where the configured agent keeps what; raise ConfigError."""
+        return Folders(root=self.config().state_dir)
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Turn any error into four lines and its exit code, or leave it alone with --debug."""
+        try:
+            yield
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as error:
+            if self.debug:
+                raise
+            from agent.exits import explain, family  # noqa: PLC0415 (only errors need it)
+
+            click.echo(explain(what, error), err=True)
+            sys.exit(family(error).exit_code)
+
+
+def _default_config() -> Path:
+    home = os.environ.get("OKDRIVE_HOME")
+    return (Path(home) if home else Path("/etc/okdrive")) / "agent.toml"
+
+
+@click.group(context_settings=CONTEXT)
+@click.option("--config", type=FILE, help="agent.toml; default: in $OKDRIVE_HOME or /etc/okdrive.")
+@click.option("--debug", is_flag=True, help="A traceback instead of four lines.")
+@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what happens.")
+@click.version_option(package_name="okdrive")
+@click.pass_context
+def main(context: click.Context, config: Path | None, *, debug: bool, verbose: bool) -> None:
+    """Watch the vehicle, ask the driver, share only on OK, install only signed updates.
+
+    \b
+    Start here:
+      okdrive-agent run              the daemon, until Ctrl-C
+      okdrive-agent status           one page: consents, trips, queue, apps
+      okdrive-agent doctor           every check: ok, warn or fail, and what to do
+      okdrive-agent trips list       what was driven and what became of it
+      okdrive-agent vehicle decode LOG --vehicle NAME --json
+
+    Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 verification failed, 4 not allowed
+    now, 6 not found, 7 conflict, 8 temporary, 130/143 interrupted with everything intact.
+    """  # noqa: D301 (\\b keeps click from re-wrapping the block)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    context.obj = Caller(config or _default_config(), debug=debug)
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Validate the configuration and exit.")
+@click.pass_obj
+def run(caller: Caller, *, check: bool) -> None:
+    """Run the daemon until SIGINT or SIGTERM; ending it at any moment loses nothing."""
+    with caller.doing("starting"):
+        config = caller.config()
+        if check:
+            click.echo(f"{caller.path}: valid")
+            return
+        with _only_one(Folders(root=config.state_dir)):
+            sys.exit(asyncio.run(_serve(config)))
+
+
+async def _serve(config: AgentConfig) -> int:
+    from agent.app import Agent  # noqa: PLC0415 (loads everything)
+    from agent.clock import SystemClock  # noqa: PLC0415
+
+    stop, caught = asyncio.Event(), [0]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, _catch(number, stop, caught))
+    agent = await asyncio.to_thread(Agent, config, SystemClock())
+    await agent.run(stop)
+    return caught[0]
+
+
+def _catch(number: int, stop: asyncio.Event, caught: list[int]) -> Callable[[], None]:
+    def act() -> None:
+        caught[0] = 128 + number  # what a shell expects of an interrupted program
+        stop.set()
+
+    return act
+
+
+@contextmanager
+def _only_one(folders: Folders) -> Iterator[None]:
+    folders.root.mkdir(parents=True, exist_ok=True)
+    with folders.lock.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunningError(
+                f"{folders.root}: expected no other agent on this folder, found one running"
+            ) from None
+        yield
+
+
+@main.command()
+@as_json
+@click.pass_obj
+def status(caller: Caller, *, is_json: bool) -> None:
+    """Show one page: is it running, what is switched on, what waits, what is installed."""
+    with caller.doing("status"):
+        from agent import inspect  # noqa: PLC0415 (the daemon does not need it)
+
+        found = inspect.status(caller.folders())
+        _print("status", found, is_json=is_json, lines=_status_lines)
+
+
+def _status_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield f"agent     {'running' if found['is_running'] else 'not running'}"
+    if found["screen"]:
+        yield f"screen    {found['screen']}"
+    on = [name for name, is_on in found["consents"].items() if is_on]
+    yield f"sharing   {', '.join(on) or 'nothing is switched on'}"
+    yield f"trips     {found['trips_waiting_for_an_answer']} wait for an answer"
+    queue = found["queue"]
+    size = f"{queue['bytes']:,} bytes"
+    yield f"queue     {queue['batches']} batches, {size}, {queue['stopped']} stopped"
+    receipt = found["last_receipt"]
+    yield (
+        f"receipt   {receipt['status']} {receipt['batch_id'][:16]}… {receipt['received_utc']}"
+        if receipt
+        else "receipt   none yet"
+    )
+    apps = ", ".join(f"{name} {version}" for name, version in found["apps"].items())
+    yield f"apps      {apps or 'none'}"
+
+
+@main.command()
+@as_json
+@click.pass_obj
+def doctor(caller: Caller, *, is_json: bool) -> None:
+    """Run every check; exit 0 if nothing failed, 1 otherwise."""
+    with caller.doing("doctor"):
+        from agent.clock import SystemClock  # noqa: PLC0415 (as above)
+        from agent.doctor import checks  # noqa: PLC0415
+        from agent.health import Level, examine  # noqa: PLC0415
+
+        config = caller.config()
+        found = examine(checks(config, caller.folders(), SystemClock().utc_now()))
+        document = {"checks": [{"name": name, **asdict(finding)} for name, finding in found]}
+        _print("doctor", document, is_json=is_json, lines=_doctor_lines)
+        if any(finding.level is Level.FAIL for _, finding in found):
+            sys.exit(1)
+
+
+def _doctor_lines(document: dict[str, Any]) -> Iterator[str]:
+    for check in document["checks"]:
+        yield f"{check['level']:<5} {check['name']:<12} {check['text']}"
+        if check["todo"]:
+            yield f"{'':<19}→ {check['todo']}"
+    levels = [check["level"] for check in document["checks"]]
+    well, warned, failed = (levels.count(level) for level in ("ok", "warn", "fail"))
+    yield f"{well} ok, {warned} warnings, {failed} failures"
+
+
+@main.group()
+def trips() -> None:
+    """Trips that were recorded; local only."""
+
+
+@trips.command("list")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
+@as_json
+@click.pass_obj
+def trips_list(caller: Caller, *, limit: int, is_json: bool) -> None:
+    """List trips, newest first, and what became of their data."""
+    with caller.doing("trips list"):
+        from agent import inspect  # noqa: PLC0415
+
+        found = inspect.trips(caller.folders(), limit=limit)
+        document = {"trips": [line.document() for line in found]}
+        _print("trips.list", document, is_json=is_json, lines=_trip_lines)
+
+
+def _trip_lines(document: dict[str, Any]) -> Iterator[str]:
+    yield f"{'TRIP':<18}{'ENDED (UTC)':<22}{'KM':>7}{'MIN':>7}{'KWH':>7}  DATA"
+    for trip in document["trips"]:
+        kwh = (trip["energy_out_wh"] - trip["energy_in_wh"]) / 1_000
+        yield (
+            f"{trip['trip_id']:<18}{trip['ended_utc'][:19]:<22}{trip['distance_m'] / 1_000:>7.2f}"
+            f"{trip['duration_s'] / 60:>7.1f}{kwh:>7.2f}  {trip['outcome']}"
+        )
+
+
+@trips.command("show")
+@click.argument("trip_id")
+@as_json
+@click.pass_obj
+def trips_show(caller: Caller, trip_id: str, *, is_json: bool) -> None:
+    """Show everything that is known of one trip; the first digits of its id are enough."""
+    with caller.doing("trips show"):
+        from agent import inspect  # noqa: PLC0415
+
+        _, summary = inspect.trip(caller.folders(), trip_id)
+        _print("trips.show", {"trip": summary}, is_json=is_json, lines=_figure_lines)
+
+
+def _figure_lines(document: dict[str, Any]) -> Iterator[str]:
+    for key, value in document["trip"].items():
+        yield f"{key:<22}{value:.1f}" if isinstance(value, float) else f"{key:<22}{value}"
+
+
+@main.group()
+def config() -> None:
+    """The configuration file."""
+
+
+@config.command("path")
+@click.pass_obj
+def config_path(caller: Caller) -> None:
+    """Print which file is used."""
+    click.echo(caller.path)
+
+
+@config.command("validate")
+@click.pass_obj
+def config_validate(caller: Caller) -> None:
+    """Check the file; exit 2 and name the key if it is wrong."""
+    with caller.doing("config validate"):
+        caller.config()
+        click.echo(f"{caller.path}: valid")
+
+
+@main.group()
+def vehicle() -> None:
+    """Vehicle definitions: a DBC and one TOML each, compiled to a table."""
+
+
+@vehicle.command("list")
+@as_json
+def vehicle_list(*, is_json: bool) -> None:
+    """List the vehicles that are shipped."""
+    from agent.signals.table import known_vehicles, load_table  # noqa: PLC0415
+
+    known = {name: load_table(name).title for name in known_vehicles()}
+    _print(
+        "vehicle.list",
+        {"vehicles": known},
+        is_json=is_json,
+        lines=lambda d: (f"{name:<20}{title}" for name, title in d["vehicles"].items()),
+    )
+
+
+@vehicle.command("compile")
+@click.argument("definition", type=FILE)
+@click.option("-o", "--out", type=FILE, required=True, help="The table, NAME.json.")
+@click.pass_obj
+def vehicle_compile(caller: Caller, definition: Path, out: Path) -> None:
+    """Turn DEFINITION (TOML, beside its DBC) into the table that the agent loads."""
+    with caller.doing("vehicle compile"):
+        from agent.signals.compile import write_table  # noqa: PLC0415 (loads cantools)
+
+        table = write_table(definition, out)
+        click.echo(f"{out}: {len(table.frames)} frames, {len(table.paths())} signals")
+
+
+@vehicle.command("decode")
+@click.argument("log", type=FILE)
+@click.option("--vehicle", "name", required=True, help="A shipped name or a compiled table.")
+@click.option("--json", "is_json", is_flag=True, help="One JSON line per change.")
+@click.pass_obj
+def vehicle_decode(caller: Caller, log: Path, name: str, *, is_json: bool) -> None:
+    """Print every change of every signal in LOG, in any format python-can reads."""
+    with caller.doing("vehicle decode"):
+        from agent.clock import SystemClock  # noqa: PLC0415
+        from agent.signals.decode import Decoder  # noqa: PLC0415
+        from agent.signals.explain import decode_lines  # noqa: PLC0415
+        from agent.signals.replay import ReplaySource  # noqa: PLC0415 (loads python-can)
+        from agent.signals.table import load_table  # noqa: PLC0415
+
+        source = ReplaySource(log, speed=None, clock=SystemClock())
+        for line in decode_lines(Decoder(load_table(name)), source.read_all()):
+            click.echo(line.json() if is_json else line.text())
+
+
+def _print(
+    name: str,
+    document: dict[str, Any],
+    *,
+    is_json: bool,
+    lines: Callable[[dict[str, Any]], Iterator[str]],
+) -> None:
+    if is_json:
+        click.echo(json.dumps({"schema": f"okdrive-agent.{name}/1", **document}, default=str))
+    else:
+        click.echo("\n".join(lines(document)))

@@ -1,0 +1,143 @@
+"""The agent's configuration: one section per part, TOML, unknown keys refused.
+
+Relative paths are relative to the folder of the configuration file. Secrets stand in files of their
+own; the configuration holds only where they are.
+"""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Positive = Annotated[float, Meta(gt=0)]
+S = TypeVar("S", bound=Struct)
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+
+
+class ConfigError(Exception):
+    """The configuration file is missing, unreadable or not valid; nothing was started."""
+
+    code: ClassVar[str] = "agent.config"
+
+
+class VehicleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which vehicle definition decodes the frames, and on which buses they come."""
+
+    definition: str  # name of a shipped table (`okdrive-agent vehicle list`) or path of one
+    ev_bus: str = "can0"
+    car_bus: str = "can1"
+
+
+class SourceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where frames come from."""
+
+    kind: Literal["replay", "gateway"]
+    path: Path  # replay: a recording in any format python-can reads; gateway: the socket to open
+    speed: Annotated[float, Meta(ge=0)] = 1.0  # replay: 1 = as recorded; 0 = as fast as possible
+
+
+class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is kept of a trip, at which rate, until the driver answered."""
+
+    sample_period_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    parked_after_s: Annotated[float, Meta(ge=0, le=600)] = 5.0  # P and standing still this long
+    unanswered_days: Annotated[int, Meta(ge=1, le=7)] = 7  # then an offered batch is deleted
+
+
+class IdentityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who this vehicle is towards broker and repositories. The VIN is nowhere in here."""
+
+    vehicle_id: Name  # the random name in the certificate
+    certificate: Path
+    certificate_key: Path  # 0600
+    authority: Path  # CA of broker and repositories
+    ecu_key: Path  # Ed25519, PEM, 0600: signs ledger and manifests
+    purpose_secrets: Path  # folder of 32-byte secrets, 0700
+
+
+class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where and how batches leave the vehicle; TLS is always on."""
+
+    broker_host: str
+    broker_port: Port = 8883
+    ingest_key: Path  # Ed25519 public key, PEM: receipts are checked with it
+    recipient: str = "okdrive ingest"  # named on the card and in the ledger
+    hold_s: Annotated[float, Meta(ge=0, le=3_600)] = 600.0  # "take it back" works this long
+    puback_timeout_s: Positive = 10.0
+    receipt_timeout_s: Positive = 30.0  # then the batch is sent again
+    pause_max_s: Annotated[float, Meta(ge=0)] = 30.0  # random, between two pseudonyms
+
+
+class EcuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One place for an image in this vehicle."""
+
+    ecu_id: Name
+    hardware_id: Name
+    kind: Literal["app"]
+    name: Name
+
+
+class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where signed updates come from and what may be installed."""
+
+    image_url: Annotated[str, Meta(pattern=r"^https://")]
+    director_url: Annotated[str, Meta(pattern=r"^https://")]  # without the vehicle id
+    image_root: Path  # trusted root.json, shipped with the agent
+    director_root: Path
+    primary_ecu: Name
+    ecus: tuple[EcuConfig, ...]
+    check_every_s: Positive = 86_400.0
+    app_user: str = "nobody"  # apps and their health checks run as this user, never as the agent
+    countdown_s: Annotated[float, Meta(ge=0, le=600)] = 120.0  # "Now" can still be cancelled
+    min_soc_percent: Annotated[float, Meta(ge=0, le=100)] = 20.0
+    min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
+
+
+class ScreenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The driver's page; loopback only."""
+
+    port: Port = 8088  # 0 = any free port; the bound one stands in run/screen.json
+    language: Literal["en", "de"] = "en"
+
+
+class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything the agent is told; each part receives its own section only."""
+
+    state_dir: Path
+    vehicle: VehicleConfig
+    source: SourceConfig
+    identity: IdentityConfig
+    uplink: UplinkConfig
+    updates: UpdatesConfig
+    recording: RecordingConfig = RecordingConfig()
+    screen: ScreenConfig = ScreenConfig()
+
+
+def load_config(path: Path) -> AgentConfig:
+    """Read ``path`` (TOML); raise ConfigError for anything but a valid file."""
+    try:
+        config = msgspec.toml.decode(path.read_bytes(), type=AgentConfig, dec_hook=_as_path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except ValueError as error:  # msgspec's and the TOML parser's errors are ValueErrors
+        raise ConfigError(f"{path}: {error}") from error
+    return _resolved(config, path.absolute().parent)
+
+
+def _as_path(kind: type, text: object) -> object:
+    if kind is Path and isinstance(text, str):
+        return Path(text)
+    raise ValueError(f"expected {kind.__name__}, got {text!r}")
+
+
+def _resolved(section: S, base: Path) -> S:
+    changes: dict[str, object] = {}
+    for field in section.__struct_fields__:
+        value = getattr(section, field)
+        if isinstance(value, Path):
+            changes[field] = base / value
+        elif isinstance(value, Struct):
+            changes[field] = _resolved(value, base)
+    return msgspec.structs.replace(section, **changes)

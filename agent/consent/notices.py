@@ -1,0 +1,35 @@
+"""The texts on which a driver agrees, per purpose, each with the hash that the ledger names."""
+
+import hashlib
+from importlib.resources import files
+
+import msgspec
+from msgspec import Struct
+
+from telemetry.purposes import Purpose
+
+
+class Notice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person reads before saying yes. A changed word is another hash."""
+
+    notice_id: str  # purpose, language, version
+    language: str  # BCP 47
+    title: str
+    text: str
+    data_categories: tuple[str, ...]
+    not_sent: tuple[str, ...]
+    controller: str
+    lawful_basis: str
+    retention: str
+    withdrawal: str  # how to take the consent back
+
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256 of all fields as sorted JSON, in hex."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+
+def load_notices() -> dict[Purpose, Notice]:
+    """Read the shipped notices; a purpose without one cannot be granted. Blocks."""
+    data = files("agent.consent").joinpath("notices.json").read_bytes()
+    return msgspec.json.decode(data, type=dict[Purpose, Notice])

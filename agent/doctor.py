@@ -1,0 +1,113 @@
+"""The checks of `okdrive-agent doctor`: one small function each, on the state folder. Blocks."""
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from agent.config import AgentConfig
+from agent.consent.keys import load_signing_key, load_verify_key
+from agent.consent.ledger import verify_chain
+from agent.folders import Folders
+from agent.health import Check, Finding, fail, ok, warn
+from agent.store.outbox import Outbox, OutboxState
+from agent.store.state import LEDGER_LENGTH, State
+
+_LOW_BYTES = 200 << 20
+_SOON = timedelta(days=14)
+
+
+def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
+    """Return every check, in the order in which a person wants to read them."""
+    return [
+        Check(name="vehicle", look=lambda: _vehicle(config.vehicle.definition)),
+        Check(name="identity", look=lambda: _identity(config)),
+        Check(name="certificate", look=lambda: _certificate(config.identity.certificate, now)),
+        Check(name="storage", look=lambda: _storage(config.state_dir)),
+        Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
+        Check(name="queue", look=lambda: _with_state(folders, _queue)),
+        Check(name="metadata", look=lambda: _metadata(folders, now)),
+        Check(name="apps", look=lambda: _apps(folders)),
+    ]
+
+
+def _vehicle(name: str) -> Finding:
+    from agent.signals.table import load_table  # noqa: PLC0415 (only doctor needs it)
+
+    table = load_table(name)
+    return ok(f"{table.title}: {len(table.frames)} frames, {len(table.paths())} signals")
+
+
+def _identity(config: AgentConfig) -> Finding:
+    load_verify_key(config.uplink.ingest_key)
+    key = load_signing_key(config.identity.ecu_key)
+    return ok(f"{config.identity.vehicle_id}, key {key.public.key_id}")
+
+
+def _certificate(path: Path, now: datetime) -> Finding:
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 (slow to import)
+
+    expires = load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    return _expiry("certificate", expires, now, "renew it where this vehicle was provisioned")
+
+
+def _storage(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    text = f"{free >> 20:,} MiB free in {folder}"
+    return ok(text) if free >= _LOW_BYTES else warn(text, "make room: recording stops when full")
+
+
+def _with_state(folders: Folders, look: Callable[[State], Finding]) -> Finding:
+    with closing(State.open_to_read(folders.state)) as state:
+        return look(state)
+
+
+def _ledger(config: AgentConfig, state: State) -> Finding:
+    entries = state.ledger()
+    key = load_signing_key(config.identity.ecu_key).public
+    expected = state.counters().get(LEDGER_LENGTH, 0)
+    problems = verify_chain(entries, key, expected_length=expected)
+    if problems:
+        return fail(problems[0].sentence, "sharing has stopped; restore the state folder")
+    return ok(f"{len(entries)} entries, chain and signatures verified")
+
+
+def _queue(state: State) -> Finding:
+    rows = Outbox(state.database).rows()
+    stopped = [row for row in rows if row.state is OutboxState.STOPPED]
+    if stopped:
+        return warn(
+            f"{len(stopped)} of {len(rows)} batches were refused: {stopped[0].refusal}",
+            "they stay here and expire; tell the receiver named on the card",
+        )
+    return ok(f"{len(rows)} batches wait to be sent")
+
+
+def _metadata(folders: Folders, now: datetime) -> Finding:
+    soonest: tuple[datetime, str] | None = None
+    for repository in ("director", "image"):
+        for role in ("root", "timestamp"):
+            path = folders.update / "metadata" / repository / f"{role}.json"
+            if path.exists():
+                expires = datetime.fromisoformat(json.loads(path.read_bytes())["signed"]["expires"])
+                soonest = min(soonest or (expires, ""), (expires, f"{repository} {role}"))
+    if soonest is None:
+        return warn("no update check has succeeded yet", "okdrive-agent update show")
+    return _expiry(soonest[1], soonest[0], now, "the publisher has to sign it again")
+
+
+def _apps(folders: Folders) -> Finding:
+    from agent.inspect import installed_apps  # noqa: PLC0415 (below this module's other imports)
+
+    found = installed_apps(folders)
+    return ok(", ".join(f"{name} {version}" for name, version in found.items()) or "none installed")
+
+
+def _expiry(what: str, expires: datetime, now: datetime, todo: str) -> Finding:
+    text = f"{what} valid until {expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if expires <= now:
+        return fail(text.replace("valid until", "expired on"), todo)
+    is_short = "timestamp" in what  # signed anew every day
+    return ok(text) if is_short or expires - now > _SOON else warn(text, todo)

@@ -1,0 +1,65 @@
+"""How okdrive-agent ends: one exit code per family of errors, and the four lines a person reads.
+
+Families are named by the prefix of their stable code, so that this table imports none of them and
+`status` starts quickly. Source of the numbers: docs/reference/exit-codes.md.
+"""
+
+from typing import NamedTuple
+
+
+class Family(NamedTuple):
+    """What errors whose code starts with ``prefix`` mean for the shell and for a person."""
+
+    prefix: str
+    exit_code: int
+    intact: str
+    advice: str
+
+
+_NOTHING_STARTED = "nothing was started and no file was changed"
+_FAMILIES = (  # first match counts
+    Family(
+        "agent.config", 2, _NOTHING_STARTED, "correct the file; `okdrive-agent config validate`"
+    ),
+    Family("agent.key_file", 2, _NOTHING_STARTED, "restore the key file, mode 0600"),
+    Family("agent.running", 7, "the running agent goes on", "stop it first"),
+    Family("agent.not_found", 6, "nothing was changed", "`okdrive-agent trips list` names them"),
+    Family("signals.vehicle", 6, _NOTHING_STARTED, "`okdrive-agent vehicle list` names them"),
+    Family("signals", 6, "nothing that was recorded before is lost", "name another file"),
+    Family(
+        "screen.port_taken", 7, "trips and queue are intact", "free the port or set another one"
+    ),
+    Family("screen", 2, "trips and queue are intact", "correct [screen] in the configuration"),
+    Family("store.busy", 8, "what was stored before is intact", "try again"),
+    Family("store.full", 1, "what was stored before is intact", "make room on that disk"),
+    Family("store.missing", 6, "nothing was changed", "start `okdrive-agent run` once"),
+    Family("store", 1, "what was stored before is intact", "`okdrive-agent doctor`"),
+    Family("link", 8, "what the driver confirmed stays in the queue", "it is tried again"),
+    Family("ota.install", 1, "the installed apps are as they were", "`okdrive-agent doctor`"),
+    Family("ota", 3, "the installed apps are as they were", "`okdrive-agent update show`"),
+)
+_UNEXPECTED = Family("", 1, "what was stored before is intact", "run it with --debug and report it")
+
+
+def family(error: BaseException) -> Family:
+    """Return the family of ``error``; a group has that of its first member."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    code = str(getattr(error, "code", ""))
+    return next((known for known in _FAMILIES if code.startswith(known.prefix)), _UNEXPECTED)
+
+
+def explain(doing: str, error: BaseException) -> str:
+    """Return four lines: what failed, expected and found, what is intact and next, the code."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    known = family(error)
+    code = getattr(error, "code", type(error).__name__)
+    return "\n".join(
+        (
+            f"okdrive-agent: {doing} failed",
+            f"  why       {error}",
+            f"  intact    {known.intact}. Next: {known.advice}",
+            f"  see       docs/reference/exit-codes.md  {code}  [exit {known.exit_code}]",
+        )
+    )

@@ -1,0 +1,58 @@
+"""Where the agent keeps what, below its state folder."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folders:
+    """Paths below ``root``, the state folder."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """Trips, offers, consents, ledger and outbox."""
+        return self.root / "state.sqlite"
+
+    @property
+    def segments(self) -> Path:
+        """One file of samples per trip."""
+        return self.root / "segments"
+
+    @property
+    def update(self) -> Path:
+        """Journal, floor, metadata and images of the update client."""
+        return self.root / "update"
+
+    @property
+    def apps(self) -> Path:
+        """Installed apps."""
+        return self.root / "apps"
+
+    @property
+    def run(self) -> Path:
+        """What is true for this start only: sockets, the screen's address."""
+        return self.root / "run"
+
+    @property
+    def vitals(self) -> Path:
+        """What the running agent counts."""
+        return self.run / "vitals.json"
+
+    @property
+    def desk(self) -> Path:
+        """What the screen must not forget."""
+        return self.root / "desk.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one daemon of this folder."""
+        return self.root / "agent.lock"
+
+    def make(self) -> None:
+        """Make the folders that everything else expects; what was true for a start is gone."""
+        shutil.rmtree(self.run, ignore_errors=True)
+        for folder in (self.root, self.segments, self.update, self.apps, self.run):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)

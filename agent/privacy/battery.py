@@ -1,0 +1,133 @@
+"""A trip's stored samples, reduced to what the purpose ``battery`` may hold.
+
+An allow-list: a column leaves only if this table names it. Position, speed, torque and throttle
+have no place in the record and no line here. Time is seconds since the slice began; the finest date
+is the calendar month.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from telemetry.records import (
+    MAX_CURRENT_A,
+    MAX_TEMP_C,
+    MAX_VOLTAGE_V,
+    MIN_TEMP_C,
+    BatteryBatch,
+    BatterySample,
+)
+
+MAX_ROWS = 50_000  # of one batch, 14 h at 1 Hz: well inside what a receiver accepts
+
+_TB = "Vehicle.Powertrain.TractionBattery"  # source: COVESA VSS, section TractionBattery
+_SOH = f"{_TB}.StateOfHealth"
+_FIELDS = {  # field -> (paths in order of preference, lowest, highest)
+    "pack_voltage_v": ((f"{_TB}.CurrentVoltage",), 0.0, MAX_VOLTAGE_V),
+    "pack_current_a": ((f"{_TB}.CurrentCurrent",), -MAX_CURRENT_A, MAX_CURRENT_A),
+    "soc_percent": (
+        (f"{_TB}.StateOfCharge.Current", f"{_TB}.StateOfCharge.Displayed"),
+        0.0,
+        100.0,
+    ),
+    "cell_temp_c": (
+        (f"{_TB}.Temperature.Max", f"{_TB}.Temperature.Average"),
+        MIN_TEMP_C,
+        MAX_TEMP_C,
+    ),
+}
+
+Row = tuple[int, Sequence[int | None]]  # milliseconds, raw integers in column order
+
+
+class StoredColumn(Protocol):
+    """A column of stored samples: value = raw * step + offset."""
+
+    @property
+    def path(self) -> str:
+        """Return the VSS path."""
+
+    @property
+    def step(self) -> float:
+        """Return the unit of one raw step."""
+
+    @property
+    def offset(self) -> float:
+        """Return the value of raw 0."""
+
+
+def month_of(started_utc: datetime) -> str:
+    """Return the calendar month "YYYY-MM" of a moment in UTC."""
+    return started_utc.strftime("%Y-%m")
+
+
+def battery_batches(
+    columns: Sequence[StoredColumn], rows: Sequence[Row], *, month: str, max_rows: int = MAX_ROWS
+) -> list[BatteryBatch]:
+    """Return the batches of one trip, at most one sample a second; empty if nothing is valid.
+
+    Args:
+        columns: What the integers of a row mean.
+        rows: Oldest first; None is missing or invalid.
+        month: Calendar month of the trip, "YYYY-MM".
+        max_rows: A longer trip becomes several batches, each on its own relative time.
+    """
+    kept = [row for row in _one_a_second(rows) if _has_field(columns, row)]
+    soh = _last_soh(columns, rows)
+    return [
+        BatteryBatch(
+            month=month, soh_percent=soh, samples=_samples(columns, kept[at : at + max_rows])
+        )
+        for at in range(0, len(kept), max_rows)
+    ]
+
+
+def _one_a_second(rows: Iterable[Row]) -> Iterable[Row]:
+    last_s = None
+    for row in rows:
+        second = row[0] // 1000
+        if last_s is None or second > last_s:
+            last_s = second
+            yield row
+
+
+def _has_field(columns: Sequence[StoredColumn], row: Row) -> bool:
+    return any(_value(columns, row, field) is not None for field in _FIELDS)
+
+
+def _samples(columns: Sequence[StoredColumn], rows: Sequence[Row]) -> tuple[BatterySample, ...]:
+    start_s = rows[0][0] // 1000
+    return tuple(
+        BatterySample(
+            since_start_ms=(row[0] // 1000 - start_s) * 1000,
+            pack_voltage_v=_value(columns, row, "pack_voltage_v"),
+            pack_current_a=_value(columns, row, "pack_current_a"),
+            soc_percent=_value(columns, row, "soc_percent"),
+            cell_temp_c=_value(columns, row, "cell_temp_c"),
+        )
+        for row in rows
+    )
+
+
+def _value(columns: Sequence[StoredColumn], row: Row, field: str) -> float | None:
+    paths, low, high = _FIELDS[field]
+    for path in paths:
+        value = _read(columns, row, path)
+        if value is not None and low <= value <= high:
+            return value
+    return None
+
+
+def _read(columns: Sequence[StoredColumn], row: Row, path: str) -> float | None:
+    for column, raw in zip(columns, row[1], strict=True):
+        if column.path == path and raw is not None:
+            return raw * column.step + column.offset
+    return None
+
+
+def _last_soh(columns: Sequence[StoredColumn], rows: Sequence[Row]) -> int | None:
+    for row in reversed(rows):
+        value = _read(columns, row, _SOH)
+        if value is not None and 0 <= value <= 100:  # noqa: PLR2004 (percent)
+            return round(value)
+    return None

@@ -1,0 +1,312 @@
+"""Flow 1: frames -> signals -> trip -> rows -> segment. Nothing is written without consent.
+
+The recorder owns the decoder and the tracker of one vehicle. What it knows at any moment is
+``live()``; what a trip leaves behind goes to ``on_trip_end``.
+"""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.signals.catalog import AMBIENT, CATALOG, LOW_VOLTAGE
+from agent.signals.decode import Decoder
+from agent.signals.errors import SourceError
+from agent.signals.model import Frame, Signal, SignalSource
+from agent.signals.table import Product, VehicleTable
+from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter
+from agent.vehicle.live import LiveView, is_switched_off_in_park, view
+from agent.vehicle.trip import (
+    IN_TRIP,
+    TRIP_PATHS,
+    Trip,
+    TripChange,
+    TripConfig,
+    TripState,
+    TripTracker,
+)
+
+log: Final = logging.getLogger(__name__)
+
+
+class Clock(Protocol):
+    """Both hands, and which boot the second belongs to."""
+
+    def utc_now(self) -> datetime:
+        """Return wall time, timezone-aware UTC. It may jump."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds since an arbitrary start. It never goes back."""
+
+    def boot_id(self) -> str:
+        """Return the id of this boot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderConfig:
+    """How a trip is kept."""
+
+    sample_period_s: float = 1.0
+    min_distance_m: float = 50.0  # a shorter trip is moving the vehicle aside: not offered
+    fresh_s: float = 2.0  # silence after which nothing about the present is believed
+    tick_s: float = 0.5  # how often ages are looked at while no frame comes
+    trip: TripConfig = field(default_factory=TripConfig)
+
+
+@dataclass(slots=True)
+class RecorderCounters:
+    """What was kept and what was lost, for `doctor`."""
+
+    rows: int = 0
+    rows_withheld: int = 0  # in a trip, but no purpose is granted
+    rows_lost: int = 0  # the disk took nothing
+    trips: int = 0
+    short_trips: int = 0
+    last_error: str | None = None
+
+
+TripEnd = Callable[[Trip, Path | None], Awaitable[None]]
+
+
+def wanted_paths(table: VehicleTable) -> set[str]:
+    """Return the paths of ``table`` that the recorder needs: to record, to track, to show."""
+    needed = {*table.record, *TRIP_PATHS, LOW_VOLTAGE, AMBIENT}
+    for alternatives in table.states.values():
+        needed.update(condition.path for row in alternatives for condition in row)
+    return needed.intersection(table.paths())
+
+
+class Recorder:
+    """One vehicle's recorder; ``run`` it in a TaskGroup.
+
+    ``counters`` and ``decoder.counters`` tell every loss; ``tracker.state`` the trip's state.
+    """
+
+    def __init__(  # noqa: PLR0913 (doors and callbacks, each by name)
+        self,
+        source: SignalSource,
+        decoder: Decoder,
+        *,
+        clock: Clock,
+        segments: Path,
+        may_record: Callable[[], bool],
+        on_trip_end: TripEnd,
+        new_trip_id: Callable[[], str],
+        config: RecorderConfig | None = None,
+    ) -> None:
+        """Wire one recorder; nothing is opened.
+
+        Args:
+            source: Where frames come from.
+            decoder: For ``wanted_paths`` of its table, or more.
+            clock: Both hands; row times are on the clock of the frames.
+            segments: Folder of the segments; made when the first one is written.
+            may_record: Whether a purpose is granted now; asked for every row, must not block.
+            on_trip_end: Told each trip and its segment; None if nothing of it was recorded.
+            new_trip_id: Makes a random id, which also names the segment.
+            config: Periods and limits.
+        """
+        self.decoder = decoder
+        self.counters = RecorderCounters()
+        self.config = config or RecorderConfig()
+        self.tracker = TripTracker(self.config.trip, self._new_id)
+        self._make_id = new_trip_id
+        self._source = source
+        self._clock = clock
+        self._segments = segments
+        self._may_record = may_record
+        self._on_trip_end = on_trip_end
+        self._columns = _columns(decoder)
+        self._writer: SegmentWriter | None = None
+        self._trip_id = ""
+        self._started_utc: datetime | None = None
+        self._next_row_s: float | None = None
+        self._frame_s = 0.0  # the latest instant on the clock of the frames ...
+        self._heard_s = clock.monotonic_s()  # ... and when it was heard
+        self._has_heard = False
+        self._is_asleep = False
+        self._turn = asyncio.Lock()  # a tick never comes between a batch and its rows
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Record until the source ends or ``stop``; a trip under way ends with it.
+
+        Raises:
+            SourceError: The source cannot be read; what was recorded before is kept.
+        """
+        failure: SourceError | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                pump = group.create_task(self._pump(), name="recorder-pump")
+                others = [group.create_task(self._tick_for_ever(), name="recorder-tick")]
+                if stop:
+                    others.append(group.create_task(_wait(stop), name="recorder-stop"))
+                    await asyncio.wait((pump, others[-1]), return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    await asyncio.wait((pump,))
+                failure = pump.result() if pump.done() and not pump.cancelled() else None
+                for task in (pump, *others):
+                    task.cancel()
+            await self.finish()
+        finally:
+            await self._close()
+        if failure:
+            raise failure
+
+    async def take(self, frames: Sequence[Frame]) -> None:
+        """Decode a batch, follow the trip, write the row that is due."""
+        if not frames:
+            return
+        async with self._turn:
+            changes = list(self.decoder.feed_all(frames))
+            self._frame_s = frames[-1].time_s
+            self._heard_s, self._has_heard = self._clock.monotonic_s(), True
+            await self._follow(changes)
+            self._is_asleep = is_switched_off_in_park(self.decoder.latest)
+
+    async def tick(self) -> None:
+        """Let time pass while no frames come: values age, a silent trip ends."""
+        if self._has_heard and self.silence_s() >= self.config.tick_s:
+            async with self._turn:
+                await self._follow([], silence_s=self.silence_s())
+
+    async def finish(self) -> None:
+        """End the trip under way: no more frames will come."""
+        async with self._turn:
+            await self._handle(self.tracker.finish(self._frame_s))
+
+    def silence_s(self) -> float:
+        """Return the time since the last frame, in seconds."""
+        return self._clock.monotonic_s() - self._heard_s
+
+    def live(self) -> LiveView:
+        """Return the present as far as it is known."""
+        silence_s = self.silence_s() if self._has_heard else float("inf")
+        return view(
+            self.decoder.latest,
+            self.decoder.table.states,
+            silence_s=silence_s,
+            fresh_s=self.config.fresh_s,
+            is_asleep=self._is_asleep,
+            trip_state=self.tracker.state,
+            trip=self.tracker.trip(),
+        )
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether rows of a trip are being written now."""
+        return self._writer is not None
+
+    async def _pump(self) -> SourceError | None:
+        try:
+            async for frames in self._source.batches():
+                await self.take(frames)
+        except SourceError as error:  # handed over, so that it leaves run() without a group around
+            return error
+        return None
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.tick_s)
+            await self.tick()
+
+    async def _follow(self, changes: list[Signal], *, silence_s: float = 0.0) -> None:
+        now_s = self._frame_s + silence_s
+        changes += self.decoder.age(now_s)
+        await self._handle(self.tracker.step(changes, now_s))
+        if self.tracker.state in IN_TRIP:
+            await self._write_due_row(now_s)
+
+    def _new_id(self) -> str:
+        self._trip_id = self._make_id()
+        self._started_utc = self._clock.utc_now()
+        self._next_row_s = None
+        return self._trip_id
+
+    async def _handle(self, changes: Sequence[TripChange]) -> None:
+        for change in changes:
+            log.info("trip_state", extra={"state": change.state, "trip_event": change.event})
+            if change.state is TripState.ENDED and change.trip:
+                await self._end(change.trip)
+
+    async def _end(self, trip: Trip) -> None:
+        path = await self._close()
+        if trip.distance_m < self.config.min_distance_m:
+            self.counters.short_trips += 1
+            await self._delete(path)
+            return
+        self.counters.trips += 1
+        await self._on_trip_end(dataclasses.replace(trip, started_utc=self._started_utc), path)
+
+    async def _write_due_row(self, now_s: float) -> None:
+        period_s = self.config.sample_period_s
+        due_s = self._next_row_s
+        if due_s is not None and due_s - period_s <= now_s < due_s:
+            return
+        # on the grid where it can be; anew from here after a gap or when the clock went back
+        is_next = due_s is not None and due_s <= now_s < due_s + period_s
+        self._next_row_s = (due_s if due_s is not None and is_next else now_s) + period_s
+        if not self._may_record():
+            self.counters.rows_withheld += 1
+            await self._delete(await self._close())
+            return
+        await self._append(round(now_s * 1000), self._row())
+
+    def _row(self) -> list[int | None]:
+        latest = self.decoder.latest
+        values = ((column, latest[column.path].value) for column in self._columns)
+        return [None if value is None else column.raw(value) for column, value in values]
+
+    async def _append(self, time_ms: int, row: list[int | None]) -> None:
+        try:
+            await asyncio.to_thread(self._append_now, time_ms, row)
+        except SegmentError as error:
+            self._note(error)
+            self.counters.rows_lost += self._writer is None  # a writer keeps its rows and retries
+        else:
+            self.counters.rows += 1
+
+    def _append_now(self, time_ms: int, row: list[int | None]) -> None:
+        if self._writer is None:
+            self._segments.mkdir(parents=True, exist_ok=True)
+            path = self._segments / f"{self._trip_id}.seg"
+            self._writer = SegmentWriter.create(path, self._columns, boot_id=self._clock.boot_id())
+        self._writer.append(time_ms, row)
+
+    async def _close(self) -> Path | None:
+        """Close the segment; return its path, None if there is none."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return None
+        try:
+            await asyncio.to_thread(writer.close)
+        except SegmentError as error:
+            self._note(error)
+        self.counters.rows_lost += writer.dropped_rows
+        return writer.path
+
+    async def _delete(self, path: Path | None) -> None:
+        if path:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    def _note(self, error: SegmentError) -> None:
+        self.counters.last_error = str(error)
+        log.error("segment_failed", extra={"code": error.code, "trip": self._trip_id})
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def _columns(decoder: Decoder) -> tuple[SegmentColumn, ...]:
+    """Return the columns of the table that the decoder yields."""
+    columns = []
+    for path in decoder.table.record:
+        rule = decoder.table.rule(path)
+        if rule is not None and path in decoder.latest:
+            offset = 0.0 if isinstance(rule, Product) else rule.store_offset
+            columns.append(SegmentColumn(path, CATALOG[path].unit, rule.step, offset))
+    return tuple(columns)

@@ -1,0 +1,63 @@
+"""After a power cut in mid-trip: what the segment still holds becomes a trip of its own."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from agent.signals import catalog
+from agent.signals.model import Quality, Signal
+from agent.store.segments import Segment, SegmentError, read_segment
+from agent.vehicle.trip import Trip, TripConfig, TripTracker
+
+log = logging.getLogger(__name__)
+
+
+def recover_trips(folder: Path, is_known: Callable[[str], bool]) -> list[tuple[Trip, Path]]:
+    """Return the trips of segments that no stored trip names, oldest first. Blocks.
+
+    The figures are added up again from the rows, so they are as coarse as the rows are. A segment
+    in which nothing moved, or whose header is gone, is deleted: nobody could be asked about it.
+    """
+    found = []
+    left = sorted(folder.glob("*.seg"), key=lambda path: path.stat().st_mtime)
+    for path in (path for path in left if not is_known(path.stem)):
+        trip = _trip_of(path)
+        if trip is None:
+            log.warning("segment_without_trip_deleted", extra={"segment": path.name})
+            path.unlink()
+        else:
+            found.append((trip, path))
+    return found
+
+
+def _trip_of(path: Path) -> Trip | None:
+    try:
+        segment = read_segment(path)
+    except SegmentError as error:
+        log.warning("segment_unreadable", extra={"segment": path.name, "code": error.code})
+        return None
+    return add_up(segment, path.stem)
+
+
+def add_up(segment: Segment, trip_id: str) -> Trip | None:
+    """Return the trip that the rows of ``segment`` tell; None if they tell of none."""
+    tracker = TripTracker(TripConfig(), lambda: trip_id)
+    last_s = 0.0
+    for time_ms, row in segment.rows:
+        last_s = time_ms / 1_000
+        tracker.step(_signals(segment, row, last_s), last_s)
+    ended = tracker.finish(last_s)
+    return next((change.trip for change in ended if change.trip), None)
+
+
+def _signals(segment: Segment, row: list[int | None], time_s: float) -> Iterator[Signal]:
+    values = {
+        column.path: None if raw is None else column.value(raw)
+        for column, raw in zip(segment.columns, row, strict=True)
+    }
+    volts, amperes = values.get(catalog.PACK_VOLTAGE), values.get(catalog.PACK_CURRENT)
+    if volts is not None and amperes is not None:
+        values[catalog.PACK_POWER] = volts * amperes
+    for path, value in values.items():
+        quality = Quality.MISSING if value is None else Quality.OK
+        yield Signal(path, value, quality, time_s)

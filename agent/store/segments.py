@@ -1,0 +1,371 @@
+"""Segments: one append-only file per trip that a power cut can shorten but not spoil.
+
+Shape (all numbers little-endian)::
+
+    file    = header *block
+    header  = %xF5 "OKS" record        ; record of deterministic CBOR
+    block   = %xF5 "OKB" record        ; record of a column block: times in ms, then the columns
+    record  = length:u32 crc32:u32 payload
+    header CBOR = { 0: 1, 1: boot id: tstr, 2: [* [path, unit, step, offset]] }
+
+A block is written with one write() and made durable with fdatasync: what a power cut leaves
+behind the last whole block is the torn tail, and it is cut at the next opening. A block whose CRC
+is wrong is skipped; the next one is found by its mark. Both are counted, never guessed at.
+"""
+
+import contextlib
+import math
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from telemetry.codec.cbor import dump, load
+from telemetry.codec.columns import decode_columns, encode_columns
+from telemetry.codec.errors import CodecError
+
+VERSION = 1
+FLUSH_EVERY_MS = 10_000  # DESIGN 4: a power cut costs at most ten seconds
+MAX_BLOCK_ROWS = 4_096
+MAX_COLUMNS = 256
+MAX_RECORD_BYTES = 16 << 20  # no block we write comes near it
+MAX_FILE_BYTES = 256 << 20  # a day at 100 signals and 10 Hz is below 100 MB
+_HEADER_MARK, _BLOCK_MARK = b"\xf5OKS", b"\xf5OKB"
+_RECORD = struct.Struct("<II")
+_HEAD_BYTES = len(_BLOCK_MARK) + _RECORD.size
+_COLUMN_FIELDS = 4
+
+
+class SegmentError(Exception):
+    """A segment cannot be written or read. ``code`` is stable, the message is for a person.
+
+    Codes: segment.exists, segment.write, segment.sync, segment.read, segment.header.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentColumn:
+    """What one column holds: VSS path, unit, and how integers become values.
+
+    ``value = raw * step + offset``; the raw integer is the nearest one.
+    """
+
+    path: str
+    unit: str
+    step: float
+    offset: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.step) and self.step > 0 and math.isfinite(self.offset)):
+            raise ValueError(
+                f"{self.path}: expected a step above 0 and a finite offset, "
+                f"got {self.step} and {self.offset}"
+            )
+
+    def raw(self, value: float) -> int:
+        """Return the integer nearest to ``value``."""
+        return round((value - self.offset) / self.step)
+
+    def value(self, raw: int) -> float:
+        """Return the value of an integer, in the column's unit."""
+        return raw * self.step + self.offset
+
+
+Row = tuple[int, list[int | None]]  # time in ms, one integer or None for each column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """What a file holds, and what was lost of it."""
+
+    columns: tuple[SegmentColumn, ...]
+    boot_id: str  # whose monotonic clock the times belong to
+    rows: list[Row]  # in the order they were appended
+    torn_bytes: int  # behind the last whole block: the power cut's share
+    damaged_bytes: int  # between whole blocks: not ours to explain, skipped
+
+
+class SegmentWriter:
+    """Appends rows to one segment. All methods block on the disk: call them in a thread."""
+
+    def __init__(self, path: Path, descriptor: int, columns: int, *, torn_bytes: int = 0) -> None:
+        self.path = path
+        self.torn_bytes = torn_bytes  # what ``reopen`` cut off
+        self.dropped_rows = 0  # lost because the disk took nothing for too long
+        self._descriptor = descriptor
+        self._columns = columns
+        self._size_bytes = os.fstat(descriptor).st_size
+        self._pending: list[tuple[int, Sequence[int | None]]] = []
+
+    @classmethod
+    def create(cls, path: Path, columns: Sequence[SegmentColumn], *, boot_id: str) -> Self:
+        """Start a new file; its header and its name are durable when this returns.
+
+        Raises:
+            SegmentError: segment.exists or segment.write; in both cases nothing was changed.
+            ValueError: No column, or more than 256.
+        """
+        if not 0 < len(columns) <= MAX_COLUMNS:
+            raise ValueError(f"expected 1 to {MAX_COLUMNS} columns, got {len(columns)}")
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError as error:
+            raise SegmentError(
+                f"{path}: exists already; left alone", code="segment.exists"
+            ) from error
+        except OSError as error:
+            raise SegmentError(
+                f"{path}: cannot be created: {error}", code="segment.write"
+            ) from error
+        try:
+            _write_all(descriptor, _record(_HEADER_MARK, _header(columns, boot_id)), 0)
+            os.fsync(descriptor)
+            _sync_folder(path.parent)
+        except OSError as error:
+            os.close(descriptor)
+            path.unlink()
+            raise SegmentError(
+                f"{path}: no room for a segment: {error}", code="segment.write"
+            ) from error
+        return cls(path, descriptor, len(columns))
+
+    @classmethod
+    def reopen(cls, path: Path) -> Self:
+        """Go on with a file after a restart: cut the torn tail, count it, append behind.
+
+        Raises:
+            SegmentError: segment.read, segment.header or segment.write; nothing was changed.
+        """
+        data = _read(path)
+        header, scan = _scan(data, path)
+        try:
+            descriptor = _open_cut(path, scan.whole_bytes)
+        except OSError as error:
+            raise SegmentError(f"{path}: cannot go on: {error}", code="segment.write") from error
+        torn_bytes = len(data) - scan.whole_bytes
+        return cls(path, descriptor, len(header[1]), torn_bytes=torn_bytes)
+
+    def append(self, time_ms: int, row: Sequence[int | None]) -> None:
+        """Add a row; flush when the oldest unwritten row is ten seconds older than this one.
+
+        Raises:
+            SegmentError: As ``flush``; the row is kept and tried again.
+            ValueError: Another number of values than columns.
+        """
+        if len(row) != self._columns:
+            raise ValueError(f"expected {self._columns} values in a row, got {len(row)}")
+        self._pending.append((time_ms, row))
+        oldest_ms = self._pending[0][0]
+        if time_ms - oldest_ms >= FLUSH_EVERY_MS or len(self._pending) >= MAX_BLOCK_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending as one block and make it durable.
+
+        Raises:
+            SegmentError: segment.write: the file is as it was, the rows stay pending (up to
+                4,096, then they are dropped and counted); segment.sync: written, perhaps not
+                durable.
+        """
+        if not self._pending:
+            return
+        block = _record(_BLOCK_MARK, _encode_rows(self._pending, self._columns))
+        try:
+            _write_all(self._descriptor, block, self._size_bytes)
+        except OSError as error:
+            rows = len(self._pending)
+            self._undo_write()
+            raise SegmentError(
+                f"{self.path}: {rows} rows not written: {error}; "
+                f"the {self._size_bytes} bytes before are intact",
+                code="segment.write",
+            ) from error
+        self._size_bytes += len(block)
+        self._pending.clear()
+        self._sync()
+
+    def close(self) -> None:
+        """Flush and close; closing twice is fine.
+
+        Raises:
+            SegmentError: As ``flush``; the file is closed all the same.
+        """
+        if self._descriptor < 0:
+            return
+        try:
+            self.flush()
+        finally:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _undo_write(self) -> None:
+        with contextlib.suppress(OSError):  # the next block is written over it all the same
+            os.ftruncate(self._descriptor, self._size_bytes)
+        if len(self._pending) >= MAX_BLOCK_ROWS:
+            self.dropped_rows += len(self._pending)
+            self._pending.clear()
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise SegmentError(
+                f"{self.path}: written, but the disk does not confirm it: {error}",
+                code="segment.sync",
+            ) from error
+
+
+def read_segment(path: Path) -> Segment:
+    """Return everything whole in the file; never changes it.
+
+    Raises:
+        SegmentError: segment.read (no such file, too large) or segment.header (not a segment, or
+            damaged so early that no value could be understood).
+    """
+    data = _read(path)
+    (boot_id, columns), scan = _scan(data, path)
+    return Segment(
+        columns=columns,
+        boot_id=boot_id,
+        rows=scan.rows,
+        torn_bytes=len(data) - scan.whole_bytes,
+        damaged_bytes=scan.damaged_bytes,
+    )
+
+
+@dataclass(slots=True)
+class _Scan:
+    rows: list[Row] = field(default_factory=list)
+    whole_bytes: int = 0  # up to the end of the last whole block
+    damaged_bytes: int = 0  # of these, the ones in no whole block
+
+
+def _scan(data: bytes, path: Path) -> tuple[tuple[str, tuple[SegmentColumn, ...]], _Scan]:
+    payload = _payload_at(data, 0, _HEADER_MARK)
+    if payload is None:
+        raise SegmentError(f"{path}: expected a segment, found another file", code="segment.header")
+    header = _parse_header(payload, path)
+    scan = _Scan(whole_bytes=_HEAD_BYTES + len(payload))
+    for start, end, rows in _blocks(data, scan.whole_bytes, len(header[1])):
+        scan.damaged_bytes += start - scan.whole_bytes
+        scan.whole_bytes = end
+        scan.rows += rows
+    return header, scan
+
+
+def _blocks(data: bytes, at: int, columns: int) -> Iterator[tuple[int, int, list[Row]]]:
+    while (at := data.find(_BLOCK_MARK, at)) >= 0:
+        payload = _payload_at(data, at, _BLOCK_MARK)
+        rows = _decode_rows(payload, columns) if payload is not None else None
+        if payload is None or rows is None:
+            at += 1
+            continue
+        end = at + _HEAD_BYTES + len(payload)
+        yield at, end, rows
+        at = end
+
+
+def _payload_at(data: bytes, at: int, mark: bytes) -> bytes | None:
+    if data[at : at + len(mark)] != mark or len(data) - at < _HEAD_BYTES:
+        return None
+    length, crc = _RECORD.unpack_from(data, at + len(mark))
+    payload = data[at + _HEAD_BYTES : at + _HEAD_BYTES + min(length, MAX_RECORD_BYTES)]
+    return payload if len(payload) == length and _crc(payload) == crc else None
+
+
+def _record(mark: bytes, payload: bytes) -> bytes:
+    return mark + _RECORD.pack(len(payload), _crc(payload)) + payload
+
+
+def _crc(payload: bytes) -> int:
+    return zlib.crc32(payload, len(payload))  # the length is covered too: zeros are not a record
+
+
+def _encode_rows(rows: Sequence[tuple[int, Sequence[int | None]]], columns: int) -> bytes:
+    times = [time_ms for time_ms, _ in rows]
+    return encode_columns([times, *([row[at] for _, row in rows] for at in range(columns))])
+
+
+def _decode_rows(payload: bytes, columns: int) -> list[Row] | None:
+    try:
+        times, *values = decode_columns(
+            payload, max_rows=MAX_BLOCK_ROWS, max_columns=MAX_COLUMNS + 1
+        )
+    except (CodecError, ValueError):
+        return None
+    if len(values) != columns or None in times:
+        return None
+    rows = zip(times, *values, strict=True)
+    return [(time_ms, list(row)) for time_ms, *row in rows if time_ms is not None]
+
+
+def _header(columns: Sequence[SegmentColumn], boot_id: str) -> bytes:
+    table = [[c.path, c.unit, float(c.step), float(c.offset)] for c in columns]
+    return dump({0: VERSION, 1: boot_id, 2: table})
+
+
+def _parse_header(payload: bytes, path: Path) -> tuple[str, tuple[SegmentColumn, ...]]:
+    try:
+        fields = load(payload, max_bytes=MAX_RECORD_BYTES, what="segment header")
+        return _parse_fields(fields)
+    except (CodecError, ValueError, KeyError, TypeError) as error:
+        raise SegmentError(f"{path}: unknown header: {error}", code="segment.header") from error
+
+
+def _parse_fields(fields: object) -> tuple[str, tuple[SegmentColumn, ...]]:
+    if not isinstance(fields, dict) or fields.get(0) != VERSION:
+        raise ValueError("expected version 1")
+    return str(fields[1]), tuple(_parse_column(column) for column in fields[2])
+
+
+def _parse_column(column: object) -> SegmentColumn:
+    if not isinstance(column, list) or len(column) != _COLUMN_FIELDS:
+        raise ValueError("expected path, unit, step and offset of a column")
+    path, unit, step, offset = column
+    return SegmentColumn(str(path), str(unit), float(step), float(offset))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes > MAX_FILE_BYTES:
+            raise SegmentError(
+                f"{path}: expected at most {MAX_FILE_BYTES} bytes, got {size_bytes}",
+                code="segment.read",
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise SegmentError(f"{path}: cannot be read: {error}", code="segment.read") from error
+
+
+def _open_cut(path: Path, size_bytes: int) -> int:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.ftruncate(descriptor, size_bytes)
+        os.fsync(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _write_all(descriptor: int, data: bytes, at: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, at)
+        view, at = view[written:], at + written
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,426 @@
+"""What the agent remembers: trips, offers, consents, ledger, receipts, counters; one file.
+
+``State`` stores rows and knows which of them change together; it decides nothing. Entries of the
+ledger are made and signed elsewhere and handed in through ``MakeEntry``, which is called inside the
+transaction so that no two entries can claim the same place in the chain.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from agent.store.database import Connect, Database, Step
+
+FIRST_PREVIOUS = bytes(32)  # what the first entry of a ledger names as the one before it
+
+# Step i leads from schema version i to i + 1. Only append; never edit one that was released.
+STEPS: tuple[Step, ...] = (
+    (
+        """CREATE TABLE trips (
+            trip_id TEXT PRIMARY KEY,
+            summary TEXT NOT NULL,      -- JSON object, local only
+            segment TEXT,               -- file name in segments/; NULL once deleted
+            created_utc TEXT NOT NULL,
+            outcome TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE offers (
+            batch_id BLOB PRIMARY KEY,
+            trip_id TEXT NOT NULL REFERENCES trips ON DELETE CASCADE,
+            purpose TEXT NOT NULL,
+            payload BLOB NOT NULL,
+            created_utc TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE consents (
+            purpose TEXT PRIMARY KEY,
+            granted INTEGER NOT NULL,
+            since_utc TEXT NOT NULL,
+            entry_hash BLOB NOT NULL REFERENCES ledger (entry_hash)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE ledger (
+            sequence INTEGER PRIMARY KEY,
+            entry_hash BLOB NOT NULL UNIQUE,
+            body TEXT NOT NULL,
+            signature BLOB NOT NULL,
+            event TEXT GENERATED ALWAYS AS (json_extract(body, '$.event')) VIRTUAL,
+            purpose TEXT GENERATED ALWAYS AS (json_extract(body, '$.purpose')) VIRTUAL,
+            batch_id TEXT GENERATED ALWAYS AS (json_extract(body, '$.batch_id')) VIRTUAL
+        )""",
+        "CREATE INDEX ledger_batch ON ledger (batch_id)",
+        """CREATE TRIGGER ledger_is_append_only_1 BEFORE UPDATE ON ledger
+            BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+        """CREATE TRIGGER ledger_is_append_only_2 BEFORE DELETE ON ledger
+            BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+        """CREATE TABLE outbox (
+            batch_id BLOB PRIMARY KEY,
+            position INTEGER NOT NULL UNIQUE,   -- oldest first
+            trip_id TEXT NOT NULL,
+            purpose TEXT NOT NULL,
+            payload BLOB NOT NULL,
+            entry_hash BLOB NOT NULL REFERENCES ledger (entry_hash),
+            hold_boot TEXT NOT NULL,            -- boot and monotonic second until which
+            hold_until_s REAL NOT NULL,         -- the driver may take it back
+            created_utc TEXT NOT NULL,
+            checksum BLOB NOT NULL,             -- over all columns above
+            attempts INTEGER NOT NULL DEFAULT 0,
+            state TEXT NOT NULL DEFAULT 'queued',
+            refusal TEXT,
+            stopped_utc TEXT
+        ) WITHOUT ROWID""",
+        """CREATE TABLE receipts (
+            batch_id BLOB NOT NULL,
+            part INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            code TEXT,
+            body BLOB NOT NULL,                 -- what ingest signed
+            signature BLOB NOT NULL,
+            received_utc TEXT NOT NULL,
+            PRIMARY KEY (batch_id, part)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE counters (
+            name TEXT PRIMARY KEY,
+            value INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+    ),
+)
+
+
+class TripOutcome(StrEnum):
+    """What became of a trip's data."""
+
+    UNANSWERED = "unanswered"  # offered; the driver has not answered
+    SHARED = "shared"  # at least one batch was released
+    KEPT = "kept"  # the driver said no, or took it back
+    EXPIRED = "expired"  # no answer in time: not shared, offers and samples deleted
+    NOTHING = "nothing"  # no purpose was granted, or there was nothing to offer
+
+
+class SignedEntry(Protocol):
+    """One ledger entry as somebody else made and signed it."""
+
+    @property
+    def sequence(self) -> int:
+        """Return the place in the chain, from 1."""
+
+    @property
+    def body(self) -> bytes:
+        """Return the canonical JSON that was signed."""
+
+    @property
+    def signature(self) -> bytes:
+        """Return the signature over ``body``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerHead:
+    """Where the chain ends: the entry to be made is number ``length`` + 1."""
+
+    length: int
+    entry_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """One stored entry, oldest is sequence 1."""
+
+    sequence: int
+    entry_hash: bytes  # SHA-256 of body
+    body: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripRow:
+    """One trip, local only."""
+
+    trip_id: str
+    summary: str  # JSON object
+    segment: str | None  # file name in the segments folder
+    created_utc: datetime
+    outcome: TripOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferRow:
+    """A batch that was built and shown, and not answered yet."""
+
+    batch_id: bytes
+    trip_id: str
+    purpose: str
+    payload: bytes
+    created_utc: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentRow:
+    """The last word of the driver about a purpose."""
+
+    purpose: str
+    is_granted: bool
+    since_utc: datetime
+    entry_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptRow:
+    """A verified answer of ingest."""
+
+    batch_id: bytes
+    part: int
+    status: str
+    code: str | None
+    body: bytes
+    signature: bytes
+    received_utc: datetime
+
+
+MakeEntry = Callable[[LedgerHead], SignedEntry]
+
+
+class State:
+    """The state file. Every method blocks; call it from a thread, never from the event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    def open(cls, path: Path, *, connect: Connect | None = None) -> Self:
+        """Open or create ``path``; raise StoreError as ``Database.open`` does."""
+        return cls(Database.open(path, STEPS, connect=connect))
+
+    @classmethod
+    def open_to_read(cls, path: Path) -> Self:
+        """Open ``path`` for a command beside the running daemon; raise StoreError."""
+        return cls(Database.open_to_read(path, version=len(STEPS)))
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self.database.close()
+
+    # trips
+
+    def add_trip(self, trip: TripRow, offers: Sequence[OfferRow]) -> None:
+        """Store a trip with its offers, both or neither; a known trip is left as it is."""
+        with self.database.transaction() as connection:
+            added = connection.execute(
+                "INSERT OR IGNORE INTO trips VALUES (?, ?, ?, ?, ?)",
+                (trip.trip_id, trip.summary, trip.segment, as_text(trip.created_utc), trip.outcome),
+            )
+            if added.rowcount:
+                connection.executemany(
+                    "INSERT INTO offers VALUES (?, ?, ?, ?, ?)", [_offer_values(o) for o in offers]
+                )
+
+    def trips(self, *, limit: int = 100) -> list[TripRow]:
+        """Return the newest ``limit`` trips, newest first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM trips ORDER BY created_utc DESC, trip_id DESC LIMIT ?", (limit,)
+            ).fetchall()
+        return [_trip(row) for row in rows]
+
+    def trip(self, trip_id: str) -> TripRow | None:
+        """Return one trip; None if it is not known."""
+        with self.database.reading() as connection:
+            row = connection.execute("SELECT * FROM trips WHERE trip_id=?", (trip_id,)).fetchone()
+        return _trip(row) if row else None
+
+    def delete_trip(self, trip_id: str) -> None:
+        """Forget a trip and its unanswered offers; what was released stays in the outbox."""
+        with self.database.transaction() as connection:
+            connection.execute("DELETE FROM trips WHERE trip_id=?", (trip_id,))
+
+    # offers
+
+    def offers(self, trip_id: str | None = None) -> list[OfferRow]:
+        """Return the unanswered offers, oldest first; of all trips if ``trip_id`` is None."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM offers WHERE ?1 IS NULL OR trip_id=?1 ORDER BY created_utc, trip_id",
+                (trip_id,),
+            ).fetchall()
+        return [offer_of(row) for row in rows]
+
+    def overdue_trips(self, *, before_utc: datetime) -> list[TripRow]:
+        """Return trips with an offer made before ``before_utc`` that nobody answered."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM trips WHERE trip_id IN"
+                " (SELECT trip_id FROM offers WHERE created_utc < ?)",
+                (as_text(before_utc),),
+            ).fetchall()
+        return [_trip(row) for row in rows]
+
+    def expire_trip(self, trip_id: str) -> None:
+        """Delete the offers of a trip nobody answered; its segment file must be gone already."""
+        with self.database.transaction() as connection:
+            connection.execute("DELETE FROM offers WHERE trip_id=?", (trip_id,))
+            connection.execute(
+                "UPDATE trips SET outcome=?, segment=NULL WHERE trip_id=?",
+                (TripOutcome.EXPIRED, trip_id),
+            )
+
+    # consents and ledger
+
+    def consents(self) -> dict[str, ConsentRow]:
+        """Return the driver's last word per purpose; a purpose never asked about is missing."""
+        with self.database.reading() as connection:
+            rows = connection.execute("SELECT * FROM consents").fetchall()
+        return {
+            row[0]: ConsentRow(
+                purpose=row[0],
+                is_granted=bool(row[1]),
+                since_utc=as_time(row[2]),
+                entry_hash=row[3],
+            )
+            for row in rows
+        }
+
+    def set_consent(
+        self, purpose: str, *, is_granted: bool, now_utc: datetime, make_entry: MakeEntry
+    ) -> None:
+        """Record a grant or a withdrawal with its ledger entry, in one transaction.
+
+        A withdrawal also deletes everything of the purpose that has not been delivered.
+        """
+        with self.database.transaction() as connection:
+            entry_hash = append_entry(connection, make_entry)
+            connection.execute(
+                "INSERT OR REPLACE INTO consents VALUES (?, ?, ?, ?)",
+                (purpose, is_granted, as_text(now_utc), entry_hash),
+            )
+            if not is_granted:
+                _forget_purpose(connection, purpose)
+
+    def ledger(self) -> list[LedgerRow]:
+        """Return the whole ledger, oldest first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT sequence, entry_hash, body, signature FROM ledger ORDER BY sequence"
+            ).fetchall()
+        return [
+            LedgerRow(sequence=row[0], entry_hash=row[1], body=row[2].encode(), signature=row[3])
+            for row in rows
+        ]
+
+    # receipts and counters
+
+    def last_receipt(self) -> ReceiptRow | None:
+        """Return the receipt that came last; None before the first."""
+        receipts = self.receipts(limit=1)
+        return receipts[0] if receipts else None
+
+    def receipts(self, *, limit: int = 100) -> list[ReceiptRow]:
+        """Return the newest ``limit`` receipts, newest first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM receipts ORDER BY received_utc DESC, batch_id LIMIT ?", (limit,)
+            ).fetchall()
+        return [
+            ReceiptRow(
+                batch_id=row[0],
+                part=row[1],
+                status=row[2],
+                code=row[3],
+                body=row[4],
+                signature=row[5],
+                received_utc=as_time(row[6]),
+            )
+            for row in rows
+        ]
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add ``by`` to a counter of losses or refusals."""
+        with self.database.transaction() as connection:
+            bump(connection, name, by)
+
+    def counters(self) -> dict[str, int]:
+        """Return all counters by name."""
+        with self.database.reading() as connection:
+            return dict(connection.execute("SELECT name, value FROM counters").fetchall())
+
+
+def append_entry(connection: sqlite3.Connection, make_entry: MakeEntry) -> bytes:
+    """Append what ``make_entry`` makes of the chain's end; return the entry's hash.
+
+    Must run inside a transaction. The length is counted apart, so that a cut-off end shows.
+    """
+    row = connection.execute(
+        "SELECT sequence, entry_hash FROM ledger ORDER BY sequence DESC LIMIT 1"
+    ).fetchone()
+    head = LedgerHead(length=row[0], entry_hash=row[1]) if row else _EMPTY
+    entry = make_entry(head)
+    entry_hash = hashlib.sha256(entry.body).digest()
+    connection.execute(
+        "INSERT INTO ledger (sequence, entry_hash, body, signature) VALUES (?, ?, ?, ?)",
+        (entry.sequence, entry_hash, entry.body.decode(), entry.signature),
+    )
+    bump(connection, LEDGER_LENGTH, 1)
+    return entry_hash
+
+
+def bump(connection: sqlite3.Connection, name: str, by: int) -> None:
+    """Add ``by`` to a counter, inside a transaction."""
+    connection.execute(
+        "INSERT INTO counters VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        (name, by),
+    )
+
+
+LEDGER_LENGTH = "ledger.length"  # the counter beside the chain
+_EMPTY = LedgerHead(length=0, entry_hash=FIRST_PREVIOUS)
+
+
+def _forget_purpose(connection: sqlite3.Connection, purpose: str) -> None:
+    offers = connection.execute("DELETE FROM offers WHERE purpose=?", (purpose,)).rowcount
+    queued = connection.execute("DELETE FROM outbox WHERE purpose=?", (purpose,)).rowcount
+    bump(connection, "withdrawn.offers", offers)
+    bump(connection, "withdrawn.queued", queued)
+    connection.execute(
+        "UPDATE trips SET outcome=? WHERE outcome=?"
+        " AND trip_id NOT IN (SELECT trip_id FROM offers)",
+        (TripOutcome.KEPT, TripOutcome.UNANSWERED),
+    )
+
+
+def offer_of(row: tuple[Any, ...]) -> OfferRow:
+    """Return the offer that a row of the table holds."""
+    batch_id, trip_id, purpose, payload, created_utc = row
+    return OfferRow(
+        batch_id=batch_id,
+        trip_id=trip_id,
+        purpose=purpose,
+        payload=payload,
+        created_utc=as_time(created_utc),
+    )
+
+
+def _offer_values(offer: OfferRow) -> tuple[bytes, str, str, bytes, str]:
+    created = as_text(offer.created_utc)
+    return (offer.batch_id, offer.trip_id, offer.purpose, offer.payload, created)
+
+
+def _trip(row: tuple[Any, ...]) -> TripRow:
+    trip_id, summary, segment, created_utc, outcome = row
+    return TripRow(
+        trip_id=trip_id,
+        summary=summary,
+        segment=segment,
+        created_utc=as_time(created_utc),
+        outcome=TripOutcome(outcome),
+    )
+
+
+def as_text(moment: datetime) -> str:
+    """Return ISO 8601 with milliseconds, which sorts as time does."""
+    return moment.isoformat(timespec="milliseconds")
+
+
+def as_time(text: str) -> datetime:
+    """Return what ``as_text`` wrote."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,332 @@
+"""From signals to trips: a state table, and what it adds up on the way. Pure.
+
+A trip lasts from the first gear (or motion) to parked: gear P and standing for ``park_s``, or
+switched off while parked. Missing signals are a state of their own: a trip survives them for
+``silent_s``, then it ends at the last instant that is known.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from agent.signals import catalog
+from agent.signals.model import Signal
+
+STANDING_KM_H: Final = 0.5  # below this the wheel sensors' noise and zero look alike
+
+
+class TripState(StrEnum):
+    """Where a vehicle is in its trip."""
+
+    OFF = "off"  # no trip; off, or nothing known
+    READY = "ready"  # no trip; on and parked
+    DRIVING = "driving"
+    STOPPED = "stopped"  # in a trip, standing in gear
+    PARKING = "parking"  # in a trip, gear P and standing, not yet for long enough
+    LOST = "lost"  # in a trip, speed unknown
+    ENDED = "ended"  # the trip is complete and waits to be taken
+
+
+class TripEvent(StrEnum):
+    """What the signals say, debounced."""
+
+    SWITCHED_ON = "switched_on"  # gear P, standing, on
+    SWITCHED_OFF = "switched_off"  # off, and not moving
+    MOVED = "moved"
+    HALTED = "halted"  # standing in a gear other than P
+    PARKED = "parked"  # gear P and standing
+    SILENT = "silent"  # speed unknown
+    SETTLED = "settled"  # parked for park_s, or silent for silent_s
+    FINISHED = "finished"  # the source of signals ended
+    CLOSED = "closed"  # the ended trip was taken
+
+
+S, E = TripState, TripEvent
+
+# fmt: off
+TRANSITIONS: dict[TripState, dict[TripEvent, TripState]] = {
+    S.OFF:     {E.MOVED: S.DRIVING, E.HALTED: S.STOPPED, E.SWITCHED_ON: S.READY},
+    S.READY:   {E.MOVED: S.DRIVING, E.HALTED: S.STOPPED, E.SWITCHED_OFF: S.OFF, E.SILENT: S.OFF},
+    S.DRIVING: {E.HALTED: S.STOPPED, E.PARKED: S.PARKING, E.SILENT: S.LOST,
+                E.FINISHED: S.ENDED},
+    S.STOPPED: {E.MOVED: S.DRIVING, E.PARKED: S.PARKING, E.SILENT: S.LOST,
+                E.FINISHED: S.ENDED, E.SWITCHED_OFF: S.ENDED},
+    S.PARKING: {E.MOVED: S.DRIVING, E.HALTED: S.STOPPED, E.SILENT: S.LOST,
+                E.FINISHED: S.ENDED, E.SWITCHED_OFF: S.ENDED, E.SETTLED: S.ENDED},
+    S.LOST:    {E.MOVED: S.DRIVING, E.HALTED: S.STOPPED, E.PARKED: S.PARKING,
+                E.FINISHED: S.ENDED, E.SWITCHED_OFF: S.ENDED, E.SETTLED: S.ENDED},
+    S.ENDED:   {E.CLOSED: S.OFF},
+}
+# fmt: on
+IN_TRIP: Final = frozenset({S.DRIVING, S.STOPPED, S.PARKING, S.LOST})
+
+
+def next_state(state: TripState, event: TripEvent) -> TripState:
+    """Return the state after ``event``; raise ValueError if the table has no such move."""
+    try:
+        return TRANSITIONS[state][event]
+    except KeyError:
+        legal = ", ".join(TRANSITIONS[state])
+        raise ValueError(f"{state}: expected one of {legal}, got {event}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripConfig:
+    """How long something has to last before it counts."""
+
+    debounce_s: float = 0.3  # a reading shorter than this is noise
+    park_s: float = 5.0  # parked for this long ends the trip
+    silent_s: float = 300.0  # unknown for this long ends the trip
+    hold_s: float = 2.0  # how long a last value is integrated when no new one comes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trip:
+    """One trip. ``_s`` instants are on the clock of the frames; power + flows into the battery.
+
+    ``started_utc`` is None until somebody who knows the time says so. ``moving_s`` is the time
+    above standing speed. ``samples`` and ``invalid_samples`` count readings of the four signals
+    the sums rest on (speed, voltage x current, SOC); ``unknown_s`` is the time during which
+    nothing could be integrated.
+    """
+
+    trip_id: str
+    started_s: float
+    ended_s: float
+    started_utc: datetime | None = None
+    distance_m: float = 0.0
+    duration_s: float = 0.0
+    moving_s: float = 0.0
+    unknown_s: float = 0.0
+    energy_out_wh: float = 0.0
+    energy_in_wh: float = 0.0
+    soc_start_percent: float | None = None
+    soc_end_percent: float | None = None
+    max_power_w: float = 0.0  # largest discharge, positive
+    max_regen_w: float = 0.0
+    max_speed_km_h: float = 0.0
+    samples: int = 0
+    invalid_samples: int = 0
+
+    @property
+    def energy_net_wh(self) -> float:
+        """Energy taken from the battery, what came back subtracted, in Wh."""
+        return self.energy_out_wh - self.energy_in_wh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripChange:
+    """One move in the table. ``trip`` is the complete trip when ``state`` is ENDED."""
+
+    event: TripEvent
+    state: TripState
+    time_s: float
+    trip: Trip | None = None
+
+
+class _Sums:
+    """What a trip adds up: every value holds until the next one comes or it becomes invalid."""
+
+    def __init__(self, start_s: float, hold_s: float, readings: dict[str, float | None]) -> None:
+        self.start_s = self.now_s = start_s
+        self._hold_s = hold_s
+        self._readings = readings
+        self._wh_out = self._wh_in = self._distance_m = 0.0
+        self._duration_s = self._moving_s = self._unknown_s = 0.0
+        self._power_w = self._regen_w = self._speed_km_h = 0.0
+        self._soc_first = readings[catalog.SOC]
+        self._soc_last = self._soc_first
+        self._samples = self._invalid = 0
+
+    def advance(self, time_s: float) -> None:
+        """Integrate up to ``time_s``; a clock that goes back starts from there, adding nothing."""
+        step_s, self.now_s = time_s - self.now_s, time_s
+        if step_s <= 0:
+            return
+        if step_s > self._hold_s:  # nobody was listening, or the clock jumped
+            self._unknown_s += step_s
+            return
+        self._duration_s += step_s
+        self._add_motion(step_s)
+        self._add_energy(step_s)
+
+    def _add_motion(self, step_s: float) -> None:
+        speed_km_h = self._readings[catalog.SPEED]
+        if speed_km_h is None:
+            self._unknown_s += step_s
+            return
+        self._distance_m += speed_km_h / 3.6 * step_s
+        if speed_km_h > STANDING_KM_H:
+            self._moving_s += step_s
+
+    def _add_energy(self, step_s: float) -> None:
+        power_w = self._readings[catalog.PACK_POWER] or 0.0
+        if power_w < 0:
+            self._wh_out -= power_w * step_s / 3600
+        else:
+            self._wh_in += power_w * step_s / 3600
+
+    def count(self, path: str, value: float | None) -> None:
+        """Count a reading that just came, and keep its extremes."""
+        self._samples += 1
+        if value is None:
+            self._invalid += 1
+        elif path == catalog.PACK_POWER:
+            self._power_w = max(self._power_w, -value)
+            self._regen_w = max(self._regen_w, value)
+        elif path == catalog.SPEED:
+            self._speed_km_h = max(self._speed_km_h, value)
+        elif path == catalog.SOC:
+            self._soc_first = value if self._soc_first is None else self._soc_first
+            self._soc_last = value
+
+    def trip(self, trip_id: str) -> Trip:
+        """Return the sums as a trip that ends now."""
+        return Trip(
+            trip_id=trip_id,
+            started_s=self.start_s,
+            ended_s=self.now_s,
+            distance_m=self._distance_m,
+            duration_s=self._duration_s,
+            moving_s=self._moving_s,
+            unknown_s=self._unknown_s,
+            energy_out_wh=self._wh_out,
+            energy_in_wh=self._wh_in,
+            soc_start_percent=self._soc_first,
+            soc_end_percent=self._soc_last,
+            max_power_w=self._power_w,
+            max_regen_w=self._regen_w,
+            max_speed_km_h=self._speed_km_h,
+            samples=self._samples,
+            invalid_samples=self._invalid,
+        )
+
+
+_SUMMED: Final = frozenset({catalog.SPEED, catalog.PACK_POWER, catalog.SOC})
+_WATCHED: Final = _SUMMED | {catalog.GEAR, catalog.IGNITION}
+# the paths a decoder has to yield for the tracker
+TRIP_PATHS: Final = tuple(sorted(_WATCHED))
+
+
+class TripTracker:
+    """Follows one vehicle through ``TRANSITIONS``; feed it every change of a signal.
+
+    ``state`` is where it stands; ``trip()`` is the trip under way as it would end now.
+    """
+
+    def __init__(self, config: TripConfig, new_trip_id: Callable[[], str]) -> None:
+        """Start OFF. ``new_trip_id`` makes the id of each trip: random, never from the vehicle."""
+        self.state = TripState.OFF
+        self._config = config
+        self._new_trip_id = new_trip_id
+        self._readings: dict[str, float | None] = dict.fromkeys(_WATCHED)
+        self._event: TripEvent | None = None  # what the signals say, since when
+        self._event_since_s = 0.0
+        self._entered_s = 0.0  # when ``state`` was entered
+        self._trip_id = ""
+        self._sums: _Sums | None = None
+        self._last_known: Trip | None = None  # as it was when it became parked or lost
+        self._changes: list[TripChange] = []
+
+    def trip(self) -> Trip | None:
+        """Return the trip under way; None outside of trips."""
+        if self._sums is None or self.state not in IN_TRIP:
+            return None
+        return self._sums.trip(self._trip_id)
+
+    def step(self, signals: Iterable[Signal], time_s: float) -> list[TripChange]:
+        """Take the signals that changed up to ``time_s``; return the moves they caused.
+
+        Call it also without signals from time to time: waiting is what ends a trip. Instants that
+        go back add nothing and are survived.
+        """
+        for signal in signals:
+            if signal.path in _WATCHED:
+                self._advance(signal.time_s)
+                self._readings[signal.path] = signal.value
+                if self._sums and signal.path in _SUMMED:
+                    self._sums.count(signal.path, signal.value)
+                self._observe(signal.time_s)
+        self._advance(time_s)
+        self._observe(time_s)
+        return self._take()
+
+    def finish(self, time_s: float) -> list[TripChange]:
+        """End the trip under way because no more signals will come; return the moves."""
+        self._advance(time_s)
+        if TripEvent.FINISHED in TRANSITIONS[self.state]:
+            self._move(TripEvent.FINISHED, time_s)
+        return self._take()
+
+    def _take(self) -> list[TripChange]:
+        changes, self._changes = self._changes, []
+        return changes
+
+    def _advance(self, time_s: float) -> None:
+        if self._sums:
+            self._sums.advance(time_s)
+        if time_s < self._event_since_s or time_s < self._entered_s:  # the clock went back
+            self._event_since_s = min(self._event_since_s, time_s)
+            self._entered_s = min(self._entered_s, time_s)
+
+    def _observe(self, time_s: float) -> None:
+        event = observe(self._readings, is_in_trip=self.state in IN_TRIP)
+        if event is not self._event:
+            self._event, self._event_since_s = event, time_s
+            self._prepare(event, time_s)
+        is_legal = event is not None and event in TRANSITIONS[self.state]
+        if event and is_legal and time_s - self._event_since_s >= self._config.debounce_s:
+            self._move(event, time_s)
+        elif self._has_settled(time_s):
+            self._move(TripEvent.SETTLED, time_s)
+
+    def _prepare(self, event: TripEvent | None, time_s: float) -> None:
+        """Add up from the first sign of a trip; keep the sums at the first sign of its end."""
+        if self.state not in IN_TRIP:
+            is_start = event in (TripEvent.MOVED, TripEvent.HALTED)
+            self._sums = _Sums(time_s, self._config.hold_s, self._readings) if is_start else None
+        elif event in (TripEvent.PARKED, TripEvent.SILENT, TripEvent.SWITCHED_OFF):
+            self._last_known = self._last_known or self.trip()
+        else:
+            self._last_known = None
+
+    def _has_settled(self, time_s: float) -> bool:
+        waits = {TripState.PARKING: self._config.park_s, TripState.LOST: self._config.silent_s}
+        wait_s = waits.get(self.state)
+        return wait_s is not None and time_s - self._entered_s >= wait_s
+
+    def _move(self, event: TripEvent, time_s: float) -> None:
+        before, self.state = self.state, next_state(self.state, event)
+        self._entered_s = time_s
+        if self.state in IN_TRIP and before not in IN_TRIP:
+            self._trip_id = self._new_trip_id()
+        is_ended = self.state is TripState.ENDED
+        trip = self._ended_trip() if is_ended else None
+        self._changes.append(TripChange(event=event, state=self.state, time_s=time_s, trip=trip))
+        if is_ended:
+            self._move(TripEvent.CLOSED, time_s)
+
+    def _ended_trip(self) -> Trip | None:
+        sums, known = self._sums, self._last_known
+        self._sums = self._last_known = self._event = None
+        return known or (sums.trip(self._trip_id) if sums else None)
+
+
+def observe(readings: dict[str, float | None], *, is_in_trip: bool) -> TripEvent | None:
+    """Return what the readings say now; None if they say nothing that concerns a trip."""
+    speed, gear, ignition = (
+        readings[path] for path in (catalog.SPEED, catalog.GEAR, catalog.IGNITION)
+    )
+    is_off = ignition == catalog.IGNITION_OFF
+    is_in_park = gear == catalog.GEAR_PARK
+    if speed is None:
+        return E.SWITCHED_OFF if is_off and is_in_park else E.SILENT
+    if abs(speed) > STANDING_KM_H:
+        return E.MOVED if is_in_trip or not is_off else None  # off and moving: being towed
+    if is_off and (is_in_park or gear is None):
+        return E.SWITCHED_OFF
+    if is_in_park:
+        return E.PARKED if is_in_trip else E.SWITCHED_ON
+    return E.HALTED if is_in_trip or (gear is not None and not is_off) else None

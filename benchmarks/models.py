@@ -1,0 +1,113 @@
+"""The shapes of the trained models: which columns help to predict which.
+
+Weights and odds are filled in by ``benchmarks.train``; see there.
+"""
+
+from dataclasses import dataclass, field
+
+from benchmarks.i3 import SIGNALS
+
+(
+    VOLTAGE,
+    CURRENT,
+    SOC,
+    SHOWN_SOC,
+    BATTERY_TEMP,
+    SPEED,
+    TORQUE,
+    THROTTLE,
+    AMBIENT,
+    AIRCON,
+    HEATING,
+    REGEN,
+) = range(1, len(SIGNALS) + 1)  # column 0 is the time
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A term without its weight: a column, how many rows earlier, times which other column."""
+
+    column: int
+    lag: int = 0
+    times: int | None = None
+    shift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the prediction of one column is fitted to; nothing to fit: only previous, linear."""
+
+    own: int = 0  # how many of the own last values
+    inputs: tuple[Input, ...] = ()
+    first: tuple[Input, ...] = ()
+    rise: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """Shapes of all columns, and the order in which they are coded."""
+
+    order: tuple[int, ...]
+    columns: dict[int, Shape] = field(default_factory=dict)
+
+
+def _power(lag: int) -> Input:
+    return Input(TORQUE, lag, times=SPEED, shift=10)
+
+
+I3 = ModelShape(
+    order=(
+        *(0, TORQUE, SPEED, THROTTLE, AIRCON, HEATING, CURRENT),
+        *(SOC, VOLTAGE, SHOWN_SOC, BATTERY_TEMP, AMBIENT, REGEN),
+    ),
+    columns={
+        0: Shape(rise=1000),
+        SPEED: Shape(
+            own=3,
+            inputs=(*(Input(TORQUE, lag) for lag in (0, 1, 2, -1)),),
+        ),
+        THROTTLE: Shape(
+            own=2,
+            inputs=(
+                *(Input(TORQUE, lag) for lag in (0, 1, -1)),
+                *(Input(SPEED, lag) for lag in (0, 1, -1)),
+            ),
+            first=(Input(TORQUE), Input(SPEED)),
+        ),
+        CURRENT: Shape(
+            own=2,
+            inputs=(
+                *(_power(lag) for lag in (0, 1, -1)),
+                Input(TORQUE),
+                Input(SPEED),
+                Input(TORQUE, 0, times=TORQUE, shift=6),
+                Input(TORQUE, 1, times=TORQUE, shift=6),
+                Input(AIRCON),
+                Input(AIRCON, 1),
+                Input(HEATING),
+                Input(HEATING, 1),
+            ),
+            first=(_power(0), Input(AIRCON), Input(HEATING)),
+        ),
+        VOLTAGE: Shape(
+            own=2,
+            inputs=tuple(Input(CURRENT, lag) for lag in (0, 1, 2, -1)),
+            first=(Input(CURRENT), Input(SOC)),
+        ),
+        SHOWN_SOC: Shape(first=(Input(SOC),)),
+        AMBIENT: Shape(first=(Input(BATTERY_TEMP),)),
+    },
+)
+
+# columns of the schema battery.1: time, voltage, current, state of charge, temperature
+BATTERY = ModelShape(
+    order=(0, 2, 3, 1, 4),
+    columns={
+        0: Shape(rise=1000),
+        1: Shape(
+            own=2,
+            inputs=tuple(Input(2, lag) for lag in (0, 1, 2, -1)),
+            first=(Input(2), Input(3)),
+        ),
+    },
+)

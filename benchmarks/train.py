@@ -1,0 +1,206 @@
+"""Fit the models that ship with schemas: weights by least squares, odds by counting answers.
+
+Run ``python -m benchmarks.train FOLDER`` with the folder of recorded trips; it rewrites the
+``trained_*.py`` modules, which are data: a batch written with one set cannot be read with
+another, so after a release a new fit needs a new schema id. Trips A01 to A05 and B02 are for
+training only; figures are reported on the others.
+"""
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.i3 import Table, read_i3
+from benchmarks.models import BATTERY, I3, Input, ModelShape, Shape
+from telemetry.codec.columns import encode_columns
+from telemetry.codec.models import (
+    LINEAR,
+    PREVIOUS,
+    ColumnModel,
+    Model,
+    Predictor,
+    Term,
+    generic_model,
+    pack_odds,
+)
+from telemetry.codec.rangecoder import ONE, SUREST, Slots
+from telemetry.codec.residuals import SLOTS
+
+TRAINING = ("A01", "A02", "A03", "A04", "A05", "B02")
+MAX_CONFIDENCE = 20  # answers; source: measured, between 8 and 50 nothing changes by 0.2 %
+BATCH_MS, SLICE_MS, BLOCK_MS = 60_000, 300_000, 10_000
+
+Columns = list[list[int]]
+Matrix = NDArray[np.float64]
+
+
+class _Tally(list[int]):
+    """Chances that count the answers by which they learn."""
+
+    def __init__(self, chances: Sequence[int]) -> None:
+        super().__init__(chances)
+        self.yes, self.no = [0] * len(chances), [0] * len(chances)
+
+    def __setitem__(self, slot: object, chance: object) -> None:
+        if not isinstance(slot, int) or not isinstance(chance, int):
+            raise TypeError("expected one chance at a time")
+        before = self[slot]
+        said_yes = chance > before or (chance == before and before > ONE // 2)
+        (self.yes if said_yes else self.no)[slot] += 1
+        super().__setitem__(slot, chance)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording(Model):
+    """A model whose slots remember what was asked."""
+
+    tallies: dict[int, list[_Tally]]
+
+    def slots(self, column: int) -> Slots:
+        slots = Slots((), self.odds[column].asked)
+        slots.chances = tally = _Tally(self.odds[column].chances)
+        self.tallies.setdefault(column, []).append(tally)
+        return slots
+
+
+def main(folder: Path) -> None:
+    """Fit all models on the training trips in ``folder`` and write their modules."""
+    trips = [read_i3(folder / f"Trip{name}.csv.gz", rate_hz=1) for name in TRAINING]
+    codec = Path(__file__).parents[1] / "telemetry" / "codec"
+    generic = _fit_generic(trips)
+    _write(
+        codec / "trained_generic.py", "the odds of columns of which nothing is known", (), [generic]
+    )
+    battery = _fit(BATTERY, trips, _battery_columns, (SLICE_MS, BATCH_MS), generic)
+    _write(codec / "trained_battery_1.py", "the model of the schema battery.1", *battery)
+    i3 = _fit(I3, trips, _i3_columns, (BATCH_MS,), generic)
+    _write(Path(__file__).parent / "trained_i3.py", "the model of the schema bench.i3", *i3)
+
+
+def _i3_columns(table: Table) -> Columns:
+    return [table.times_ms, *table.columns]
+
+
+def _battery_columns(table: Table) -> Columns:
+    voltage, current, soc, _, temp = table.columns[:5]
+    return [table.times_ms, voltage, current, soc, [raw - 40 for raw in temp]]
+
+
+def _cut(
+    trips: Sequence[Table], columns: Callable[[Table], Columns], *lengths_ms: int
+) -> Iterator[Columns]:
+    for trip in trips:
+        for length_ms in lengths_ms:
+            for window in trip.windows(length_ms):
+                yield columns(window)
+
+
+def _fit_generic(trips: Sequence[Table]) -> Slots:
+    nothing = Slots([ONE // 2] * SLOTS, [0] * SLOTS)
+    model = replace(generic_model(13), odds=(nothing,) * 13)
+    tallies = _tallies(model, _cut(trips, _i3_columns, BLOCK_MS, BATCH_MS))
+    return _odds([tally for column in tallies.values() for tally in column], nothing)
+
+
+def _fit(
+    shape: ModelShape,
+    trips: Sequence[Table],
+    columns: Callable[[Table], Columns],
+    lengths_ms: tuple[int, ...],
+    generic: Slots,
+) -> tuple[tuple[ColumnModel, ...], list[Slots]]:
+    whole = [columns(trip) for trip in trips]
+    starts = list(_cut(trips, columns, BATCH_MS))
+    fitted = tuple(
+        _fit_column(shape.columns.get(at, Shape()), at, whole, starts)
+        for at in range(len(shape.order))
+    )
+    model = Model(order=shape.order, columns=fitted, odds=(generic,) * len(fitted))
+    tallies = _tallies(model, _cut(trips, columns, *lengths_ms))
+    return fitted, [_odds(tallies[at], generic) for at in range(len(fitted))]
+
+
+def _fit_column(
+    shape: Shape, at: int, whole: Sequence[Columns], starts: Sequence[Columns]
+) -> ColumnModel:
+    first = _predictor(shape.first, 0, at, [_head(columns) for columns in starts], skip=0)
+    if not shape.own:
+        return ColumnModel(first=first, rise=shape.rise)
+    predictor = _predictor(shape.inputs, shape.own, at, whole, skip=3)
+    return ColumnModel(predictors=(predictor, PREVIOUS, LINEAR), first=first, rise=shape.rise)
+
+
+def _head(columns: Columns) -> Columns:
+    return [column[:1] for column in columns]
+
+
+def _predictor(
+    inputs: Sequence[Input], own: int, at: int, tables: Sequence[Columns], *, skip: int
+) -> Predictor:
+    inputs = (*(Input(at, lag) for lag in range(1, own + 1)), *inputs)
+    left = np.vstack([_features(inputs, columns)[skip:] for columns in tables])
+    right = np.concatenate([np.array(columns[at][skip:], float) for columns in tables])
+    weights = [round(weight * ONE) for weight in _least_squares(left, right)]
+    return Predictor(
+        own=(*weights[1 : own + 1], *[0] * (3 - own)),  # type: ignore[arg-type]
+        constant=weights[0],
+        terms=tuple(
+            Term(weight, one.column, one.lag, one.times, one.shift)
+            for weight, one in zip(weights[own + 1 :], inputs[own:], strict=True)
+            if weight
+        ),
+    )
+
+
+def _least_squares(left: Matrix, right: Matrix) -> list[float]:
+    ridge = 1e-6 * np.eye(left.shape[1])
+    solution: list[float] = np.linalg.solve(left.T @ left + ridge, left.T @ right).tolist()
+    return solution
+
+
+def _features(inputs: Sequence[Input], columns: Columns) -> Matrix:
+    rows = len(columns[0])
+    features = [np.ones(rows)]
+    for one in inputs:
+        values = np.array(columns[one.column], np.int64)
+        if one.times is not None:
+            values = values * np.array(columns[one.times], np.int64) >> one.shift
+        features.append(values[np.clip(np.arange(rows) - one.lag, 0, rows - 1)].astype(float))
+    return np.stack(features, axis=1)
+
+
+def _tallies(model: Model, tables: Iterator[Columns]) -> dict[int, list[_Tally]]:
+    recording = _Recording(model.order, model.columns, model.odds, {})
+    for columns in tables:
+        encode_columns(columns, model=recording)
+    return recording.tallies
+
+
+def _odds(tallies: Sequence[_Tally], fallback: Slots) -> Slots:
+    chances, asked = [], []
+    for slot in range(SLOTS):
+        yes = sum(tally.yes[slot] for tally in tallies)
+        count = yes + sum(tally.no[slot] for tally in tallies)
+        chance = round(ONE * (yes + 0.4) / (count + 0.8)) if count else fallback.chances[slot]
+        chances.append(max(ONE - SUREST, min(SUREST, chance)))
+        asked.append(min(count, MAX_CONFIDENCE) if count else fallback.asked[slot])
+    return Slots(chances, asked)
+
+
+def _write(path: Path, what: str, columns: Sequence[ColumnModel], odds: Sequence[Slots]) -> None:
+    lines = [f'"""Data, written by ``benchmarks.train``: {what}."""', ""]
+    if columns:
+        lines += ["from telemetry.codec.models import ColumnModel, Predictor, Term", ""]
+        lines += ["COLUMNS = (", *(f"    {column!r}," for column in columns), ")", ""]
+    text = textwrap.wrap(pack_odds(odds), 90)
+    lines += ["ODDS = (", *(f"    {line!r}" for line in text), ")", ""]
+    path.write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,249 @@
+"""How many bytes a trip costs on the wire, beside what others need for the same rows.
+
+Run ``python -m benchmarks.wire_size FILE... --rate 1 --window 60 --json``. The trips and the
+forms are fixed in the recordings' README; the models were trained on trips A01 to A05 and B02
+only, so figures are to be read on the others.
+"""
+
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import trained_i3
+from benchmarks.i3 import SIGNALS, Table, read_i3
+from benchmarks.models import I3
+from benchmarks.peers import fleetwise_snappy, json_gzip, parquet, pcodec_columns
+from telemetry.codec.batch import encode_batch
+from telemetry.codec.cbor import dump, load
+from telemetry.codec.columns import decode_columns, encode_columns
+from telemetry.codec.models import Model, trained_model
+from telemetry.records import BatteryBatch, BatterySample
+
+REPORTED = ("A06", "A07", "A08", "A09", "A10", "A11", "A12", "B03", "B05", "B06")
+LONG_TRIP = "A06"  # 53 minutes, 37,980 values
+SIXTY_S_MS = 60_000
+MODEL = trained_model(I3.order, trained_i3.COLUMNS, trained_i3.ODDS)
+_MAX_BYTES = 64 << 20
+_MAX_ROWS = 10_000_000
+_PEERS: dict[str, Callable[[Table], bytes]] = {
+    "fleetwise_snappy_bytes": fleetwise_snappy,
+    "json_gzip_bytes": json_gzip,
+    "parquet_bytes": parquet,
+    "pcodec_bytes": pcodec_columns,
+}
+
+
+def encode(table: Table, *, seed: str) -> bytes:
+    """Return ``table`` as one batch of the schema ``bench.i3``, before sealing and padding.
+
+    Shape: as a batch of the vehicle, with the column block alone as its body. ``seed`` stands in
+    for the random pseudonym and nonce, so that a run can be repeated.
+    """
+    random = hashlib.sha256(seed.encode()).digest()
+    columns = encode_columns([table.times_ms, *table.columns], model=_model(table))
+    rows = len(table.times_ms)
+    fields = {0: 1, 1: "bench", 2: "bench.i3", 3: random[:16], 4: columns, 5: [rows, 0]}
+    return dump(fields | {6: random[16:]})
+
+
+def decode(payload: bytes, *, signals: int = len(SIGNALS)) -> list[list[int | None]]:
+    """Return the columns of a batch of ``encode``, the times first."""
+    fields = load(payload, max_bytes=_MAX_BYTES, what="bench batch")
+    block = fields[4] if isinstance(fields, dict) else b""
+    model = MODEL if signals == len(SIGNALS) else None
+    return decode_columns(block, max_rows=_MAX_ROWS, max_columns=signals + 1, model=model)
+
+
+def battery_payload(table: Table, *, seed: str) -> bytes:
+    """Return the part of ``table`` that the purpose ``battery`` may hold, as the real batch."""
+    random = hashlib.sha256(seed.encode()).digest()
+    samples = tuple(
+        BatterySample(
+            since_start_ms=time_ms,
+            pack_voltage_v=table.value(0, row),
+            pack_current_a=table.value(1, row),
+            soc_percent=min(100.0, max(0.0, table.value(2, row))),
+            cell_temp_c=table.value(4, row),
+        )
+        for row, time_ms in enumerate(table.times_ms)
+    )
+    batch = BatteryBatch(month="2019-07", soh_percent=None, samples=samples)
+    return encode_batch(batch, pseudonym=random[:16], nonce=random[16:])
+
+
+@dataclass(slots=True)
+class Sizes:
+    """What one file, or all of them, came to."""
+
+    file: str
+    values: int = 0
+    okdrive_bytes: int = 0
+    peers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_PEERS, 0))
+    battery_wire_bytes: int = 0
+    encode_s: float = 0.0
+    decode_s: float = 0.0
+    round_trip: bool = True
+
+    def add(self, other: "Sizes") -> None:
+        """Add the figures of another file."""
+        self.values += other.values
+        self.okdrive_bytes += other.okdrive_bytes
+        self.battery_wire_bytes += other.battery_wire_bytes
+        self.encode_s += other.encode_s
+        self.decode_s += other.decode_s
+        self.round_trip &= other.round_trip
+        for peer, size in other.peers.items():
+            self.peers[peer] += size
+
+    @property
+    def ratio(self) -> float:
+        """Our bytes for each byte of FleetWise with snappy."""
+        return self.okdrive_bytes / self.peers["fleetwise_snappy_bytes"]
+
+    def row(self) -> dict[str, Any]:
+        """Return the figures as one JSON object."""
+        return {
+            "file": self.file,
+            "okdrive_bytes": self.okdrive_bytes,
+            **self.peers,
+            "values": self.values,
+            "bits_per_value": round(8 * self.okdrive_bytes / self.values, 4),
+            "encode_ms": round(self.encode_s * 1000, 1),
+            "decode_ms": round(self.decode_s * 1000, 1),
+            "round_trip": self.round_trip,
+            "ratio_fleetwise_snappy": round(self.ratio, 5),
+            "battery_wire_bytes": self.battery_wire_bytes,
+        }
+
+
+def measure_table(name: str, windows: Iterable[Table], *, write: Path | None = None) -> Sizes:
+    """Encode, decode and compare each window; write the batches to the folder ``write``."""
+    sizes = Sizes(name)
+    for number, window in enumerate(windows):
+        seed = f"{name} {number}"
+        payload = _measure_window(sizes, window, seed)
+        if len(window.columns) == len(SIGNALS):
+            sizes.battery_wire_bytes += len(battery_payload(window, seed=seed))
+        for peer, form in _PEERS.items():
+            sizes.peers[peer] += len(form(window))
+        if write is not None:
+            (write / f"{name.split('.', maxsplit=1)[0]}-{number:04}.cbor").write_bytes(payload)
+    return sizes
+
+
+def _measure_window(sizes: Sizes, window: Table, seed: str) -> bytes:
+    start_s = time.perf_counter()
+    payload = encode(window, seed=seed)
+    encoded_s = time.perf_counter()
+    columns = decode(payload, signals=len(window.columns))
+    sizes.decode_s += time.perf_counter() - encoded_s
+    sizes.encode_s += encoded_s - start_s
+    sizes.values += window.values
+    sizes.okdrive_bytes += len(payload)
+    sizes.round_trip &= columns == [window.times_ms, *window.columns]
+    return payload
+
+
+def measure(recordings: Path) -> list[dict[str, Any]]:
+    """Return the figures of the budget table; ``recordings`` is the folder with ``trips/``."""
+    trips = {
+        name: read_i3(recordings / "trips" / f"Trip{name}.csv.gz", rate_hz=1) for name in REPORTED
+    }
+    whole = _size_entry(trips, None, "codec bytes, whole trip", must=0.060, aim=0.045)
+    minute = _size_entry(trips, SIXTY_S_MS, "codec bytes, 60 s batches", must=0.066, aim=0.046)
+    return [whole, minute, _speed_entry(trips[LONG_TRIP])]
+
+
+def _size_entry(
+    trips: dict[str, Table], length_ms: int | None, name: str, *, must: float, aim: float
+) -> dict[str, Any]:
+    total = Sizes("total")
+    for trip, table in trips.items():
+        total.add(measure_table(trip, table.windows(length_ms)))
+    return {
+        "name": name,
+        "value": total.okdrive_bytes,
+        "unit": "bytes",
+        "peer": f"FleetWise protobuf + snappy {total.peers['fleetwise_snappy_bytes']} bytes",
+        "ratio": round(total.ratio, 5),
+        "must": must,
+        "aim": aim,
+        "ok": total.ratio <= must and total.round_trip,
+    }
+
+
+def _speed_entry(table: Table, *, must_s: float = 0.5, aim_s: float = 0.1) -> dict[str, Any]:
+    runs = [measure_speed_s(table) for _ in range(5)]
+    value_s = statistics.median(runs)
+    return {
+        "name": f"encode + decode of {table.values} values",
+        "value": round(value_s, 3),
+        "unit": "s",
+        "peer": None,
+        "ratio": None,
+        "must": must_s,
+        "aim": aim_s,
+        "ok": value_s <= must_s,
+    }
+
+
+def measure_speed_s(table: Table) -> float:
+    """Return how long encoding and decoding ``table`` takes once, in seconds."""
+    sizes = Sizes("speed")
+    _measure_window(sizes, table, "speed")
+    return sizes.encode_s + sizes.decode_s
+
+
+def _model(table: Table) -> Model | None:
+    return MODEL if len(table.columns) == len(SIGNALS) else None
+
+
+def _report(rows: Sequence[dict[str, Any]]) -> str:
+    names = [name for name in rows[0] if name != "file"]
+    lines = [" ".join([f"{'file':22}", *(f"{name:>22}" for name in names)])]
+    lines += [
+        " ".join([f"{row['file']:22}", *(f"{row[name]!s:>22}" for name in names)]) for row in rows
+    ]
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--rate", "rate_hz", default=1, type=click.Choice(["1", "2", "5", "10"]))
+@click.option("--signals", default=len(SIGNALS), type=click.IntRange(1, len(SIGNALS)))
+@click.option("--window", default="60", type=click.Choice(["60", "trip"]))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--write", type=click.Path(file_okay=False, path_type=Path), help="Keep batches.")
+def main(  # noqa: PLR0913 (one parameter for each option)
+    files: tuple[Path, ...],
+    *,
+    rate_hz: str,
+    signals: int,
+    window: str,
+    as_json: bool,
+    write: Path | None,
+) -> None:
+    """Print the bytes of FILES (i3 trips, CSV, plain or gzip) in our form and in others'."""
+    if write is not None:
+        write.mkdir(parents=True, exist_ok=True)
+    length_ms = None if window == "trip" else SIXTY_S_MS
+    total = Sizes("total")
+    rows = []
+    for file in files:
+        table = read_i3(file, rate_hz=int(rate_hz)).first_columns(signals)
+        sizes = measure_table(file.name, table.windows(length_ms), write=write)
+        total.add(sizes)
+        rows.append(sizes.row())
+    result = {"files": rows, "total": total.row()}
+    print(json.dumps(result, indent=2) if as_json else _report([*rows, total.row()]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The update client, put together from its settings: what the agent opens and drives."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ota.client.download import Downloader, Progress
+from ota.client.engine import UpdateEngine
+from ota.client.fetch import HttpsFetcher, HttpsSettings
+from ota.client.floor import Floor
+from ota.client.installers.app import AppInstaller
+from ota.client.installers.process import OtherUser, UserAppRunner
+from ota.client.journal import Journal, JournalEntry
+from ota.client.offer import Ecu
+from ota.client.ports import AppRunner, Clock, Fetcher
+from ota.client.report import Reporter, load_ecu_signer
+from ota.client.repository import RepositoryAddress
+from ota.client.verifier import Verifier
+from ota.client.workflow import AskGates, Situation, UpdateSteps
+from ota.errors import InstallError
+from ota.metadata.manifest import Installed
+
+
+class RootMissingError(InstallError):
+    """The trusted root that was shipped with the vehicle cannot be read."""
+
+    code = "ota.install.root_missing"
+    advice = "Restore the root.json files named in the configuration."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSettings:
+    """Who this vehicle is, where its updates come from, and where they are kept.
+
+    ``director_url`` and ``image_url`` are without a final slash, the Director's without the vehicle
+    id. ``folder`` holds journal, floor, metadata and images; ``apps`` the installed versions.
+    """
+
+    vehicle: str
+    primary_ecu: str
+    ecus: tuple[Ecu, ...]
+    director_url: str
+    image_url: str
+    director_root: Path
+    image_root: Path
+    ecu_key: Path
+    folder: Path
+    apps: Path
+    settle_s: float = 3.0
+
+
+class UpdateClient:
+    """One vehicle's updates: an engine, what it works with, and what a person may ask.
+
+    ``entry`` (the journal's, as last seen), ``situation`` and ``progress`` are for looking at; the
+    journal on the disk alone decides what happens.
+    """
+
+    def __init__(
+        self,
+        settings: UpdateSettings,
+        *,
+        fetcher: Fetcher,
+        runner: AppRunner,
+        clock: Clock,
+        ask_gates: AskGates,
+    ) -> None:
+        """Put the parts together; read the roots and the ECU key. Blocks.
+
+        Raises:
+            InstallError: A root or the key cannot be read.
+        """
+        self._ecus = settings.ecus
+        self.entry = JournalEntry()
+        self.progress: Progress | None = None
+        floor = Floor(settings.folder / "floor.sqlite")
+        self._installer = AppInstaller(settings.apps, runner, settle_s=settings.settle_s)
+        downloader = Downloader(
+            fetcher,
+            targets_url=f"{settings.image_url}/targets/",
+            folder=settings.folder / "images",
+            on_progress=self._note_progress,
+        )
+        self._steps = UpdateSteps(
+            ecus=settings.ecus,
+            verifier=_verifier(settings, fetcher, floor, clock),
+            downloader=downloader,
+            installer=self._installer,
+            reporter=_reporter(settings, fetcher, floor, clock, self._installer),
+            floor=floor,
+            ask_gates=ask_gates,
+        )
+        journal = Journal(settings.folder / "journal")
+        self.engine = UpdateEngine(journal, self._steps, self._note_entry)
+
+    @property
+    def situation(self) -> Situation:
+        """Return why the update waits, as far as a person may want to know."""
+        return self._steps.situation
+
+    async def start_apps(self) -> None:
+        """Start the current version of every app that is down.
+
+        Raises:
+            InstallError: One cannot be started.
+        """
+        for ecu in self._ecus:
+            await asyncio.to_thread(self._installer.start, ecu.name)
+
+    async def installed(self) -> dict[str, Installed | None]:
+        """Return what each ECU runs, by ECU id; raise InstallError if a record is unreadable."""
+        return {
+            ecu.ecu_id: await asyncio.to_thread(self._installer.installed, ecu.name)
+            for ecu in self._ecus
+        }
+
+    async def advance(self) -> JournalEntry:
+        """Run until a step has to wait; return the entry it waits in. See ``UpdateEngine``."""
+        try:
+            return await self.engine.run_until_waiting()
+        finally:
+            self.progress = None
+
+    def _note_entry(self, entry: JournalEntry) -> None:
+        self.entry = entry
+
+    def _note_progress(self, progress: Progress) -> None:
+        self.progress = progress
+
+
+def open_client(
+    settings: UpdateSettings,
+    tls: HttpsSettings,
+    *,
+    app_user: str,
+    clock: Clock,
+    ask_gates: AskGates,
+) -> tuple[UpdateClient, Callable[[], None]]:
+    """Return the client over HTTPS with apps under ``app_user``, and what stops its apps. Blocks.
+
+    Raises:
+        DownloadError: Certificates or their key cannot be used.
+        InstallError: A root, the ECU key or the user cannot be used.
+    """
+    runner = UserAppRunner(OtherUser(app_user))
+    fetcher = HttpsFetcher(tls, clock)
+    client = UpdateClient(
+        settings, fetcher=fetcher, runner=runner, clock=clock, ask_gates=ask_gates
+    )
+    return client, runner.stop_all
+
+
+def _verifier(settings: UpdateSettings, fetcher: Fetcher, floor: Floor, clock: Clock) -> Verifier:
+    director = f"{settings.director_url}/{settings.vehicle}/metadata/"
+    return Verifier(
+        vehicle=settings.vehicle,
+        ecus=settings.ecus,
+        director=RepositoryAddress(metadata_url=director, root=_read(settings.director_root)),
+        image=RepositoryAddress(
+            metadata_url=f"{settings.image_url}/metadata/", root=_read(settings.image_root)
+        ),
+        folder=settings.folder / "metadata",
+        fetcher=fetcher,
+        floor=floor,
+        clock=clock,
+    )
+
+
+def _reporter(
+    settings: UpdateSettings,
+    fetcher: Fetcher,
+    floor: Floor,
+    clock: Clock,
+    installer: AppInstaller,
+) -> Reporter:
+    return Reporter(
+        vehicle=settings.vehicle,
+        primary_ecu=settings.primary_ecu,
+        ecus=settings.ecus,
+        signer=load_ecu_signer(settings.ecu_key),
+        url=f"{settings.director_url}/{settings.vehicle}/manifest",
+        fetcher=fetcher,
+        floor=floor,
+        installer=installer,
+        clock=clock,
+    )
+
+
+def _read(root: Path) -> bytes:
+    try:
+        return root.read_bytes()
+    except OSError as error:
+        raise RootMissingError(str(root), expected="a trusted root", got=str(error)) from error

@@ -1,0 +1,116 @@
+"""Drives an update through its states: journal first, act second."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from ota.client.journal import Journal, JournalDamagedError, JournalEntry
+from ota.client.states import UpdateEvent, UpdateState, has_limited_attempts, next_state
+
+# A download may meet many gaps in the network; what else fails three times will fail again.
+MAX_ATTEMPTS = {UpdateState.DOWNLOADING: 20}
+_MAX_ATTEMPTS_ELSE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a step led to: the event, and fields of the journal entry that changed with it."""
+
+    event: UpdateEvent
+    changes: Mapping[str, object] = field(default_factory=dict)
+
+
+class Steps(Protocol):
+    """What is done in each state; every step may run twice and is never skipped."""
+
+    async def run(self, entry: JournalEntry) -> Step | None:
+        """Do what ``entry.state`` asks for; None: it has to wait, ask again later."""
+
+    def give_up(self, entry: JournalEntry) -> Step:
+        """Return the step that ends a state whose attempts are used up."""
+
+    async def recover(self) -> JournalEntry:
+        """Return where to go on after the journal was lost, asked from what is installed."""
+
+
+class UpdateEngine:
+    """The one interpreter of the table of states. One task at a time may use it.
+
+    ``on_entry`` is told every entry that was read or written, in the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        steps: Steps,
+        on_entry: Callable[[JournalEntry], None] = lambda _entry: None,
+    ) -> None:
+        self._journal = journal
+        self._steps = steps
+        self._on_entry = on_entry
+
+    async def read(self) -> JournalEntry:
+        """Return where the update stands; a damaged journal is set aside and recovered from.
+
+        Raises:
+            InstallError: The disk is broken.
+        """
+        try:
+            entry = await asyncio.to_thread(self._journal.read)
+        except JournalDamagedError:
+            entry = await self._steps.recover()
+            await asyncio.to_thread(self._journal.set_aside)
+            await self._record(entry)
+        self._on_entry(entry)
+        return entry
+
+    async def ask_check(self) -> bool:
+        """Start a check; return False if an update is under way that must end first."""
+        entry = await self.read()
+        if entry.state not in {UpdateState.IDLE, UpdateState.AWAITING_OK}:
+            return False
+        await self._move(entry, Step(event=UpdateEvent.CHECK_ASKED))
+        return True
+
+    async def set_approved(self, content_hash: str | None) -> bool:
+        """Store the driver's OK to ``content_hash``, or take it back with None.
+
+        Return False, and store nothing, unless exactly that image waits for an OK.
+        """
+        entry = await self.read()
+        offered = None if entry.offer is None else entry.offer.content_hash
+        if entry.state is not UpdateState.AWAITING_OK or content_hash not in {None, offered}:
+            return False
+        await self._record(replace(entry, approved=content_hash))
+        return True
+
+    async def run_until_waiting(self) -> JournalEntry:
+        """Advance until a step has to wait; return the entry it waits in.
+
+        Raises:
+            InstallError: The journal cannot be written; the update stands where it stood.
+        """
+        while True:
+            entry = await self.read()
+            step = await self._attempt(entry)
+            if step is None:
+                return await self.read()
+            await self._move(entry, step)
+
+    async def _attempt(self, entry: JournalEntry) -> Step | None:
+        if has_limited_attempts(entry.state):
+            if entry.attempt >= MAX_ATTEMPTS.get(entry.state, _MAX_ATTEMPTS_ELSE):
+                return self._steps.give_up(entry)
+            await self._record(replace(entry, attempt=entry.attempt + 1))
+        return await self._steps.run(entry)
+
+    async def _move(self, entry: JournalEntry, step: Step) -> None:
+        state = next_state(entry.state, step.event)
+        await self._record(replace(entry, **step.changes, state=state, attempt=0))
+
+    async def _record(self, entry: JournalEntry) -> None:
+        await asyncio.to_thread(self._journal.write, entry)
+        self._on_entry(entry)

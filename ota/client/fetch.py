@@ -1,0 +1,129 @@
+"""HTTPS with a client certificate: the only module that knows urllib3, and the Fetcher of the car.
+
+No proxy from the environment, no redirect, no compression, no system-wide CA: this vehicle talks to
+its own two repositories and to nobody else.
+"""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
+
+from ota.client.ports import Clock
+from ota.errors import (
+    EndlessDataError,
+    NetworkError,
+    ServerRefusedError,
+    SlowRetrievalError,
+    UntrustedServerError,
+)
+
+_OK = 200
+_CHUNK_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsSettings:
+    """Who we are to the repositories, and how long we wait for them."""
+
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    connect_timeout_s: float = 10.0
+    gap_timeout_s: float = 30.0  # longest silence between two pieces
+    min_bytes_per_s: int = 512  # over slow_window_s; slower is a kept-back update
+    slow_window_s: float = 30.0
+
+
+class HttpsFetcher:
+    """Meets ``ports.Fetcher``; thread-safe."""
+
+    def __init__(self, settings: HttpsSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._pool = urllib3.PoolManager(
+            ssl_context=_tls(settings),
+            retries=False,
+            timeout=urllib3.Timeout(
+                connect=settings.connect_timeout_s, read=settings.gap_timeout_s
+            ),
+            headers={"Accept-Encoding": "identity", "User-Agent": "okdrive"},
+        )
+
+    def fetch(self, url: str) -> Iterator[bytes]:
+        """Yield the body of ``url``; see ``ports.Fetcher``."""
+        return self._fetch("GET", url, None)
+
+    def post(self, url: str, body: bytes, *, max_bytes: int) -> bytes:
+        """Send ``body`` to ``url`` and return the answer; see ``ports.Fetcher``."""
+        answer = bytearray()
+        for chunk in self._fetch("POST", url, body):
+            answer += chunk
+            if len(answer) > max_bytes:
+                raise EndlessDataError(url, expected=f"at most {max_bytes} bytes", got="more")
+        return bytes(answer)
+
+    def _fetch(self, method: str, url: str, body: bytes | None) -> Iterator[bytes]:
+        if not url.startswith("https://"):
+            raise UntrustedServerError(url, expected="an https address", got="another")
+        with _translated(url):
+            response = self._pool.request(
+                method,
+                url,
+                body=body,
+                headers=None if body is None else {"Content-Type": "application/json"},
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+            )
+            try:
+                if response.status != _OK:
+                    raise ServerRefusedError(url, status=response.status)
+                yield from self._watched(url, response)
+            finally:
+                response.close()  # a half-read connection is of no further use
+
+    def _watched(self, url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        started, received = self._clock.monotonic_s(), 0
+        while chunk := response.read1(_CHUNK_BYTES):
+            yield chunk
+            received += len(chunk)
+            elapsed = self._clock.monotonic_s() - started
+            if elapsed >= self._settings.slow_window_s:
+                if received < self._settings.min_bytes_per_s * elapsed:
+                    raise SlowRetrievalError(
+                        url,
+                        expected=f">= {self._settings.min_bytes_per_s} bytes/s",
+                        got=f"{received / elapsed:.0f}",
+                    )
+                started, received = self._clock.monotonic_s(), 0
+
+
+def _tls(settings: HttpsSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ca_file))
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise UntrustedServerError(
+            f"{settings.ca_file}, {settings.cert_file}, {settings.key_file}",
+            expected="readable certificates and a key that belongs to them",
+            got=str(error),
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except SSLError as error:
+        raise UntrustedServerError(url, expected="a server we trust", got=str(error)) from error
+    except ReadTimeoutError as error:
+        raise SlowRetrievalError(url, expected="an answer in time", got=str(error)) from error
+    except (HTTPError, OSError) as error:
+        raise NetworkError(url, expected="an answer", got=str(error)) from error

@@ -1,0 +1,297 @@
+"""One repository: python-tuf's Updater behind our Fetcher, and the checks it does not do."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api import exceptions as tuf
+from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+
+from ota.client.durable import make_folder, sync_tree
+from ota.client.floor import ROOT, Floor, RepositoryState, RoleVersion
+from ota.client.ports import Clock, Fetcher
+from ota.client.uptane import check_vehicle
+from ota.errors import (
+    EndlessDataError,
+    ForeignVehicleError,
+    FreezeError,
+    MalformedError,
+    MixAndMatchError,
+    NetworkError,
+    RepositoryError,
+    RollbackError,
+    ServerRefusedError,
+    SignatureError,
+    StorageError,
+)
+from ota.metadata.models import (
+    MAX_ROOT_BYTES,
+    MAX_SNAPSHOT_BYTES,
+    MAX_TARGETS_BYTES,
+    MAX_TIMESTAMP_BYTES,
+    issued_of,
+    parse_metadata,
+    peek_vehicle,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryAddress:
+    """Where one repository is and what it is trusted by.
+
+    ``metadata_url`` ends with a slash. ``root`` are the bytes of the root shipped with the vehicle.
+    """
+
+    metadata_url: str
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """One repository after its refresh: what was verified, and the Updater to ask further."""
+
+    updater: Updater
+    targets: Targets
+    state: RepositoryState
+
+    def find(self, target: str) -> TargetFile | None:
+        """Return what the repository says about ``target``, through delegations; None: nothing."""
+        with _translated(self.state.repository):
+            return self.updater.get_targetinfo(target)
+
+
+class Repository:
+    """One of the two repositories. ``vehicle``: the one the Director's roles must be bound to."""
+
+    def __init__(  # noqa: PLR0913 (the doors of one decision, all by name)
+        self,
+        name: str,
+        address: RepositoryAddress,
+        *,
+        folder: Path,
+        fetcher: Fetcher,
+        clock: Clock,
+        vehicle: str | None = None,
+    ) -> None:
+        self._name = name
+        self._address = address
+        self._folder = folder / name
+        self._clock = clock
+        self._vehicle = vehicle
+        self._fetcher = _TufFetcher(fetcher, vehicle)
+
+    def refresh(self, floor: Floor) -> Refreshed:
+        """Fetch and verify all top-level roles. Blocks.
+
+        The floor is compared, not raised: that is for the caller, when both repositories hold.
+
+        Raises:
+            RepositoryError: A leaf that names the attack.
+            DownloadError: The network is wrong.
+            InstallError: The floor or the metadata folder cannot be used.
+        """
+        updater = self._update()
+        roles = _Roles.read(self._folder)
+        if self._vehicle is not None:
+            check_vehicle((roles.timestamp, roles.snapshot, roles.targets), self._vehicle)
+        state = roles.state(self._name)
+        floor.compare(state)
+        _check_expiry(self._name, roles, _no_earlier(self._clock.utc_now(), floor.lowest_time()))
+        return Refreshed(updater=updater, targets=roles.targets, state=state)
+
+    def _update(self) -> Updater:
+        try:
+            with _translated(self._name):
+                make_folder(self._folder)
+                updater = Updater(
+                    str(self._folder),
+                    self._address.metadata_url,
+                    fetcher=self._fetcher,
+                    config=_CONFIG,
+                    bootstrap=self._address.root,
+                )
+                updater.refresh()
+                sync_tree(self._folder)  # python-tuf renames but never syncs
+        except MixAndMatchError as error:
+            rollback = None
+            if isinstance(error.__cause__, tuf.BadVersionNumberError):
+                rollback = _find_rollback(self._name, self._folder, self._fetcher.last)
+            raise rollback or error from error.__cause__
+        return updater
+
+
+_CONFIG = UpdaterConfig(
+    root_max_length=MAX_ROOT_BYTES,
+    timestamp_max_length=MAX_TIMESTAMP_BYTES,
+    snapshot_max_length=MAX_SNAPSHOT_BYTES,
+    targets_max_length=MAX_TARGETS_BYTES,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Roles:
+    """The verified top-level roles, read back from where the Updater has persisted them."""
+
+    root: Root
+    timestamp: Timestamp
+    snapshot: Snapshot
+    targets: Targets
+
+    @classmethod
+    def read(cls, folder: Path) -> "_Roles":
+        return cls(
+            root=parse_metadata((folder / "root.json").read_bytes(), Root).signed,
+            timestamp=parse_metadata((folder / "timestamp.json").read_bytes(), Timestamp).signed,
+            snapshot=parse_metadata((folder / "snapshot.json").read_bytes(), Snapshot).signed,
+            targets=parse_metadata((folder / "targets.json").read_bytes(), Targets).signed,
+        )
+
+    def state(self, repository: str) -> RepositoryState:
+        """Return the versions, each with the keys its floor belongs to."""
+        listed = _digest_of_keys(self.root, Snapshot.type)
+        dated = _digest_of_keys(self.root, Timestamp.type)
+        return RepositoryState(
+            repository=repository,
+            root_version=self.root.version,
+            root_expires=self.root.expires,
+            issued=issued_of(self.timestamp),
+            roles=(
+                RoleVersion(name=ROOT, version=self.root.version, keys=""),
+                RoleVersion(name=Timestamp.type, version=self.timestamp.version, keys=dated),
+                RoleVersion(name=Snapshot.type, version=self.snapshot.version, keys=listed),
+                *(
+                    RoleVersion(name=name, version=meta.version, keys=listed)
+                    for name, meta in sorted(self.snapshot.meta.items())
+                ),
+            ),
+        )
+
+
+def _digest_of_keys(root: Root, role: str) -> str:
+    return hashlib.sha256("\n".join(sorted(root.roles[role].keyids)).encode()).hexdigest()
+
+
+def _no_earlier(wall: datetime, lowest: datetime | None) -> datetime:
+    return wall if lowest is None else max(wall, lowest)
+
+
+def _check_expiry(repository: str, roles: _Roles, now: datetime) -> None:
+    checked: tuple[Signed, ...] = (roles.root, roles.timestamp, roles.snapshot, roles.targets)
+    for role in checked:
+        if role.is_expired(now):
+            raise FreezeError(
+                f"{repository} {role.type}",
+                expected=f"metadata valid at {now:%Y-%m-%d %H:%M} UTC",
+                got=f"expired {role.expires:%Y-%m-%d %H:%M} UTC",
+            )
+
+
+@dataclass
+class _TufFetcher(FetcherInterface):
+    """Our Fetcher, as the Updater wants it: whole bodies, bounded, our own errors.
+
+    With a ``vehicle``, another vehicle's Director metadata is refused before the Updater sees it:
+    it would persist a foreign set, whose higher versions lock this vehicle out. This door only
+    rejects; signatures are checked afterwards. ``last`` is the latest body handed over.
+    """
+
+    fetcher: Fetcher
+    vehicle: str | None
+    last: bytes = field(default=b"", init=False)
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        return self.fetcher.fetch(url)
+
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        """Return the body of ``url``.
+
+        Raises:
+            DownloadHTTPError: The server answered with a status; the Updater must see this one.
+            OtaError: Anything else.
+        """
+        try:
+            body = read_bounded(self.fetcher, url, max_bytes=max_length)
+        except ServerRefusedError as error:
+            raise tuf.DownloadHTTPError(str(error), error.status) from error
+        if self.vehicle is not None and not url.endswith(".root.json"):  # one root serves them all
+            self._refuse_foreign(url, body)
+        self.last = body
+        return body
+
+    def _refuse_foreign(self, url: str, body: bytes) -> None:
+        named = peek_vehicle(body)
+        if named != self.vehicle:
+            raise ForeignVehicleError(url, expected=f"vehicle {self.vehicle}", got=named or "none")
+
+
+def read_bounded(fetcher: Fetcher, url: str, *, max_bytes: int) -> bytes:
+    """Return the body of ``url``; raise EndlessDataError past ``max_bytes``, DownloadError else."""
+    body = bytearray()
+    for chunk in fetcher.fetch(url):
+        body += chunk
+        if len(body) > max_bytes:
+            raise EndlessDataError(url, expected=f"at most {max_bytes} bytes", got="more")
+    return bytes(body)
+
+
+# Which of our leaves each of python-tuf's exceptions is; the first that fits.
+_LEAVES: tuple[tuple[type[Exception], type[RepositoryError]], ...] = (
+    (tuf.UnsignedMetadataError, SignatureError),
+    (tuf.ExpiredMetadataError, FreezeError),
+    (tuf.LengthOrHashMismatchError, MixAndMatchError),
+    (tuf.BadVersionNumberError, MixAndMatchError),
+    (tuf.RepositoryError, MalformedError),
+)
+
+
+@contextmanager
+def _translated(repository: str) -> Iterator[None]:
+    """Let only OtaErrors out of python-tuf."""
+    try:
+        yield
+    except tuf.DownloadHTTPError as error:
+        raise ServerRefusedError(repository, status=error.status_code) from error
+    except tuf.DownloadError as error:
+        raise NetworkError(repository, expected="metadata", got=str(error)) from error
+    except tuf.RepositoryError as error:
+        leaf = next(leaf for kind, leaf in _LEAVES if isinstance(error, kind))
+        raise leaf(repository, expected="metadata that holds", got=str(error)) from error
+    except OSError as error:
+        raise StorageError(
+            f"{repository} metadata", expected="room to keep it", got=str(error)
+        ) from error
+
+
+def _find_rollback(repository: str, folder: Path, body: bytes) -> RollbackError | None:
+    """Return what ``body`` has less of than what ``folder`` holds; None if that is not the fault.
+
+    The Updater says "bad version" both of one that went back and of one that nobody promised.
+    """
+    offered = _read_any(body)
+    try:
+        held = _read_any((folder / f"{offered.type}.json").read_bytes())
+    except (OSError, tuf.RepositoryError):
+        return None  # nothing to compare with; the floor is compared as well
+    found = _versions(offered)
+    for name, floor in _versions(held).items():
+        version = found.get(name, 0)
+        if version < floor or (name == ROOT and version == floor):
+            return RollbackError(f"{repository} {name}", floor=floor, offered=version)
+    return None
+
+
+def _read_any(data: bytes) -> Signed:
+    return Metadata.from_bytes(data).signed
+
+
+def _versions(role: Signed) -> dict[str, int]:
+    versions = {role.type: role.version}
+    if isinstance(role, Timestamp):
+        versions[Snapshot.type] = role.snapshot_meta.version
+    if isinstance(role, Snapshot):
+        versions |= {name: meta.version for name, meta in role.meta.items()}
+    return versions

@@ -1,0 +1,162 @@
+"""The Uptane rules above TUF: verified roles in, verdict out; pure.
+
+Source: Uptane standard 2.1.0, sections 5.4.4.2 step 10, 5.4.4.6 and 5.4.3.4.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tuf.api.metadata import Snapshot, TargetFile, Targets, Timestamp
+
+from ota.client.offer import Ecu, Offer
+from ota.errors import (
+    DirectorDelegationError,
+    ForeignVehicleError,
+    ImageMismatchError,
+    MissingTargetError,
+    ReleaseCounterError,
+    RepeatedEcuError,
+    UnknownEcuError,
+    WrongHardwareError,
+)
+from ota.metadata.custom import EcuAssignment, parse_director_custom, parse_image_custom
+from ota.metadata.models import parse_target_name, sha256_of, vehicle_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """The Director's word: this file for this ECU."""
+
+    ecu: Ecu
+    file: TargetFile
+    release_counter: int
+    campaign: str | None
+
+
+def check_vehicle(roles: Sequence[Timestamp | Snapshot | Targets], vehicle: str) -> None:
+    """Return if every Director role is bound to ``vehicle``.
+
+    Raises:
+        ForeignVehicleError: A role names another vehicle or none.
+    """
+    for role in roles:
+        named = vehicle_of(role)
+        if named != vehicle:
+            raise ForeignVehicleError(
+                f"Director {role.type}", expected=f"vehicle {vehicle}", got=named or "none"
+            )
+
+
+def read_assignments(director: Targets, ecus: Sequence[Ecu]) -> tuple[Assignment, ...]:
+    """Return what the Director wants installed, in the order of the vehicle's own inventory.
+
+    Raises:
+        DirectorDelegationError: The Director delegates.
+        UnknownEcuError: An ECU id is not this vehicle's.
+        RepeatedEcuError: An ECU is named twice.
+        WrongHardwareError: An ECU is given another hardware id than it has.
+        CustomFieldError: A custom field or a target name is not of the agreed shape.
+    """
+    if director.delegations is not None:
+        raise DirectorDelegationError(
+            "Director targets", expected="no delegations", got="delegations"
+        )
+    inventory = {ecu.ecu_id: ecu for ecu in ecus}
+    assigned: dict[str, Assignment] = {}
+    for file in director.targets.values():
+        for assignment in _read_target(file, inventory):
+            ecu_id = assignment.ecu.ecu_id
+            if ecu_id in assigned:
+                raise RepeatedEcuError(f"ECU {ecu_id}", expected="one image", got="two")
+            assigned[ecu_id] = assignment
+    return tuple(assigned[ecu_id] for ecu_id in inventory if ecu_id in assigned)
+
+
+def match(assignment: Assignment, image: TargetFile | None, *, counter_floor: int) -> Offer:
+    """Return the offer if the Image repository released exactly what the Director assigned.
+
+    Args:
+        assignment: From ``read_assignments``.
+        image: What the Image repository says about the same target name; None: nothing.
+        counter_floor: The lowest release counter the ECU still accepts.
+
+    Raises:
+        MissingTargetError: The Image repository does not list the file.
+        ImageMismatchError: Length, a hash, or the release counter differ.
+        WrongHardwareError: The image is for other hardware, or for another kind or name of ECU.
+        ReleaseCounterError: The release is older than what was committed.
+        CustomFieldError: A custom field is not of the agreed shape.
+    """
+    if image is None:
+        raise MissingTargetError(
+            assignment.file.path, expected="an entry in the Image repository", got="none"
+        )
+    _check_same_bytes(assignment.file, image)
+    offer = Offer(
+        content_hash=sha256_of(image.hashes),
+        ecu_id=assignment.ecu.ecu_id,
+        target=image.path,
+        length=image.length,
+        hashes=dict(image.hashes),
+        custom=parse_image_custom(image.custom),
+        campaign=assignment.campaign,
+    )
+    _check_fits(offer, assignment)
+    if offer.release_counter < counter_floor:
+        raise ReleaseCounterError(offer.ecu_id, floor=counter_floor, offered=offer.release_counter)
+    return offer
+
+
+def _read_target(file: TargetFile, inventory: Mapping[str, Ecu]) -> list[Assignment]:
+    parse_target_name(file.path)
+    custom = parse_director_custom(file.custom)
+    return [
+        Assignment(
+            ecu=_known(ecu_id, word, inventory),
+            file=file,
+            release_counter=word.release_counter,
+            campaign=custom.campaign,
+        )
+        for ecu_id, word in custom.ecus.items()
+    ]
+
+
+def _known(ecu_id: str, word: EcuAssignment, inventory: Mapping[str, Ecu]) -> Ecu:
+    ecu = inventory.get(ecu_id)
+    if ecu is None:
+        raise UnknownEcuError("Director targets", expected="ECUs of this vehicle", got=ecu_id)
+    if word.hardware_id != ecu.hardware_id:
+        raise WrongHardwareError(
+            f"ECU {ecu_id}", expected=f"hardware {ecu.hardware_id}", got=word.hardware_id
+        )
+    return ecu
+
+
+def _check_same_bytes(director: TargetFile, image: TargetFile) -> None:
+    if director.length != image.length:
+        raise ImageMismatchError(
+            director.path, expected=f"{image.length} bytes (Image)", got=f"{director.length}"
+        )
+    if director.hashes != image.hashes:
+        raise ImageMismatchError(
+            director.path, expected=f"hashes {image.hashes} (Image)", got=f"{director.hashes}"
+        )
+
+
+def _check_fits(offer: Offer, assignment: Assignment) -> None:
+    ecu, custom = assignment.ecu, offer.custom
+    if ecu.hardware_id not in custom.hardware_ids:
+        raise WrongHardwareError(
+            offer.target, expected=f"hardware {ecu.hardware_id}", got=", ".join(custom.hardware_ids)
+        )
+    named = parse_target_name(offer.target)
+    if (custom.kind, *named) != (ecu.kind, ecu.name, custom.version) or custom.name != ecu.name:
+        raise WrongHardwareError(
+            offer.target, expected=f"{ecu.kind} {ecu.name}", got=f"{custom.kind} {custom.name}"
+        )
+    if custom.release_counter != assignment.release_counter:
+        raise ImageMismatchError(
+            offer.target,
+            expected=f"release counter {custom.release_counter} (Image)",
+            got=str(assignment.release_counter),
+        )

@@ -1,0 +1,58 @@
+"""Full verification: two TUF repositories, the floor below them, the Uptane rules above them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ota.client.floor import Floor
+from ota.client.offer import Ecu, Offer
+from ota.client.ports import Clock, Fetcher
+from ota.client.repository import Refreshed, Repository, RepositoryAddress
+from ota.client.uptane import Assignment, match, read_assignments
+
+
+class Verifier:
+    """Asks both repositories what this vehicle should run, and believes only what holds.
+
+    ``folder`` keeps the metadata of both repositories (``director/``, ``image/``).
+    """
+
+    def __init__(  # noqa: PLR0913 (the doors of one decision, all by name)
+        self,
+        *,
+        vehicle: str,
+        ecus: Sequence[Ecu],
+        director: RepositoryAddress,
+        image: RepositoryAddress,
+        folder: Path,
+        fetcher: Fetcher,
+        floor: Floor,
+        clock: Clock,
+    ) -> None:
+        self._ecus = ecus
+        self._floor = floor
+        self._director = Repository(
+            "director", director, folder=folder, fetcher=fetcher, clock=clock, vehicle=vehicle
+        )
+        self._image = Repository("image", image, folder=folder, fetcher=fetcher, clock=clock)
+
+    def check(self) -> tuple[Offer, ...]:
+        """Refresh both repositories; return what the Director wants each ECU to run.
+
+        Blocks for network and disk. Offers that are installed already are among the result.
+
+        Raises:
+            RepositoryError: A leaf that names the attack. The floor has not gone down; it may have
+                risen to what the repositories have properly signed.
+            DownloadError: The network is wrong.
+            InstallError: Floor or metadata folder cannot be used.
+        """
+        director = self._director.refresh(self._floor)
+        assignments = read_assignments(director.targets, self._ecus)
+        image = self._image.refresh(self._floor)
+        self._floor.admit((director.state, image.state))
+        return tuple(self._offer(assignment, image) for assignment in assignments)
+
+    def _offer(self, assignment: Assignment, image: Refreshed) -> Offer:
+        floor = self._floor.release_counter(assignment.ecu.ecu_id)
+        released = image.find(assignment.file.path)
+        return match(assignment, released, counter_floor=floor)

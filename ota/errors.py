@@ -1,0 +1,407 @@
+"""Errors of the update path. One tree, one stable code per leaf.
+
+OtaError
+ +-- RepositoryError        the repository is wrong: do not retry before it changes
+ |    +-- RollbackError, FreezeError, MixAndMatchError, SignatureError, EndlessDataError ...
+ +-- DownloadError          the network is wrong: retry with backoff
+ +-- NotNowError            a gate is closed: ask again when the vehicle changes
+ +-- InstallError           this vehicle is wrong: the running slot is untouched
+ +-- ManifestError          a vehicle's report is not believed; the Director keeps what it knew
+ +-- PublishError           what a release engineer asked for is refused; nothing was published
+
+A code is never reused. ``str(error)`` says what was expected, what was found and what is still
+intact; ``sentence`` says it to a driver; ``advice`` says what to do next.
+"""
+
+from typing import ClassVar
+
+
+class OtaError(Exception):
+    """Root of the tree; catch a family, raise a leaf."""
+
+    code: ClassVar[str] = "ota"
+    sentence: ClassVar[str] = "The update did not go ahead."
+    advice: ClassVar[str] = "Look at the message; nothing needs to be repaired in a hurry."
+
+    def __init__(
+        self, subject: str, *, expected: str, got: str, intact: str = "nothing changed"
+    ) -> None:
+        super().__init__(f"{subject}: expected {expected}, got {got}; {intact}")
+        self.subject, self.expected, self.got, self.intact = subject, expected, got, intact
+
+
+# --- the repository is wrong ---------------------------------------------------------------
+
+
+class RepositoryError(OtaError):
+    """The repository is wrong: do not retry before it changes."""
+
+    code = "ota.repository"
+    sentence = "The update server offered something this car does not accept."
+    advice = "Wait for the publisher to repair the repository; the car keeps what it runs."
+
+
+class MalformedError(RepositoryError):
+    """Bytes that are no metadata at all."""
+
+    code = "ota.repository.malformed"
+    sentence = "The update server sent something unreadable."
+
+
+class SignatureError(RepositoryError):
+    """Too few valid signatures: somebody without the keys offers software (arbitrary software)."""
+
+    code = "ota.repository.signature"
+    sentence = "The update is not signed by those who may sign it."
+
+
+class RollbackError(RepositoryError):
+    """The repository offers less than the floor of this vehicle."""
+
+    code = "ota.repository.rollback"
+    sentence = "The update server offered something older than what this car already knows."
+
+    def __init__(self, role: str, *, floor: int, offered: int) -> None:
+        super().__init__(role, expected=f"version >= {floor}", got=str(offered))
+        self.role, self.floor, self.offered = role, floor, offered
+
+
+class FastForwardError(RepositoryError):
+    """A version so high that honest ones could never follow."""
+
+    code = "ota.repository.fast_forward"
+    sentence = "The update server jumped to a version number that would lock this car out."
+
+
+class FreezeError(RepositoryError):
+    """Metadata past its expiry: somebody holds back what is new."""
+
+    code = "ota.repository.freeze"
+    sentence = "The update server only showed expired information."
+    advice = "Refresh the repository's metadata (okdrive-ota refresh), or check the car's clock."
+
+
+class MixAndMatchError(RepositoryError):
+    """Roles that were never published together."""
+
+    code = "ota.repository.mix_and_match"
+    sentence = "The update server mixed parts of different releases."
+
+
+class EndlessDataError(RepositoryError):
+    """More bytes than a role or a target may have."""
+
+    code = "ota.repository.endless_data"
+    sentence = "The update server sent more data than it may."
+
+
+class WrongHardwareError(RepositoryError):
+    """An image for other hardware."""
+
+    code = "ota.repository.wrong_hardware"
+    sentence = "The update was made for different hardware."
+
+
+class UnknownEcuError(RepositoryError):
+    """The Director names an ECU this vehicle does not have."""
+
+    code = "ota.repository.unknown_ecu"
+    sentence = "The update is meant for a part this car does not have."
+
+
+class RepeatedEcuError(RepositoryError):
+    """The Director names one ECU twice."""
+
+    code = "ota.repository.repeated_ecu"
+    sentence = "The update server gave one part of this car two different instructions."
+
+
+class DirectorDelegationError(RepositoryError):
+    """The Director delegates, which only the Image repository may."""
+
+    code = "ota.repository.director_delegation"
+    sentence = "The update server passed on a right that it must keep to itself."
+
+
+class ForeignVehicleError(RepositoryError):
+    """Director metadata made for another vehicle (replay)."""
+
+    code = "ota.repository.foreign_vehicle"
+    sentence = "The update server sent instructions that belong to another car."
+
+
+class ImageMismatchError(RepositoryError):
+    """Director and Image repository do not describe the same image."""
+
+    code = "ota.repository.image_mismatch"
+    sentence = "The two update servers do not agree on what is to be installed."
+
+
+class MissingTargetError(RepositoryError):
+    """The Director points at an image that the Image repository does not list."""
+
+    code = "ota.repository.missing_target"
+    sentence = "The update server asked for software that was never released."
+
+
+class HashMismatchError(RepositoryError):
+    """The bytes are not the ones that were signed."""
+
+    code = "ota.repository.hash_mismatch"
+    sentence = "The downloaded update is not what was signed."
+
+
+class LengthMismatchError(RepositoryError):
+    """The image is longer or shorter than what was signed."""
+
+    code = "ota.repository.length_mismatch"
+    sentence = "The downloaded update has the wrong size."
+
+
+class ReleaseCounterError(RepositoryError):
+    """An older release than the one that was committed."""
+
+    code = "ota.repository.release_counter"
+    sentence = "The update is older than what this car already runs."
+
+    def __init__(self, ecu_id: str, *, floor: int, offered: int) -> None:
+        super().__init__(ecu_id, expected=f"release counter >= {floor}", got=str(offered))
+        self.ecu_id, self.floor, self.offered = ecu_id, floor, offered
+
+
+class CustomFieldError(RepositoryError):
+    """A signed custom field has the wrong shape."""
+
+    code = "ota.repository.custom_field"
+    sentence = "The description of the update is incomplete."
+
+
+class UnsafePackageError(RepositoryError):
+    """A package that would write where it must not, or is not what its manifest says."""
+
+    code = "ota.repository.unsafe_package"
+    sentence = "The update package is not built the way a safe one is."
+
+
+# --- the network is wrong ------------------------------------------------------------------
+
+
+class DownloadError(OtaError):
+    """The network is wrong: retry with backoff."""
+
+    code = "ota.download"
+    sentence = "The update could not be downloaded."
+    advice = "Nothing to do: it is tried again later."
+
+
+class NetworkError(DownloadError):
+    """No connection, or it broke."""
+
+    code = "ota.download.network"
+    sentence = "The update server could not be reached."
+
+
+class SlowRetrievalError(DownloadError):
+    """Bytes that arrive so slowly that the vehicle is kept from its update."""
+
+    code = "ota.download.slow_retrieval"
+    sentence = "The update server answered too slowly."
+
+
+class ServerRefusedError(DownloadError):
+    """The server answered with an error status."""
+
+    code = "ota.download.refused"
+    sentence = "The update server refused to answer."
+
+    def __init__(self, url: str, *, status: int) -> None:
+        super().__init__(url, expected="HTTP status 200", got=str(status))
+        self.url, self.status = url, status
+
+
+class UntrustedServerError(DownloadError):
+    """TLS did not prove that this is our server, or the server did not accept us."""
+
+    code = "ota.download.untrusted_server"
+    sentence = "The update server could not prove who it is."
+    advice = "Check the CA and the certificates of the vehicle and of the server."
+
+
+# --- a gate is closed ----------------------------------------------------------------------
+
+
+class NotNowError(OtaError):
+    """A gate is closed: ask again when the vehicle changes."""
+
+    code = "ota.not_now"
+    sentence = "The update has to wait."
+    advice = "Nothing to do: it is asked again when the car changes."
+
+
+class TimeUnknownError(NotNowError):
+    """Nobody trustworthy has said what time it is, so expiry means nothing."""
+
+    code = "ota.not_now.time_unknown"
+    sentence = "The car does not know the time for certain yet, so the update has to wait."
+
+
+class GateClosedError(NotNowError):
+    """A named precondition does not hold."""
+
+    code = "ota.not_now.gate_closed"
+    sentence = "The car is not in a state in which it may be updated."
+
+
+# --- this vehicle is wrong -----------------------------------------------------------------
+
+
+class InstallError(OtaError):
+    """This vehicle is wrong: the running slot is untouched."""
+
+    code = "ota.install"
+    sentence = "The update could not be installed; what ran before still runs."
+    advice = "Read okdrive-agent doctor; the car keeps what it runs."
+
+
+class NoRoomError(InstallError):
+    """Not enough space for the new version and the way back."""
+
+    code = "ota.install.no_room"
+    sentence = "There is not enough room for the update."
+    advice = "Free space in the state directory; the update is tried again."
+
+
+class StorageError(InstallError):
+    """The disk did not take what had to be written."""
+
+    code = "ota.install.storage"
+    sentence = "The car's storage did not accept the update."
+
+
+class UnhealthyError(InstallError):
+    """The new version did not pass its health check."""
+
+    code = "ota.install.unhealthy"
+    sentence = "The new version was not well, so the car went back to the one before."
+
+
+class QuarantinedError(InstallError):
+    """This content failed too often and is not tried again."""
+
+    code = "ota.install.quarantined"
+    sentence = "This version failed too often and is not tried again."
+    advice = "Publish a new release with a higher counter."
+
+
+# --- a vehicle's report is not believed ----------------------------------------------------
+
+
+class ManifestError(OtaError):
+    """A vehicle's report is not believed; the Director keeps what it knew."""
+
+    code = "ota.manifest"
+    sentence = "The report of the car was not accepted."
+    advice = "Compare the vehicle's ECU key and id with okdrive-ota vehicle list."
+
+
+class ManifestMalformedError(ManifestError):
+    """Bytes that are no vehicle version manifest."""
+
+    code = "ota.manifest.malformed"
+
+
+class ManifestSignatureError(ManifestError):
+    """Not signed by the registered key of the primary ECU."""
+
+    code = "ota.manifest.signature"
+
+
+class ManifestReplayError(ManifestError):
+    """A counter that does not grow: an old report, sent again."""
+
+    code = "ota.manifest.replay"
+
+
+class ManifestForeignError(ManifestError):
+    """A report that speaks for another vehicle or for ECUs it does not have."""
+
+    code = "ota.manifest.foreign"
+
+
+# --- what a release engineer asked for is refused ------------------------------------------
+
+
+class PublishError(OtaError):
+    """What a release engineer asked for is refused; nothing was published."""
+
+    code = "ota.publish"
+    sentence = "The release was not published."
+    advice = "Correct what the message names and run the same command again."
+
+    def __init__(
+        self, subject: str, *, expected: str, got: str, intact: str = "nothing was published"
+    ) -> None:
+        super().__init__(subject, expected=expected, got=got, intact=intact)
+
+
+class MissingFactError(PublishError):
+    """A fact that a driver or an auditor must be told is missing."""
+
+    code = "ota.publish.missing_fact"
+    advice = "Fill in the fact in the release TOML beside the package, then publish again."
+
+
+class NotNewerError(PublishError):
+    """The version exists already, or version or counter is not above the newest release."""
+
+    code = "ota.publish.not_newer"
+    advice = "Build with a higher version and release counter; a counter never goes down."
+
+
+class KeyMissingError(PublishError):
+    """Too few private keys at hand to reach a threshold."""
+
+    code = "ota.publish.key_missing"
+    advice = "Bring the offline key folder to this machine, then run the same command again."
+
+
+class UnknownVehicleError(PublishError):
+    """A vehicle the inventory does not know."""
+
+    code = "ota.publish.unknown_vehicle"
+    advice = "Register it with okdrive-ota vehicle add, or see okdrive-ota vehicle list."
+
+
+class NoMatchError(PublishError):
+    """No ECU of the chosen vehicles takes this image."""
+
+    code = "ota.publish.no_match"
+    advice = "Compare kind, name and hardware ids with okdrive-ota vehicle list."
+
+
+class ConflictError(PublishError):
+    """Something of that name stands there already."""
+
+    code = "ota.publish.conflict"
+    advice = "Choose another name, or use what is there."
+
+
+class NotFoundError(PublishError):
+    """A file, folder or record that was named does not exist."""
+
+    code = "ota.publish.not_found"
+    advice = "Check the path or the name."
+
+
+class BrokenRepositoryError(PublishError):
+    """The published folder is not a valid repository."""
+
+    code = "ota.publish.broken_repository"
+    advice = "Restore the folder from its last good copy; do not edit metadata by hand."
+
+
+class SettingsError(PublishError):
+    """The publisher's configuration is not valid."""
+
+    code = "ota.publish.settings"
+    advice = "Correct publisher.toml."

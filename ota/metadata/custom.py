@@ -1,0 +1,160 @@
+"""okdrive's custom fields of TUF targets: typed, and checked on both sides.
+
+The publisher builds them from these Structs, the vehicle reads them back through the same ones,
+so neither can hold what the other refuses. Fields a later version adds are ignored by an older
+vehicle: they are signed by the same keys, and refusing them would lock old vehicles out.
+"""
+
+import unicodedata
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ota.errors import CustomFieldError
+from ota.metadata.models import is_app_name, is_identifier, is_version
+
+MAX_COUNTER = 2**31 - 1  # fits every store; 68 years of one release a second
+MAX_LANGUAGES = 32
+
+Text = Annotated[str, Meta(min_length=1, max_length=500)]
+Counter = Annotated[int, Meta(ge=1, le=MAX_COUNTER)]
+S = TypeVar("S", bound=Struct)
+
+
+class Kind(StrEnum):
+    """What an image is; further kinds enter with the installer that installs them."""
+
+    APP = "app"
+
+
+class Criticality(StrEnum):
+    """Why a release exists, in the word the driver is told."""
+
+    FEATURE = "feature"
+    SECURITY = "security"
+    RECALL = "recall"
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """The five things a driver is told before an update, in one language."""
+
+    purpose: Text
+    changes: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=20)]
+    duration_s: Annotated[int, Meta(ge=1, le=86_400)]  # at worst
+    unavailable: Text
+    instructions: Text
+
+    def __post_init__(self) -> None:
+        for text in (self.purpose, *self.changes, self.unavailable, self.instructions):
+            _check_text(text)
+
+
+class Release(Struct, frozen=True, kw_only=True):
+    """What a release is about; ``facts`` maps a language tag to what drivers read."""
+
+    criticality: Criticality
+    recall_number: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    facts: Annotated[dict[str, Facts], Meta(min_length=1, max_length=MAX_LANGUAGES)]
+
+    def __post_init__(self) -> None:
+        if "en" not in self.facts:
+            raise ValueError("facts: expected English (en) among the languages")
+        if (self.criticality is Criticality.RECALL) != (self.recall_number is not None):
+            raise ValueError("recall_number: expected for a recall, and only then")
+        for language in self.facts:
+            _check_identifier(language)
+        if self.recall_number is not None:
+            _check_text(self.recall_number)
+
+
+class ImageCustom(Struct, frozen=True, kw_only=True):
+    """What the Image repository's offline keys say about one image."""
+
+    hardware_ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)]
+    release_counter: Counter
+    version: str
+    kind: Kind
+    name: str
+    release: Release
+
+    def __post_init__(self) -> None:
+        for hardware_id in self.hardware_ids:
+            _check_identifier(hardware_id)
+        if not is_app_name(self.name):
+            raise ValueError(f"name: expected a-z, 0-9 and -, got {self.name[:80]!r}")
+        if not is_version(self.version):
+            raise ValueError(f"version: expected MAJOR.MINOR.PATCH, got {self.version[:80]!r}")
+
+
+class EcuAssignment(Struct, frozen=True, kw_only=True):
+    """The Director's word on one ECU: this hardware, this release."""
+
+    hardware_id: str
+    release_counter: Counter
+
+    def __post_init__(self) -> None:
+        _check_identifier(self.hardware_id)
+
+
+class DirectorCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which ECUs of the vehicle get the image; ``ecus`` maps an ECU id to its assignment."""
+
+    ecus: Annotated[dict[str, EcuAssignment], Meta(min_length=1, max_length=256)]
+    campaign: str | None = None
+
+    def __post_init__(self) -> None:
+        for identifier in (*self.ecus, *([] if self.campaign is None else [self.campaign])):
+            _check_identifier(identifier)
+
+
+def parse_image_custom(custom: object) -> ImageCustom:
+    """Return the typed custom field of an Image target.
+
+    Shape: ``{"hardware_ids": [id, ...], "release_counter": int, "version": "1.2.3", "kind": "app",
+    "name": str, "release": {"criticality": "feature|security|recall", "recall_number": str|null,
+    "facts": {language: {"purpose", "changes": [str], "duration_s": int, "unavailable",
+    "instructions"}}}}``.
+
+    Raises:
+        CustomFieldError: A field is missing, too long, or not of that shape.
+    """
+    return _parse(custom, ImageCustom, "image custom")
+
+
+def parse_director_custom(custom: object) -> DirectorCustom:
+    """Return the typed custom field of a Director target.
+
+    Shape: ``{"ecus": {ecu_id: {"hardware_id": id, "release_counter": int}}, "campaign": id}``;
+    ``campaign`` may be absent.
+
+    Raises:
+        CustomFieldError: A field is missing, too long, or not of that shape.
+    """
+    return _parse(custom, DirectorCustom, "director custom")
+
+
+def to_custom(fields: ImageCustom | DirectorCustom) -> dict[str, object]:
+    """Return ``fields`` as the plain object that goes into signed metadata."""
+    plain: dict[str, object] = msgspec.to_builtins(fields)
+    return plain
+
+
+def _parse(custom: object, kind: type[S], subject: str) -> S:
+    try:
+        return msgspec.convert(custom, type=kind)
+    except (ValueError, RecursionError, TypeError) as error:
+        raise CustomFieldError(subject, expected=f"a {kind.__name__}", got=str(error)) from error
+
+
+def _check_identifier(text: str) -> None:
+    if not is_identifier(text):
+        raise ValueError(f"expected an id of A-Z, a-z, 0-9, '.', '_' and '-', got {text[:80]!r}")
+
+
+def _check_text(text: str) -> None:
+    if not text.strip() or unicodedata.normalize("NFC", text) != text:
+        raise ValueError("text for a person: expected words in Unicode NFC")
+    if any(unicodedata.category(char).startswith("C") for char in text):
+        raise ValueError("text for a person: expected no control characters")

@@ -1,0 +1,105 @@
+"""What each vehicle is told, and what is believed of what it says.
+
+The Director's Targets of a vehicle are made from the inventory whenever they differ from what is
+published; its roles are signed again before they expire. A manifest is checked against the
+vehicle's registered ECU key; a failure it reports withdraws the assignment of that content.
+"""
+
+from collections.abc import Iterable
+
+from tuf.api.metadata import TargetFile
+
+from ota.errors import ManifestForeignError
+from ota.metadata.custom import DirectorCustom, EcuAssignment, to_custom
+from ota.metadata.manifest import Outcome, VehicleManifest, ecu_key, verify_manifest
+from ota.metadata.models import format_utc
+from ota.publisher.inventory import Assignment, Inventory, StoredManifest, VehicleRecord
+from ota.publisher.layout import Repositories
+
+NO_CODE = "ota.unknown"  # a vehicle that failed without saying why
+
+
+class Orders:
+    """The Director without its HTTP: blocking, for threads; one inventory, many vehicles."""
+
+    def __init__(self, repositories: Repositories, inventory: Inventory) -> None:
+        self._repositories = repositories
+        self._inventory = inventory
+        self._ring = repositories.director_ring()
+
+    def prepare(self, vehicle: str) -> None:
+        """Make the published Director set of ``vehicle`` say what the inventory says.
+
+        Raises:
+            UnknownVehicleError: ``vehicle`` is not registered.
+            KeyMissingError: An online key is missing; what was published stands.
+            OSError: The disk refused; what was published stands.
+        """
+        self._inventory.vehicle(vehicle)
+        repository = self._repositories.director(vehicle, self._ring)
+        wanted = wanted_targets(self._inventory.assignments(vehicle))
+        published = repository.published()
+        if published is None or published.targets.signed.targets != wanted:
+            repository.publish(wanted)
+        else:
+            repository.renew(only_if_due=True)
+
+    def accept(self, vehicle: str, body: bytes) -> VehicleManifest:
+        """Believe and store the manifest in ``body``, if it deserves it.
+
+        Raises:
+            UnknownVehicleError: ``vehicle`` is not registered.
+            ManifestError: Malformed, not signed by the registered key, about another vehicle or
+                unknown ECUs, or with a counter that does not grow; nothing was stored.
+        """
+        record = self._inventory.vehicle(vehicle)
+        manifest = verify_manifest(body, ecu_key(record.public_key))
+        _check_belongs(manifest, record)
+        now = format_utc(self._repositories.clock.utc_now())
+        stored = StoredManifest(counter=manifest.counter, received_utc=now, body=body)
+        self._inventory.accept_manifest(vehicle, stored, failures_in(manifest))
+        return manifest
+
+
+def wanted_targets(assignments: Iterable[Assignment]) -> dict[str, TargetFile]:
+    """Return the Director targets that ``assignments`` amount to, by target name."""
+    by_target: dict[str, list[Assignment]] = {}
+    for assignment in assignments:
+        by_target.setdefault(assignment.target, []).append(assignment)
+    return {target: _director_target(target, each) for target, each in by_target.items()}
+
+
+def failures_in(manifest: VehicleManifest) -> list[tuple[str, str, str]]:
+    """Return ``(ecu_id, content hash, code)`` of every update that ``manifest`` says failed."""
+    return [
+        (ecu.ecu_id, ecu.result.update, ecu.result.code or NO_CODE)
+        for ecu in manifest.ecus
+        if ecu.result is not None and ecu.result.outcome is not Outcome.INSTALLED
+    ]
+
+
+def _director_target(target: str, assignments: list[Assignment]) -> TargetFile:
+    ecus = {
+        each.ecu_id: EcuAssignment(
+            hardware_id=each.hardware_id, release_counter=each.release_counter
+        )
+        for each in assignments
+    }
+    custom = to_custom(DirectorCustom(ecus=ecus))
+    first = assignments[0]
+    return TargetFile(first.length, {"sha256": first.sha256}, target, {"custom": custom})
+
+
+def _check_belongs(manifest: VehicleManifest, record: VehicleRecord) -> None:
+    expected = (record.vehicle, record.primary_ecu)
+    found = (manifest.vehicle, manifest.primary_ecu)
+    if found != expected:
+        raise ManifestForeignError("manifest", expected=f"{expected}", got=f"{found}")
+    known = {ecu.ecu_id: ecu.hardware_id for ecu in record.ecus}
+    for ecu in manifest.ecus:
+        if ecu.ecu_id != record.primary_ecu and known.get(ecu.ecu_id) != ecu.hardware_id:
+            raise ManifestForeignError(
+                "manifest",
+                expected=f"the ECUs of {record.vehicle}",
+                got=f"{ecu.ecu_id} ({ecu.hardware_id})",
+            )

@@ -1,0 +1,193 @@
+"""Publish a release: check it, show the plan, then make it real in an order that survives a crash.
+
+Order: image, release record, Image metadata (timestamp last), assignments. A crash leaves at most
+files that nothing leads to, or a published image that no vehicle is told of; running the same
+command again finishes the work.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuf.api.metadata import TargetFile
+
+from ota.errors import HashMismatchError, NoMatchError, NotNewerError
+from ota.metadata.custom import ImageCustom, parse_image_custom, to_custom
+from ota.metadata.models import target_name, version_key
+from ota.publisher.inventory import Assignment, EcuRecord, Inventory
+from ota.publisher.layout import Repositories
+from ota.publisher.package import PackageInfo, verify_package
+from ota.publisher.release import ReleaseSpec, encode_record, image_custom, record_of
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishPlan:
+    """What publishing would do; ``is_new`` is false for a release that only gets more vehicles."""
+
+    target: str
+    package: PackageInfo
+    custom: ImageCustom
+    is_new: bool
+    assignments: tuple[Assignment, ...]
+
+
+def plan_publish(
+    repositories: Repositories,
+    inventory: Inventory,
+    package: Path,
+    release: ReleaseSpec,
+    *,
+    to: str = ALL,
+) -> PublishPlan:
+    """Check everything about releasing ``package`` to the vehicle ``to`` (or to ALL).
+
+    Raises:
+        NotFoundError, UnsafePackageError: The package is missing or breaks a rule.
+        MissingFactError: The release facts are incomplete or about another package.
+        NotNewerError: The version exists with other content, or version or counter is not above
+            the newest release of that app, or a vehicle is assigned a newer one.
+        NoMatchError: No ECU of the chosen vehicles takes this image.
+        UnknownVehicleError: ``to`` is not registered.
+        KeyMissingError: The offline keys are not at hand.
+    """
+    info = verify_package(package)
+    custom = image_custom(release, info)
+    target = target_name(custom.name, custom.version)
+    image = repositories.image()
+    is_new = _check_newer(image.targets(), target, info, custom)
+    if is_new:
+        image.check_keys()
+    vehicles = inventory.vehicles() if to == ALL else [to]
+    assignments = tuple(_match(inventory, vehicles, target, info, custom))
+    if not assignments:
+        raise NoMatchError(
+            to,
+            expected=f"an ECU {custom.kind}/{custom.name} with {' or '.join(custom.hardware_ids)}",
+            got="none",
+        )
+    return PublishPlan(
+        target=target, package=info, custom=custom, is_new=is_new, assignments=assignments
+    )
+
+
+def publish_image(  # noqa: PLR0913 (what the command line offers)
+    repositories: Repositories,
+    inventory: Inventory,
+    package: Path,
+    release: ReleaseSpec,
+    *,
+    to: str = ALL,
+    dry_run: bool = False,
+) -> PublishPlan:
+    """Publish ``package`` as ``release`` to the vehicle ``to`` (or to ALL); return what was done.
+
+    With ``dry_run`` nothing changes. Raises what ``plan_publish`` raises, and OSError when the
+    disk refuses: then vehicles see what they saw before.
+    """
+    plan = plan_publish(repositories, inventory, package, release, to=to)
+    if dry_run:
+        return plan
+    if plan.is_new:
+        _publish_new(repositories, package, release, plan)
+    inventory.assign(plan.assignments, repositories.clock.utc_now())
+    return plan
+
+
+def _publish_new(
+    repositories: Repositories, package: Path, release: ReleaseSpec, plan: PublishPlan
+) -> None:
+    layout, files = repositories.layout, repositories.files
+    stored = layout.target_path(plan.target, plan.package.sha256)
+    files.copy(package, stored)
+    _check_stored(stored, plan.package.sha256)
+    record = record_of(release, plan.package, repositories.clock.utc_now())
+    name = f"{plan.custom.name}-{plan.custom.version}.json"
+    files.write(layout.releases / name, encode_record(record))
+    repositories.image().add_target(plan.target, _image_target(plan))
+
+
+def _check_stored(stored: Path, sha256: str) -> None:
+    with stored.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != sha256:  # the file changed between the check and the copy
+        stored.unlink()
+        raise HashMismatchError(
+            stored.name, expected=sha256, got=found, intact="nothing was published"
+        )
+
+
+def _image_target(plan: PublishPlan) -> TargetFile:
+    hashes = {"sha256": plan.package.sha256}
+    custom = to_custom(plan.custom)
+    return TargetFile(plan.package.length, hashes, plan.target, {"custom": custom})
+
+
+def _check_newer(
+    listed: Mapping[str, TargetFile], target: str, package: PackageInfo, custom: ImageCustom
+) -> bool:
+    if target in listed:
+        _check_same(listed[target], package, custom)
+        return False
+    earlier = [parse_image_custom(each.custom) for each in listed.values()]
+    for each in earlier:
+        if each.name != custom.name:
+            continue
+        if version_key(each.version) >= version_key(custom.version):
+            raise _not_newer(custom, "version", f"above {each.version}", custom.version)
+        if each.release_counter >= custom.release_counter:
+            offered = str(custom.release_counter)
+            raise _not_newer(custom, "release counter", f"above {each.release_counter}", offered)
+    return True
+
+
+def _check_same(listed: TargetFile, package: PackageInfo, custom: ImageCustom) -> None:
+    if listed.hashes != {"sha256": package.sha256}:
+        raise _not_newer(custom, "version", "a version not yet released", "one with other content")
+    if parse_image_custom(listed.custom) != custom:
+        raise _not_newer(custom, "release", "the facts it was released with", "other facts")
+
+
+def _match(
+    inventory: Inventory,
+    vehicles: Iterable[str],
+    target: str,
+    package: PackageInfo,
+    custom: ImageCustom,
+) -> Iterable[Assignment]:
+    for vehicle in vehicles:
+        record = inventory.vehicle(vehicle)
+        current = {each.ecu_id: each for each in inventory.assignments(vehicle, withdrawn=True)}
+        for ecu in record.ecus:
+            if _takes(ecu, custom):
+                _check_not_older(current.get(ecu.ecu_id), custom)
+                yield Assignment(
+                    vehicle=vehicle,
+                    ecu_id=ecu.ecu_id,
+                    hardware_id=ecu.hardware_id,
+                    target=target,
+                    sha256=package.sha256,
+                    length=package.length,
+                    release_counter=custom.release_counter,
+                )
+
+
+def _takes(ecu: EcuRecord, custom: ImageCustom) -> bool:
+    is_same_app = (ecu.kind, ecu.name) == (custom.kind, custom.name)
+    return is_same_app and ecu.hardware_id in custom.hardware_ids
+
+
+def _check_not_older(current: Assignment | None, custom: ImageCustom) -> None:
+    if current is not None and current.release_counter > custom.release_counter:
+        raise _not_newer(
+            custom,
+            f"release counter for {current.vehicle}",
+            f"at least {current.release_counter}, which it was assigned",
+            str(custom.release_counter),
+        )
+
+
+def _not_newer(custom: ImageCustom, what: str, expected: str, got: str) -> NotNewerError:
+    return NotNewerError(f"{custom.name} {custom.version}: {what}", expected=expected, got=got)

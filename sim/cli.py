@@ -1,0 +1,85 @@
+"""okdrive-sim: parse, call, print, exit code; no logic."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+RECORDING = Path("../shared/data/leaf/ze1_62kwh_eco_drive.log.gz")
+_TEMPORARY = 8
+
+
+def _home(given: Path | None) -> Path:
+    return given or Path(os.environ.get("OKDRIVE_HOME", ".demo"))
+
+
+home_option = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to work in, made anew; default $OKDRIVE_HOME, else .demo.",
+)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(package_name="okdrive")
+def main() -> None:
+    """Run the unmodified agent on simulated or recorded drives.
+
+    \b
+    Start here:
+      okdrive-sim demo               one drive, one OK, one good and one bad update
+      okdrive-sim demo --driver me   the same with you in front of the screen
+      okdrive-sim stack              everything up until Ctrl-C
+    """  # noqa: D301 (\\b keeps click from re-wrapping the block)
+
+
+@main.command()
+@home_option
+@click.option("--drive", type=click.Path(path_type=Path), help="A recording of a Leaf ZE1.")
+@click.option("--driver", type=click.Choice(["robot", "me"]), default="robot", show_default=True)
+@click.option("--seed", default=7, show_default=True, help="Of the synthetic drive.")
+@click.option("--debug", is_flag=True, help="A traceback instead of four lines.")
+def demo(*, home: Path | None, drive: Path | None, driver: str, seed: int, debug: bool) -> None:
+    """Play one drive, one OK, one good and one bad update; exit non-zero if a step is missing.
+
+    Without --drive it takes the recording beside the project if that is there, and a synthetic
+    drive otherwise. Afterwards OKDRIVE_HOME=.demo makes all four commands look at what it left.
+    """
+    from sim.demo import made_up_drive, recorded_drive, run_demo  # noqa: PLC0415 (slow to load)
+
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        click.echo(f"{time.monotonic() - began:5.1f} s  {text}")
+
+    folder = _home(home)
+    recording = drive or (RECORDING if RECORDING.exists() else None)
+    try:
+        chosen = recorded_drive(recording) if recording else made_up_drive(seed)
+        asyncio.run(run_demo(folder, chosen, say=say, is_person=driver == "me"))
+    except KeyboardInterrupt:
+        click.echo(f"\nokdrive-sim: stopped; what was there stays in {folder}", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        _explain("demo", error, folder)
+    say(f"Done       look around: OKDRIVE_HOME={folder} okdrive-agent status")
+
+
+def _explain(doing: str, error: BaseException, folder: Path) -> None:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    code = getattr(error, "code", type(error).__name__)
+    click.echo(
+        f"okdrive-sim: {doing} failed\n"
+        f"  why       {error}\n"
+        f"  intact    the project; logs and state stay in {folder}/logs and {folder}\n"
+        f"  see       docs/tutorials/first-drive.md  {code}  [exit 1]",
+        err=True,
+    )
+    sys.exit(1)

@@ -1,0 +1,388 @@
+"""One drive, one OK, one good and one bad update, told in plain sentences with figures.
+
+Everything that is printed comes from the running parts: the agent's local API, the commands of the
+release engineer and of ingest. A step that did not happen raises, and the demo exits non-zero.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agent.clock import SystemClock
+from agent.signals.model import Frame
+from agent.signals.replay import ReplaySource
+from sim.bus import Bus, open_bus
+from sim.drive import last_state, park_tail, synthetic_drive
+from sim.driver import Driver, RobotDriver, Screen
+from sim.frames import PARK, POWER_OFF, VehicleState
+from sim.home import APP, TEMPLATES, Home, HomeSettings, prepare
+from sim.stack import Stack
+
+HOLD_S = 2.0
+COUNTDOWN_S = 2.0
+CHECK_EVERY_S = 3.0
+RECEIPT_TIMEOUT_S = 5.0
+LEAD_S = 3.0  # parked on our own frames before the drive, so that the driver can switch sharing on
+TAIL_PARKED_S = 7.0
+TAIL_OFF_S = 1.0
+SYNTHETIC_HOPS = 1
+BEGIN_FRAMES = 2_000  # about 1.5 s: long enough that every signal was told once
+_PERSON_S = 24 * 3_600.0  # a person may think as long as a demo lasts
+_ROBOT_S = 60.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drive:
+    """The frames of the story, and where the recorded ones end."""
+
+    title: str
+    begin: VehicleState  # how the vehicle stands before
+    frames: tuple[Frame, ...]
+    end: VehicleState  # how the vehicle stands when it is over
+
+
+class StoryError(Exception):
+    """A step of the demo did not happen; names what was expected and what was found."""
+
+    code = "sim.story"
+
+
+def recorded_drive(path: Path) -> Drive:
+    """Return the drive of a recording, brought to a stop by frames of our own if it must be.
+
+    Raises:
+        SourceError: It is missing, empty or not a recording.
+        StoryError: Its end cannot be continued.
+    """
+    recording = list(ReplaySource(path, speed=None, clock=SystemClock()).read_all())
+    length_s = recording[-1].time_s - recording[0].time_s
+    try:
+        state, _, _ = last_state(recording)
+        tail = list(park_tail(recording, parked_s=TAIL_PARKED_S, off_s=TAIL_OFF_S))
+    except ValueError as error:
+        raise StoryError(f"{path}: {error}") from error
+    title = (
+        f"{path.name}: {len(recording):,} recorded frames in {length_s:.1f} s; it ends at "
+        f"{state.speed_km_h:.0f} km/h; {len(tail):,} frames of our own brake, select P, stand"
+    )
+    return Drive(
+        title=title,
+        begin=_parked(last_state(recording[:BEGIN_FRAMES])[0]),
+        frames=(*recording, *tail),
+        end=_parked(last_state(tail)[0]),
+    )
+
+
+def made_up_drive(seed: int) -> Drive:
+    """Return a synthetic drive: where no recording is at hand."""
+    frames = tuple(synthetic_drive(seed, hops=SYNTHETIC_HOPS))
+    length_s = frames[-1].time_s - frames[0].time_s
+    title = f"synthetic drive, seed {seed}: {len(frames):,} frames in {length_s:.1f} s"
+    return Drive(
+        title=title,
+        begin=_parked(last_state(frames[:BEGIN_FRAMES])[0]),
+        frames=frames,
+        end=_parked(last_state(frames)[0]),
+    )
+
+
+def _parked(state: VehicleState) -> VehicleState:
+    return replace(
+        state, gear=PARK, power=POWER_OFF, speed_km_h=0.0, torque_nm=0.0, pack_current_a=-1.0,
+        low_voltage_v=12.7, is_waking=False,
+    )  # fmt: skip
+
+
+class Demo:
+    """One run of the story against one home."""
+
+    def __init__(self, home: Home, drive: Drive, *, say: Say, is_person: bool) -> None:
+        self.home = home
+        self.drive = drive
+        self.stack = Stack(home)
+        self.screen = Screen(home.screen_file)
+        self._say = say
+        self._is_person = is_person
+        self._patience_s = _PERSON_S if is_person else _ROBOT_S
+        self._packages = home.folder / "packages"
+
+    async def play(self) -> None:
+        """Play it all; raise what kept a step from happening."""
+        async with self.stack, self._robot() as driver:
+            with open_bus(self.home.bus_socket) as bus:
+                self._tell_beginning(driver)
+                async with asyncio.TaskGroup() as group:
+                    standing = group.create_task(self._drive(bus, driver))
+                    trip = await self._wait_trip()
+                    await self._share(trip, driver)
+                    await self._good_update(driver)
+                    await self._bad_update(driver)
+                    standing.cancel()
+            await self._tell_end()
+
+    # -- telemetry -----------------------------------------------------------------------------
+
+    async def _drive(self, bus: Bus, driver: Driver | None) -> None:
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(bus.stand(self.drive.begin))
+            await self._switch_on(driver)
+            await asyncio.sleep(LEAD_S)
+            waiting.cancel()
+        self._say(f"Drive      {self.drive.title}")
+        group_start = time.monotonic()
+        await bus.play(self.drive.frames)
+        self._say(
+            f"Parked     after {time.monotonic() - group_start:.1f} s on the wire: "
+            f"{bus.sent:,} frames sent in all, {bus.unheard:,} of them unheard"
+        )
+        await bus.stand(self.drive.end)
+
+    async def _switch_on(self, driver: Driver | None) -> None:
+        await self.screen.until("a parked vehicle", _is_parked, timeout_s=_ROBOT_S)
+        on_disk = list((self.home.folder / "agent" / "segments").iterdir())
+        if on_disk:
+            raise StoryError(f"expected nothing of a trip on disk before consent, found {on_disk}")
+        self._say(
+            "Before     sharing is off: no connection to the broker, nothing of a trip on disk"
+        )
+        if driver:
+            await driver.grant("battery")
+        await self.screen.until(
+            "the driver switching battery data on", _is_granted, timeout_s=self._patience_s
+        )
+        self._say("Consent    the driver read the notice and switched battery data on")
+
+    async def _wait_trip(self) -> dict[str, Any]:
+        state = await self.screen.until("a trip card", _waiting_trip, timeout_s=self._patience_s)
+        trip = _waiting_trip(state["state"])
+        if trip is None:
+            raise StoryError("the trip card is gone again")
+        vitals = json.loads((self.home.folder / "agent" / "run" / "vitals.json").read_bytes())
+        by_crc = sum(n for what, n in vitals["rejected"].items() if what.endswith(" crc"))
+        self._say(
+            f"Decoded    {vitals['frames']:,} frames read, {by_crc} rejected by CRC, "
+            f"{sum(vitals['rejected'].values()) - by_crc} for other reasons; "
+            f"{vitals['rows']} rows kept"
+        )
+        shown = (await self.stack.command("okdrive-agent", "trips", "list"))["trips"][0]
+        self._say(
+            f"Trip       {shown['distance_m'] / 1_000:.2f} km in {shown['duration_s']:.0f} s, "
+            f"{shown['energy_out_wh'] / 1_000:.3f} kWh out, "
+            f"{shown['energy_in_wh'] / 1_000:.3f} kWh back, charge {shown['soc_start_percent']:.1f} to {shown['soc_end_percent']:.1f} %"
+        )
+        return trip
+
+    async def _share(self, trip: dict[str, Any], driver: Driver | None) -> None:
+        batch = trip["batches"][0]
+        fields = ", ".join(f"{field['name']} ({field['count']})" for field in batch["fields"])
+        self._say(f"Card       goes out: {fields}")
+        self._say(f"           never in it: {', '.join(batch['not_sent'])}")
+        exact = await self.screen.get(f"/api/batches/{batch['batch_id']}")
+        as_json = len(json.dumps(exact["content"], separators=(",", ":")))
+        self._say(
+            f"           {batch['size_bytes']:,} bytes to {batch['recipient']}; "
+            f"the same rows as JSON {as_json:,} bytes, {as_json / batch['size_bytes']:.0f} times"
+        )
+        await self._expect_stored(0)
+        if driver:
+            await driver.share(trip)
+        await self.screen.until(
+            "the driver's OK", lambda state: not _waiting_trip(state), timeout_s=self._patience_s
+        )
+        self._say(f"OK         pressed; held {HOLD_S:.0f} s for a change of mind, then it leaves")
+        await self.screen.until("a receipt", _is_delivered, timeout_s=_ROBOT_S)
+        await self._tell_delivery(batch)
+
+    async def _tell_delivery(self, batch: dict[str, Any]) -> None:
+        stored = (await self.stack.command("okdrive-ingest", "batches", "list"))["batches"]
+        status = await self.stack.command("okdrive-agent", "status")
+        receipt = status["last_receipt"]
+        found = [one for one in stored if one["batch_id"] == batch["batch_id"]]
+        if len(stored) != 1 or len(found) != 1:
+            raise StoryError(f"expected batch {batch['batch_id']} stored once, found {stored}")
+        if receipt is None or receipt["batch_id"] != batch["batch_id"]:
+            raise StoryError(f"expected a receipt for {batch['batch_id']}, found {receipt}")
+        if found[0]["bytes"] != batch["size_bytes"]:
+            raise StoryError(f"shown {batch['size_bytes']} bytes, ingest stored {found[0]}")
+        self._say(
+            f"Stored     once, {found[0]['rows']} rows; "
+            f"bytes shown {batch['size_bytes']:,} = bytes received {found[0]['bytes']:,}"
+        )
+        self._say(f"           batch id {batch['batch_id']}")
+        self._say(
+            f'Receipt    "{receipt["status"]}", signed by ingest, verified in the vehicle; '
+            f"{status['queue']['batches']} batches left in the queue"
+        )
+
+    async def _expect_stored(self, expected: int) -> None:
+        stored = (await self.stack.command("okdrive-ingest", "batches", "list"))["batches"]
+        if len(stored) != expected:
+            raise StoryError(
+                f"expected {expected} batches at ingest before OK, found {len(stored)}"
+            )
+
+    # -- updates -------------------------------------------------------------------------------
+
+    async def _publish(self, version: str) -> None:
+        package = self._packages / f"{APP}-{version}.okp"
+        spec = TEMPLATES / "apps" / APP / version
+        built = await self.stack.command(
+            "okdrive-ota", "package", "build", str(spec), "-o", str(package)
+        )
+        await self.stack.command(
+            "okdrive-ota", "publish", str(package), "--to", "all",
+            "--release", str(spec / "release.toml"),
+        )  # fmt: skip
+        self._say(
+            f"Published  {APP} {version}: {built['length']:,} bytes, signed by 2 of 3 offline Image "
+            "keys, assigned by the Director"
+        )
+
+    async def _approve(self, version: str, driver: Driver | None) -> dict[str, Any]:
+        state = await self.screen.until(
+            f"the update card of {version}", _update_to(version), timeout_s=_ROBOT_S
+        )
+        update: dict[str, Any] = state["state"]["update"]
+        facts = update["facts"]["en"]
+        recall = f" {update['recall_number']}" if update["recall_number"] else ""
+        self._say(
+            f"Verified   both repositories agree on {update['name']} "
+            f"{update['from_version']} → {update['to_version']} ({update['criticality']}{recall})"
+        )
+        self._say(f"           “{facts['purpose']}” at most {facts['duration_s']} s")
+        if driver:
+            await driver.install(update)
+        return update
+
+    async def _result(self, what: str, outcome: str, driver: Driver | None) -> dict[str, Any]:
+        state = await self.screen.until(what, _result_is(outcome), timeout_s=self._patience_s)
+        result: dict[str, Any] = state["state"]["result"]
+        if driver:
+            await driver.acknowledge()
+        return result
+
+    async def _good_update(self, driver: Driver | None) -> None:
+        await self._publish("1.1.0")
+        update = await self._approve("1.1.0", driver)
+        await self._result("the installed update", "installed", driver)
+        self._say(
+            f"Installed  {APP} {update['from_version']} → {update['to_version']}, "
+            "its check passed as another user than the agent"
+        )
+        await self._tell_manifest("installed")
+
+    async def _bad_update(self, driver: Driver | None) -> None:
+        await self._publish("1.2.0")
+        await self._approve("1.2.0", driver)
+        result = await self._result("the way back", "rolled_back", driver)
+        self._say(f"Went back  {result['reason']}")
+        self._say(f"           {APP} {result['running_version']} runs again ({result['code']})")
+        await self._tell_manifest("rolled_back")
+
+    async def _tell_manifest(self, outcome: str) -> None:
+        found: dict[str, Any] = {}
+        for _ in range(100):
+            found = await self.stack.command(
+                "okdrive-ota", "vehicle", "manifest", self.home.vehicle_id
+            )
+            signed = found["manifest"]["signed"]
+            result = signed["ecus"][0]["result"]
+            if result and result["outcome"] == outcome:
+                version = signed["ecus"][0]["installed"]["version"]
+                self._say(
+                    f"Reported   signed manifest {signed['counter']}: {outcome}, runs {version}"
+                )
+                return
+            await asyncio.sleep(0.2)
+        raise StoryError(f"expected a manifest that reports {outcome}, found {found}")
+
+    # -- frame ---------------------------------------------------------------------------------
+
+    def _tell_beginning(self, driver: Driver | None) -> None:
+        self._say(f"Home       {self.home.folder}; vehicle {self.home.vehicle_id}")
+        self._say(
+            "Running    mosquitto with mTLS, both repositories, ingest and one agent, each a process"
+        )
+        if driver:
+            self._say(f"Driver     {driver.name}")
+        else:
+            self._say(f"Driver     you: open {self.screen.enter_url()}")
+
+    async def _tell_end(self) -> None:
+        exits = {
+            child.name: await child.stop()
+            for child in (self.stack.agent, self.stack.ingest, self.stack.director)
+        }
+        self._say(
+            "Stopped    "
+            + ", ".join(f"{name} ({code})" for name, code in exits.items())
+            + "; their state stays in the home folder"
+        )
+
+    @contextlib.asynccontextmanager
+    async def _robot(self) -> AsyncIterator[Driver | None]:
+        if self._is_person:
+            yield None
+            return
+        async with RobotDriver(self.screen, self.home.folder / "pictures") as robot:
+            yield robot.driver
+
+
+def _is_parked(state: dict[str, Any]) -> bool:
+    return bool(state["vehicle_fresh"] and state["driving"] == "parked")
+
+
+def _is_granted(state: dict[str, Any]) -> bool:
+    return any(one["purpose"] == "battery" and one["granted"] for one in state["purposes"])
+
+
+def _waiting_trip(state: dict[str, Any]) -> dict[str, Any] | None:
+    trips: Iterable[dict[str, Any]] = state["trips"]
+    return next((one for one in trips if one["status"] == "waiting" and one["batches"]), None)
+
+
+def _is_delivered(state: dict[str, Any]) -> bool:
+    return any(one["status"] == "delivered" for one in state["trips"])
+
+
+def _update_to(version: str) -> Callable[[dict[str, Any]], bool]:
+    def found(state: dict[str, Any]) -> bool:
+        update = state["update"]
+        return (
+            update is not None
+            and update["to_version"] == version
+            and update["phase"] == "ready"
+            and all(gate["ok"] for gate in update["gates"])
+        )
+
+    return found
+
+
+def _result_is(outcome: str) -> Callable[[dict[str, Any]], bool]:
+    def found(state: dict[str, Any]) -> bool:
+        return state["result"] is not None and state["result"]["outcome"] == outcome
+
+    return found
+
+
+async def run_demo(folder: Path, drive: Drive, *, say: Say, is_person: bool) -> None:
+    """Prepare ``folder`` and play the story in it."""
+    settings = HomeSettings(
+        hold_s=HOLD_S,
+        countdown_s=COUNTDOWN_S,
+        check_every_s=CHECK_EVERY_S,
+        receipt_timeout_s=RECEIPT_TIMEOUT_S,
+    )
+    say(
+        f"Shortened  hold {HOLD_S:.0f} s (600), countdown {COUNTDOWN_S:.0f} s (120), "
+        f"update check every {CHECK_EVERY_S:.0f} s (a day); every gate as on the road"
+    )
+    home = await asyncio.to_thread(prepare, folder, clock=SystemClock(), settings=settings)
+    await Demo(home, drive, say=say, is_person=is_person).play()

@@ -1,0 +1,85 @@
+"""The configuration of ingest: TOML, unknown keys refused, secrets only as file paths.
+
+Relative paths are relative to the folder of the file.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from telemetry.ingest.errors import ConfigError
+
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class BrokerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the broker is and who we are to it; TLS is always on."""
+
+    host: str
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8883
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    connect_timeout_s: Positive = 10.0
+    answer_timeout_s: Positive = 10.0  # for a subscription and for a receipt
+    in_flight: Annotated[int, Meta(ge=1, le=1000)] = 20  # unacknowledged batches at a time
+
+
+class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much of what comes from outside is looked at."""
+
+    max_batch_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    max_rows: Annotated[int, Meta(ge=1)] = 100_000
+    quarantine_days: Annotated[int, Meta(ge=1, le=7)] = 7
+    quarantine_max: Annotated[int, Meta(ge=1)] = 10_000  # batches; the oldest go first
+
+
+class IngestConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything ingest is told."""
+
+    folder: Path  # index.sqlite and parquet/
+    receipt_key: Path  # Ed25519 private key, PEM, 0600
+    broker: BrokerConfig
+    limits: LimitsConfig = LimitsConfig()
+
+
+def load_config(path: Path) -> IngestConfig:
+    """Read ``path``; raise ConfigError for anything but a valid file."""
+    try:
+        config = msgspec.toml.decode(path.read_bytes(), type=IngestConfig, dec_hook=_path)
+    except OSError as error:
+        raise _error(path, str(error.strerror)) from error
+    except ValueError as error:  # msgspec's and the parser's errors are ValueErrors
+        raise _error(path, str(error)) from error
+    return _anchored(config, path.absolute().parent)
+
+
+def _anchored(config: IngestConfig, base: Path) -> IngestConfig:
+    broker = msgspec.structs.replace(
+        config.broker,
+        ca_file=base / config.broker.ca_file,
+        cert_file=base / config.broker.cert_file,
+        key_file=base / config.broker.key_file,
+    )
+    return msgspec.structs.replace(
+        config,
+        folder=base / config.folder,
+        receipt_key=base / config.receipt_key,
+        broker=broker,
+    )
+
+
+def _path(wanted: type, value: object) -> Path:
+    if wanted is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"expected {wanted.__name__} as text, got {value!r:.80}")
+
+
+def _error(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"{path}: {why}",
+        intact="nothing was started, no file was touched",
+        advice=f"correct {path}, or name another file with --config",
+    )

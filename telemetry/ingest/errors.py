@@ -1,0 +1,56 @@
+"""What can go wrong at ingest, each with a stable code, an exit code and four lines for a person.
+
+IngestError
+ +-- ConfigError      the configuration is missing or wrong: nothing was started
+ +-- StorageError     the disk is wrong: nothing was half-written, no receipt was sent
+ +-- RunningError     another process already receives into this folder
+ +-- NotFoundError    what was asked for is not stored
+ +-- RefusedError     the broker will not serve us until somebody changes something
+"""
+
+from typing import ClassVar
+
+
+class IngestError(Exception):
+    """The root: ``str()`` is one sentence; ``advice`` is what to do."""
+
+    code: ClassVar[str] = "ingest"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, intact: str, advice: str) -> None:
+        super().__init__(message)
+        self.intact = intact
+        self.advice = advice
+
+
+class ConfigError(IngestError):
+    """The configuration, or a key file it names, cannot be used."""
+
+    code = "ingest.config"
+
+
+class StorageError(IngestError):
+    """The store cannot be read or written."""
+
+    code = "ingest.storage"
+
+
+class RunningError(IngestError):
+    """The folder is in use by another okdrive-ingest."""
+
+    code = "ingest.running"
+    exit_code = 7
+
+
+class NotFoundError(IngestError):
+    """No such batch."""
+
+    code = "ingest.not_found"
+    exit_code = 6
+
+
+class RefusedError(IngestError):
+    """The broker refuses us for a reason that waiting does not heal."""
+
+    code = "ingest.broker_refuses"
+    exit_code = 4

@@ -1,0 +1,68 @@
+"""The examples behind the golden files of the codec.
+
+Rewrite the files after a change of format (the diff is the review)::
+
+    python -m tests.golden.codec_examples
+"""
+
+from pathlib import Path
+
+from telemetry.codec.batch import batch_id, encode_batch
+from telemetry.codec.receipt import encode_receipt, pack_signed
+from telemetry.records import BatteryBatch, BatterySample, Receipt, ReceiptStatus
+
+FOLDER = Path(__file__).parent / "data"
+PSEUDONYM = bytes(range(16))
+NONCE = bytes(range(16, 32))
+
+ONE_SAMPLE = BatteryBatch(
+    month="2026-11",
+    soh_percent=91,
+    samples=(
+        BatterySample(
+            since_start_ms=0,
+            pack_voltage_v=355.5,
+            pack_current_a=-12.5,
+            soc_percent=81.3,
+            cell_temp_c=21.0,
+        ),
+    ),
+)
+ONE_MINUTE = BatteryBatch(
+    month="2026-11",
+    soh_percent=None,
+    samples=tuple(
+        BatterySample(
+            since_start_ms=row * 1000,
+            pack_voltage_v=None if row == 7 else 355 - (row * row % 11) / 2,
+            pack_current_a=(row * row % 11) * 7.5 - 40,
+            soc_percent=(813 - row // 6) / 10,
+            cell_temp_c=None if row < 3 else 21.0 + row // 40,
+        )
+        for row in range(60)
+    ),
+)
+EXAMPLES = {
+    "battery_1_one_sample.hex": encode_batch(ONE_SAMPLE, pseudonym=PSEUDONYM, nonce=NONCE),
+    "battery_1_one_minute.hex": encode_batch(ONE_MINUTE, pseudonym=PSEUDONYM, nonce=NONCE),
+}
+BATCHES = {"battery_1_one_sample.hex": ONE_SAMPLE, "battery_1_one_minute.hex": ONE_MINUTE}
+RECEIPTS = {
+    "receipt_stored.hex": Receipt(
+        batch_id=batch_id(EXAMPLES["battery_1_one_sample.hex"]),
+        part=0,
+        status=ReceiptStatus.STORED,
+        code=None,
+    ),
+    "receipt_refused.hex": Receipt(
+        batch_id=bytes(32), part=2, status=ReceiptStatus.REFUSED, code="codec.version"
+    ),
+}
+EXAMPLES |= {
+    name: pack_signed(encode_receipt(receipt), bytes(range(64)))
+    for name, receipt in RECEIPTS.items()
+}
+
+if __name__ == "__main__":
+    for name, payload in EXAMPLES.items():
+        (FOLDER / name).write_text(payload.hex() + "\n")

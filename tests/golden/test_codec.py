@@ -1,0 +1,35 @@
+"""Wire bytes of every format version: a changed format is a visible diff."""
+
+import pytest
+
+from telemetry.codec.batch import decode_batch
+from telemetry.codec.receipt import decode_receipt, unpack_signed
+from tests.golden.codec_examples import BATCHES, EXAMPLES, FOLDER, NONCE, PSEUDONYM, RECEIPTS
+
+
+def golden(name: str) -> bytes:
+    return bytes.fromhex((FOLDER / name).read_text())
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_bytes_match_the_golden_file(name: str) -> None:
+    assert EXAMPLES[name].hex() == golden(name).hex()
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_golden_batch_says_what_it_said(name: str) -> None:
+    decoded = decode_batch(golden(name))
+    assert decoded.body == BATCHES[name]
+    assert (decoded.pseudonym, decoded.nonce) == (PSEUDONYM, NONCE)
+    assert (decoded.version, decoded.schema) == (1, "battery.1")
+
+
+@pytest.mark.parametrize("name", RECEIPTS)
+def test_a_golden_receipt_says_what_it_said(name: str) -> None:
+    body, signature = unpack_signed(golden(name))
+    assert decode_receipt(body) == RECEIPTS[name]
+    assert signature == bytes(range(64))
+
+
+def test_every_golden_file_has_its_example() -> None:
+    assert {path.name for path in FOLDER.glob("*.hex")} == set(EXAMPLES)

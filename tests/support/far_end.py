@@ -1,0 +1,110 @@
+"""A far end in memory: a link that hands every batch to a desk and brings its receipt back."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.consent.keys import VerifyKey
+from telemetry.codec.batch import batch_id
+from telemetry.ingest.signing import ReceiptSigner
+from telemetry.link import LinkError
+from telemetry.mqtt import Message
+from telemetry.records import Receipt, ReceiptStatus
+
+
+@dataclass
+class FakeFarEnd:
+    """Broker and ingest in one; ``stored`` counts how often each batch was stored."""
+
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    stored: dict[bytes, int] = field(default_factory=dict)
+    client_ids: list[str] = field(default_factory=list)
+    published: list[bytes] = field(default_factory=list)
+    refuse_with: str | None = None  # receipts say refused with this code
+    is_silent: bool = False  # no receipt at all
+    connect_error: LinkError | None = None
+    publish_error: LinkError | None = None
+    mangle: Callable[[bytes], bytes] = bytes  # what happens to a receipt on the way
+    strangers_first: bool = False  # a receipt for another batch comes first
+    loses_connection: bool = False  # goes down instead of answering
+
+    @property
+    def verify_key(self) -> VerifyKey:
+        return VerifyKey(self.key.public_key())
+
+    def make_link(self, client_id: str, on_message: Callable[[Message], None]) -> "FakeLink":
+        self.client_ids.append(client_id)
+        return FakeLink(self, on_message)
+
+    def receipt_for(self, payload: bytes) -> Receipt:
+        identity = batch_id(payload)
+        if self.refuse_with:
+            return Receipt(
+                batch_id=identity, part=0, status=ReceiptStatus.REFUSED, code=self.refuse_with
+            )
+        known = identity in self.stored
+        self.stored.setdefault(identity, 1)
+        status = ReceiptStatus.DUPLICATE if known else ReceiptStatus.STORED
+        return Receipt(batch_id=identity, part=0, status=status, code=None)
+
+    def signed(self, receipt: Receipt) -> bytes:
+        return self.mangle(ReceiptSigner(self.key).signed(receipt))
+
+
+class FakeLink:
+    def __init__(self, far_end: FakeFarEnd, on_message: Callable[[Message], None]) -> None:
+        self._far_end = far_end
+        self._on_message = on_message
+        self._down = asyncio.Event()
+        self.subscribed = ""
+
+    async def connect(self) -> None:
+        if self._far_end.connect_error:
+            raise self._far_end.connect_error
+
+    async def subscribe(self, topic: str, *, timeout_s: float) -> None:
+        self.subscribed = topic
+
+    async def publish(  # noqa: PLR0913 (the door it stands in for)
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        timeout_s: float,
+        content_type: str | None = None,
+        response_topic: str | None = None,
+        correlation_data: bytes | None = None,
+    ) -> None:
+        if self._far_end.publish_error:
+            raise self._far_end.publish_error
+        self._far_end.published.append(payload)
+        receipt = self._far_end.receipt_for(payload)
+        if self._far_end.loses_connection:
+            self._down.set()
+        if self._far_end.is_silent or self._far_end.loses_connection:
+            return
+        if self._far_end.strangers_first:
+            other = Receipt(batch_id=bytes(32), part=0, status=ReceiptStatus.STORED, code=None)
+            self._deliver(self._far_end.signed(other), response_topic)
+        self._deliver(self._far_end.signed(receipt), response_topic)
+
+    async def wait_down(self) -> None:
+        await self._down.wait()
+
+    async def disconnect(self) -> None:
+        self._down.set()
+
+    def _deliver(self, payload: bytes, topic: str | None) -> None:
+        assert topic == self.subscribed
+        self._on_message(
+            Message(
+                topic=topic,
+                payload=payload,
+                response_topic=None,
+                correlation_data=None,
+                content_type=None,
+                mid=1,
+            )
+        )

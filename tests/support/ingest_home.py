@@ -1,0 +1,162 @@
+"""A home folder for okdrive-ingest at a test's broker, and ingest as a child process.
+
+Run as a module it is that child: ``python -m tests.support.ingest_home CONFIG POINT``. It is the
+product's own service; at POINT, once, it kills itself as a power cut would.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from agent.consent.keys import VerifyKey
+from telemetry.ingest.clock import SystemClock
+from telemetry.ingest.config import load_config
+from telemetry.ingest.dedupe import Index, StoredBatch
+from telemetry.ingest.service import IngestService
+from telemetry.ingest.sink import ParquetSink
+from telemetry.ingest.wiring import build_service
+from telemetry.mqtt import Message, MqttLink
+from tests.support.broker import TestBroker
+from tests.support.wait import wait_until_sync
+
+ROOT = Path(__file__).parents[2]
+POINTS = ("before-commit", "after-commit", "before-receipt", "after-receipt", "after-ack")
+
+
+@dataclass(frozen=True)
+class IngestHome:
+    folder: Path
+    verify_key: VerifyKey
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "ingest.toml"
+
+    def batches(self) -> list[StoredBatch]:
+        index = Index.open_to_read(self.folder / "ingest" / "index.sqlite")
+        try:
+            return index.batches()
+        finally:
+            index.close()
+
+    def files(self) -> list[Path]:
+        return sorted((self.folder / "ingest" / "parquet").glob("*/*/*"))
+
+
+def make_home(folder: Path, broker: TestBroker) -> IngestHome:
+    key = Ed25519PrivateKey.generate()
+    path = folder / "receipt.key"
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path.chmod(0o600)
+    identity = broker.pki.ingest
+    (folder / "ingest.toml").write_text(
+        f"""
+        folder = "ingest"
+        receipt_key = "receipt.key"
+        [broker]
+        host = "127.0.0.1"
+        port = {broker.port}
+        ca_file = "{identity.ca_file}"
+        cert_file = "{identity.cert_file}"
+        key_file = "{identity.key_file}"
+        answer_timeout_s = 2
+        """
+    )
+    return IngestHome(folder, VerifyKey(key.public_key()))
+
+
+@contextmanager
+def ingest_process(home: IngestHome, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command with this home until the end of the block; ready when this returns."""
+    log = home.folder / f"log-{len(list(home.folder.glob('log-*')))}"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={**os.environ, "OKDRIVE_HOME": str(home.folder)},
+            stderr=stderr,
+            start_new_session=True,
+        )
+        try:
+            wait_until_sync(
+                lambda: b"ingest_receiving" in log.read_bytes() or process.poll() is not None,
+                timeout_s=15,
+            )
+            assert process.poll() is None, log.read_text()
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(timeout=10)
+
+
+def child(home: IngestHome, point: str) -> list[str]:
+    return ["-m", "tests.support.ingest_home", str(home.config), point]
+
+
+def _kill_at(point: str, wanted: str) -> None:
+    if point == wanted:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _break(service: IngestService, point: str) -> None:
+    """Wrap sink and link so that the process dies at ``point``."""
+    sink = service._desk._sink
+    assert isinstance(sink, ParquetSink)
+    genuine_add = sink._index.add
+    genuine_make = service._make_link
+
+    def add(batch: StoredBatch) -> bool:
+        _kill_at(point, "before-commit")
+        added = genuine_add(batch)
+        _kill_at(point, "after-commit")
+        return added
+
+    def make_link(on_message: Callable[[Message], None]) -> MqttLink:
+        link = genuine_make(on_message)
+        assert isinstance(link, MqttLink)
+        publish, ack = link.publish, link.ack
+
+        async def publish_or_die(*args: object, **kwargs: object) -> None:
+            _kill_at(point, "before-receipt")
+            await publish(*args, **kwargs)  # type: ignore[arg-type]
+            _kill_at(point, "after-receipt")
+
+        def ack_or_die(message: Message) -> None:
+            ack(message)
+            _kill_at(point, "after-ack")
+
+        link.publish = publish_or_die  # type: ignore[method-assign]
+        link.ack = ack_or_die  # type: ignore[method-assign]
+        return link
+
+    sink._index.add = add  # type: ignore[method-assign]
+    service._make_link = make_link
+
+
+def _main() -> None:
+    import logging  # noqa: PLC0415 (only the child logs)
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    config = load_config(Path(sys.argv[1]))
+    parts = build_service(
+        config,
+        index=config.folder / "index.sqlite",
+        parquet=config.folder / "parquet",
+        clock=SystemClock(),
+    )
+    _break(parts.service, sys.argv[2])
+    asyncio.run(parts.service.run(asyncio.Event()))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,78 @@
+"""An update client for tests: the real one, with a runner that only pretends, or with the real."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from ota.client.client import UpdateClient
+from ota.client.gates import Refusal
+from ota.client.journal import JournalEntry
+from ota.client.offer import Offer
+from ota.client.ports import AppRunner, CheckResult
+from ota.client.states import UpdateState
+from tests.support.clock import FakeClock
+from tests.support.repository_simulator import RepositorySimulator
+
+ILL = b"exit 1"  # a check that holds this is not well
+
+
+class FakeRunner:
+    """Starts nothing; a check fails if its file says ``exit 1``."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Path] = {}
+
+    def start(self, name: str, folder: Path, command: Sequence[str]) -> None:
+        assert (folder / command[0]).is_file()
+        self.running[name] = folder
+
+    def stop(self, name: str) -> None:
+        self.running.pop(name, None)
+
+    def exits_within(self, name: str, seconds: float) -> bool:
+        return name not in self.running
+
+    def check(self, folder: Path, command: Sequence[str], *, timeout_s: float) -> CheckResult:
+        is_ill = ILL in (folder / command[0]).read_bytes()
+        return CheckResult(exit_code=int(is_ill), output="")
+
+
+class Driver:
+    """Says OK to whatever is offered, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.refusals: list[Refusal] = []
+
+    def ask(self, offer: Offer, approved: str | None) -> Sequence[Refusal]:
+        return self.refusals
+
+
+async def open_client(
+    simulator: RepositorySimulator,
+    folder: Path,
+    *,
+    runner: AppRunner | None = None,
+    driver: Driver | None = None,
+) -> UpdateClient:
+    return await asyncio.to_thread(
+        UpdateClient,
+        simulator.settings(folder),
+        fetcher=simulator,
+        runner=runner or FakeRunner(),
+        clock=FakeClock(simulator.now),
+        ask_gates=(driver or Driver()).ask,
+    )
+
+
+async def update(client: UpdateClient) -> JournalEntry:
+    """Check once and follow it to where it waits."""
+    await client.engine.ask_check()
+    return await client.advance()
+
+
+async def update_to_the_end(client: UpdateClient) -> JournalEntry:
+    """Go on until the update rests, as after a restart."""
+    entry = await client.engine.read()
+    if entry.state is UpdateState.IDLE:
+        return await update(client)
+    return await client.advance()

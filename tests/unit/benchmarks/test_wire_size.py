@@ -1,0 +1,92 @@
+"""The size figures: what they compare, and that they come back."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.i3 import SIGNALS, Table, read_i3
+from benchmarks.peers import fleetwise
+from benchmarks.wire_size import decode, encode, main, measure_table
+
+HEADER = ["Time [s]", *(signal.header for signal in SIGNALS)]
+
+
+def write_trip(path: Path, seconds: int) -> Path:
+    rows = [";".join(HEADER)]
+    for tenth in range(seconds * 10):
+        second = tenth // 10
+        cells = [tenth / 10, 360 - second % 7 / 2, second % 7 * -5, 80.1, 79.5, 21, second % 40]
+        cells += [second % 9 * 2, second % 5, 18.5, 0.35, 0, ""]
+        rows.append(";".join(str(cell) for cell in cells))
+    path.write_bytes(gzip.compress("\n".join(rows).encode()))
+    return path
+
+
+@pytest.fixture
+def trip(tmp_path: Path) -> Path:
+    return write_trip(tmp_path / "TripX01.csv.gz", 150)
+
+
+def test_a_trip_becomes_twelve_integer_columns(trip: Path) -> None:
+    table = read_i3(trip, rate_hz=1)
+    assert table.times_ms == [second * 1000 for second in range(150)]
+    assert len(table.columns) == 12
+    assert table.columns[0][:3] == [720, 719, 718]
+    assert table.columns[4][0] == 61
+    assert table.columns[11] == [0] * 150
+
+
+def test_windows_hold_a_minute_and_begin_at_zero(trip: Path) -> None:
+    windows = list(read_i3(trip, rate_hz=1).windows(60_000))
+    assert [len(window.times_ms) for window in windows] == [60, 60, 30]
+    assert all(window.times_ms[0] == 0 for window in windows)
+
+
+def test_a_batch_comes_back_as_it_went(trip: Path) -> None:
+    table = read_i3(trip, rate_hz=1)
+    assert decode(encode(table, seed="x")) == [table.times_ms, *table.columns]
+
+
+def test_the_fleetwise_form_has_one_tagged_double_per_value() -> None:
+    table = Table([0, 200], [[2, 4]], ("a",), (0.5,), (0.0,))
+    message = fleetwise(table)
+    first = bytes.fromhex("2a0d 0800 1001 19000000000000f03f")
+    assert first in message
+    assert message.endswith(bytes.fromhex("2a0e 089003 1001 190000000000000040"))
+
+
+@pytest.mark.parametrize("window", ["60", "trip"])
+def test_the_command_prints_every_figure(trip: Path, tmp_path: Path, window: str) -> None:
+    folder = tmp_path / "batches"
+    arguments = [str(trip), "--window", window, "--json", "--write", str(folder)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.output)
+    total = figures["total"]
+    assert total["values"] == 1800
+    assert total["round_trip"] is True
+    assert figures["files"][0]["okdrive_bytes"] == total["okdrive_bytes"]
+    written = sorted(folder.iterdir())
+    assert sum(file.stat().st_size for file in written) == total["okdrive_bytes"]
+    assert len(written) == (3 if window == "60" else 1)
+    for name in ("fleetwise_snappy", "json_gzip", "parquet", "pcodec"):
+        assert total[f"{name}_bytes"] > total["okdrive_bytes"]
+
+
+def test_the_command_prints_a_table_too(trip: Path) -> None:
+    result = CliRunner().invoke(main, [str(trip), "--signals", "4", "--rate", "10"])
+    assert result.exit_code == 0, result.output
+    assert "okdrive_bytes" in result.output
+    assert "TripX01.csv.gz" in result.output
+
+
+@pytest.mark.recorded
+def test_a_real_trip_stays_below_the_budget(recordings: Path) -> None:
+    table = read_i3(recordings / "trips" / "TripA11.csv.gz", rate_hz=1)
+    for length_ms, must in ((None, 0.060), (60_000, 0.066)):
+        sizes = measure_table("A11", table.windows(length_ms))
+        assert sizes.round_trip
+        assert sizes.ratio <= must

@@ -1,0 +1,196 @@
+import fcntl
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from telemetry.codec.batch import batch_id
+from telemetry.ingest.cli import main
+from telemetry.ingest.config import load_config
+from telemetry.ingest.dedupe import Index
+from telemetry.ingest.errors import ConfigError
+from telemetry.ingest.service import Desk, ServiceSettings
+from telemetry.ingest.sink import ParquetSink
+from tests.support.batches import batch_payload
+from tests.support.clock import FakeClock
+
+CONFIGS = Path(__file__).parents[4] / "configs"
+PAYLOAD = batch_payload()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a configuration, keys, one stored batch and one refused."""
+    (tmp_path / "ingest.toml").write_text((CONFIGS / "ingest.toml").read_text())
+    pki = tmp_path / "pki"
+    pki.mkdir()
+    for name in ("ca.pem", "ingest.pem", "ingest.key"):
+        (pki / name).write_text("")
+    key = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (pki / "ingest-receipt.key").write_bytes(key)
+    (pki / "ingest-receipt.key").chmod(0o600)
+    index = Index.open(tmp_path / "ingest" / "index.sqlite")
+    sink = ParquetSink(tmp_path / "ingest" / "parquet", index)
+    desk = Desk(index=index, sink=sink, clock=FakeClock(), settings=ServiceSettings())
+    desk.take("okdrive/1/up/battery", PAYLOAD)
+    desk.take("okdrive/1/up/battery", PAYLOAD)
+    desk.take("okdrive/1/up/battery", b"poison")
+    index.close()
+    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    """Run the command; return its exit code."""
+    try:
+        main(arguments)
+    except SystemExit as error:
+        return int(error.code or 0)
+    return 0
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    run(*arguments)
+    read: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return read
+
+
+def test_batches_list_prints_whole_ids_as_json(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = document(capsys, "batches", "list", "--json")
+    assert printed["schema"] == "okdrive-ingest.batches.list/1"
+    [batch] = printed["batches"]
+    assert batch["batch_id"] == batch_id(PAYLOAD).hex()
+    assert (batch["rows"], batch["bytes"]) == (5, len(PAYLOAD))
+
+
+def test_batches_show_takes_the_first_digits(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = document(capsys, "batches", "show", batch_id(PAYLOAD).hex()[:8], "--json")
+    assert len(printed["samples"]) == 5
+    assert run("batches", "show", batch_id(PAYLOAD).hex()) == 0
+    assert "pack_voltage_v" in capsys.readouterr().out
+
+
+def test_an_unknown_batch_is_four_lines_and_exit_6(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("batches", "show", "ffffffff") == 6
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("okdrive-ingest: batch ffffffff: expected exactly one")
+    assert lines[3].endswith("ingest.not_found  [exit 6]")
+
+
+def test_quarantine_and_receipts_are_listed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [refused] = document(capsys, "quarantine", "list", "--json")["quarantine"]
+    assert refused["batch_id"] == batch_id(b"poison").hex()
+    given = document(capsys, "receipts", "list", "--json")["receipts"]
+    statuses = {receipt["status"]: receipt["answers"] for receipt in given}
+    assert statuses == {"stored": 1, "duplicate": 1, "refused": 1}
+
+
+@pytest.mark.parametrize(
+    "words", [("batches", "list"), ("quarantine", "list"), ("receipts", "list"), ("status",)]
+)
+def test_the_text_for_people_fits_80_columns_and_names_the_batch(
+    home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert run(*words) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("\n") >= 2
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_status_knows_whether_a_receiver_runs(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert document(capsys, "status", "--json")["running"] is False
+    with (home / "ingest" / "ingest.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        printed = document(capsys, "status", "--json")
+    assert printed["running"] is True
+    assert (printed["batches"], printed["duplicates"], printed["quarantined"]) == (1, 1, 1)
+
+
+def test_a_second_receiver_is_a_conflict(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (home / "ingest" / "ingest.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run("run") == 7
+    assert "in use by another okdrive-ingest" in capsys.readouterr().err
+
+
+def test_doctor_warns_of_refused_batches_and_fails_without_files(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("doctor") == 4
+    assert "-> okdrive-ingest quarantine list" in capsys.readouterr().out
+    (home / "pki" / "ca.pem").unlink()
+    next((home / "ingest" / "parquet").glob("*/*/*.parquet")).unlink()
+    assert run("doctor", "--json") == 1
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    failed = {check["name"] for check in checks if check["verdict"] == "fail"}
+    assert failed == {"tls", "parquet"}
+
+
+def test_doctor_on_an_empty_home_says_what_is_missing(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "ingest" / "index.sqlite").unlink()
+    assert run("doctor") == 1
+    assert "start okdrive-ingest run once" in capsys.readouterr().out
+
+
+def test_a_missing_configuration_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
+    assert run("status") == 1
+    assert f"{tmp_path}/ingest.toml: No such file" in capsys.readouterr().err
+
+
+def test_a_key_that_others_can_read_stops_the_start(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "pki" / "ingest-receipt.key").chmod(0o644)
+    assert run("run") == 1
+    assert "expected mode 0600, found 0644" in capsys.readouterr().err
+
+
+def test_help_teaches_and_wrong_usage_is_exit_2(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--help") == 0
+    printed = capsys.readouterr().out
+    assert "okdrive-ingest batches list" in printed
+    assert run("batches", "remove") == 2
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    config = load_config(CONFIGS / "ingest.toml")
+    assert config.folder == CONFIGS / "ingest"
+    assert config.broker.ca_file == CONFIGS / "pki" / "ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("folder = 'x'\nspeed = 3", "unknown field `speed`"),
+        ("folder = 'x'", "missing required field"),
+        ("folder = ", "ingest.toml"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_with_the_reason(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "ingest.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)

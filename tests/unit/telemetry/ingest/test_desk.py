@@ -1,0 +1,214 @@
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from telemetry.codec.batch import BatchLimits, batch_id
+from telemetry.ingest.clock import minute_of
+from telemetry.ingest.dedupe import Index
+from telemetry.ingest.errors import StorageError
+from telemetry.ingest.service import Desk, ServiceSettings
+from telemetry.ingest.sink import ParquetSink, read_rows
+from telemetry.records import Receipt, ReceiptStatus
+from tests.support.batches import batch_payload
+from tests.support.clock import FakeClock
+
+UP = "okdrive/1/up/battery"
+DAY_S = 86_400
+
+
+@dataclass
+class Bench:
+    folder: Path
+    index: Index
+    sink: ParquetSink
+    desk: Desk
+    clock: FakeClock
+
+    def files(self) -> list[Path]:
+        return sorted((self.folder / "parquet").glob("*/*/*"))
+
+
+def open_bench(folder: Path, clock: FakeClock, limits: BatchLimits | None = None) -> Bench:
+    index = Index.open(folder / "index.sqlite")
+    sink = ParquetSink(folder / "parquet", index)
+    settings = ServiceSettings(limits=limits or BatchLimits(), quarantine_max=3)
+    desk = Desk(index=index, sink=sink, clock=clock, settings=settings)
+    return Bench(folder, index, sink, desk, clock)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    opened = open_bench(tmp_path, FakeClock())
+    yield opened
+    opened.index.close()
+
+
+def test_a_batch_is_stored_with_its_rows(bench: Bench) -> None:
+    payload = batch_payload(rows=5)
+    receipt = bench.desk.take(UP, payload)
+    assert receipt == Receipt(
+        batch_id=batch_id(payload), part=0, status=ReceiptStatus.STORED, code=None
+    )
+    [batch] = bench.index.batches()
+    assert (batch.row_count, batch.size_bytes, batch.month) == (5, len(payload), "2026-11")
+    rows = read_rows(bench.folder / "parquet" / batch.file)
+    assert [row["since_start_ms"] for row in rows] == [0, 1000, 2000, 3000, 4000]
+    assert rows[0]["pack_voltage_v"] == 360.0
+    assert rows[0]["cell_temp_c"] is None
+
+
+def test_a_batch_that_comes_again_is_a_duplicate_and_stored_once(bench: Bench) -> None:
+    payload = batch_payload()
+    bench.desk.take(UP, payload)
+    assert bench.desk.take(UP, payload).status is ReceiptStatus.DUPLICATE
+    assert len(bench.index.batches()) == 1
+    assert len(bench.files()) == 1
+    assert bench.index.counts()["duplicates"] == 1
+
+
+def test_a_duplicate_does_not_touch_the_stored_file(bench: Bench) -> None:
+    bench.desk.take(UP, batch_payload())
+    before = bench.files()[0].stat()
+    bench.desk.take(UP, batch_payload())
+    after = bench.files()[0].stat()
+    assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+
+
+def test_no_table_keeps_the_order_in_which_rows_came(bench: Bench) -> None:
+    for table in ("batches", "quarantine", "receipts"):
+        with pytest.raises(StorageError, match="no such column: rowid"):
+            bench.index._rows(f"SELECT rowid FROM {table} LIMIT ?", 1)
+
+
+def test_a_crash_between_file_and_row_neither_doubles_nor_loses(
+    bench: Bench, tmp_path: Path
+) -> None:
+    payload = batch_payload()
+    bench.desk.take(UP, payload)
+    with sqlite3.connect(tmp_path / "index.sqlite") as connection:
+        connection.execute("DELETE FROM batches")  # as if killed before the commit
+    assert len(bench.sink.orphans()) == 1
+    assert bench.desk.take(UP, payload).status is ReceiptStatus.STORED
+    assert len(bench.files()) == len(bench.index.batches()) == 1
+    assert bench.sink.orphans() == []
+
+
+def test_an_unfinished_file_of_an_earlier_run_is_cleaned_away(bench: Bench) -> None:
+    bench.desk.take(UP, batch_payload())
+    unfinished = bench.files()[0].with_suffix(".tmp")
+    unfinished.write_bytes(b"half")
+    assert bench.sink.clean() == 1
+    assert not unfinished.exists()
+    assert len(bench.files()) == 1
+
+
+def test_only_the_minute_of_an_arrival_is_known_to_anybody(bench: Bench) -> None:
+    bench.clock.advance_s(17.5)
+    bench.desk.take(UP, batch_payload())
+    minute = minute_of(bench.clock.utc_now())
+    [batch] = bench.index.batches()
+    assert batch.stored_minute == minute
+    assert (batch.stored_minute.second, batch.stored_minute.microsecond) == (0, 0)
+    assert os.stat(bench.files()[0]).st_mtime == minute.timestamp()  # noqa: PTH116 (float)
+
+
+def test_the_order_of_arrival_within_a_minute_is_lost(tmp_path: Path) -> None:
+    listed = []
+    for name, order in (("a", range(5)), ("b", reversed(range(5)))):
+        bench = open_bench(tmp_path / name, FakeClock())
+        for number in order:
+            bench.desk.take(UP, batch_payload(number))
+        listed.append([batch.batch_id for batch in bench.index.batches()])
+        bench.index.close()
+    assert listed[0] == listed[1]
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "code"),
+    [
+        (UP, b"", "codec"),
+        (UP, b"no batch", "codec"),
+        (UP, batch_payload()[:-1], "codec"),
+        ("okdrive/1/up/journeys", batch_payload(), "telemetry.topic.unknown"),
+    ],
+    ids=["empty", "text", "cut", "other-topic"],
+)
+def test_poison_is_refused_with_its_code_and_kept_aside(
+    bench: Bench, topic: str, payload: bytes, code: str
+) -> None:
+    receipt = bench.desk.take(topic, payload)
+    assert receipt.status is ReceiptStatus.REFUSED
+    assert receipt.code is not None
+    assert receipt.code.startswith(code)
+    [kept] = bench.index.quarantined()
+    assert (kept.batch_id, kept.payload, kept.code) == (batch_id(payload), payload, receipt.code)
+    assert bench.index.batches() == []
+    assert bench.files() == []
+
+
+def test_what_is_too_large_is_refused_and_not_kept(tmp_path: Path) -> None:
+    bench = open_bench(tmp_path, FakeClock(), BatchLimits(max_bytes=100))
+    receipt = bench.desk.take(UP, b"\xa7" + b"x" * 200)
+    assert receipt.code == "codec.too_large"
+    [kept] = bench.index.quarantined()
+    assert (kept.payload, kept.size_bytes) == (None, 201)
+    bench.index.close()
+
+
+def test_a_batch_with_too_many_rows_is_refused(tmp_path: Path) -> None:
+    bench = open_bench(tmp_path, FakeClock(), BatchLimits(max_rows=4))
+    assert bench.desk.take(UP, batch_payload(rows=5)).status is ReceiptStatus.REFUSED
+    assert bench.desk.take(UP, batch_payload(rows=4)).status is ReceiptStatus.STORED
+    bench.index.close()
+
+
+def test_quarantine_is_bounded_and_emptied_after_seven_days(bench: Bench) -> None:
+    for number in range(5):
+        bench.desk.take(UP, f"poison {number}".encode())
+        bench.clock.advance_s(60)
+    assert len(bench.index.quarantined()) == 3
+    bench.clock.advance_s(7 * DAY_S - 120)
+    assert bench.desk.purge() == 1
+    bench.clock.advance_s(120)
+    assert bench.desk.purge() == 2
+    assert bench.index.quarantined() == []
+
+
+def test_a_disk_that_takes_no_file_gives_no_answer(bench: Bench) -> None:
+    (bench.folder / "parquet").write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="parquet"):
+        bench.desk.take(UP, batch_payload())
+    assert bench.index.batches() == []
+    assert bench.index.receipts() == []
+
+
+def test_answers_are_counted(bench: Bench) -> None:
+    payload = batch_payload()
+    for _ in range(3):
+        bench.desk.take(UP, payload)
+    answers = {receipt.status: receipt.answers for receipt in bench.index.receipts()}
+    assert answers == {"stored": 1, "duplicate": 2}
+
+
+def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
+    Index.open(tmp_path / "index.sqlite").close()
+    with sqlite3.connect(tmp_path / "index.sqlite") as connection:
+        connection.execute("PRAGMA user_version=7")
+    with pytest.raises(StorageError, match="expected schema version 1, found 7"):
+        Index.open(tmp_path / "index.sqlite")
+
+
+def test_a_reader_without_an_index_is_told_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="expected the index of an ingest, found none"):
+        Index.open_to_read(tmp_path / "index.sqlite")
+
+
+def test_minutes_have_no_seconds() -> None:
+    assert minute_of(datetime.fromisoformat("2026-11-22T12:34:56.789+00:00")).isoformat() == (
+        "2026-11-22T12:34:00+00:00"
+    )

@@ -1,0 +1,1 @@
+"""Scripts for the machine: set-up and generated pages."""
