@@ -1,12 +1,12 @@
 """What the flows know, as the cards that the screen shows. Pure: rows in, cards out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 import msgspec
 
-from agent.consent.preview import Preview
+from agent.consent.preview import Preview, PreviewField
 from agent.hmi.views import (
     BatchPreview,
     Criticality,
@@ -33,6 +33,7 @@ from ota.metadata.custom import Facts
 NEVER_SENT = ("position", "speed", "exact_time", "torque", "vin")
 _GATE_LINES = {
     "ota.gate.not_parked": "parked",
+    "ota.gate.moving": "standing",
     "ota.gate.battery_low": "soc",
     "ota.gate.aux_battery_low": "battery_12v",
 }
@@ -120,19 +121,29 @@ def batch_preview(preview: Preview) -> BatchPreview:
         purpose=preview.purpose,
         size_bytes=preview.size_bytes,
         recipient=preview.recipient,
-        fields=tuple(
-            FieldPreview(
-                name=field.name,
-                unit=field.unit,
-                precision=field.precision,
-                count=field.count,
-                lowest=field.lowest,
-                highest=field.highest,
-            )
-            for field in preview.fields
-        ),
+        fields=(*(_field(field) for field in preview.fields), *_once(preview)),
         not_sent=NEVER_SENT,
     )
+
+
+def _field(field: PreviewField) -> FieldPreview:
+    return FieldPreview(
+        name=field.name,
+        unit=field.unit,
+        precision=field.precision,
+        count=field.count,
+        lowest=field.lowest,
+        highest=field.highest,
+    )
+
+
+def _once(preview: Preview) -> Iterator[FieldPreview]:
+    """Yield what a batch holds once, not per row."""
+    if (soh := preview.soh_percent) is not None:
+        yield FieldPreview(
+            name="soh_percent", unit="%", precision=1, count=1, lowest=soh, highest=soh
+        )
+    yield FieldPreview(name="month", unit="", precision=0, count=1, text=preview.month)
 
 
 def update_card(

@@ -100,6 +100,15 @@ def installed_apps(folders: Folders) -> dict[str, str]:
     return found
 
 
+def update(folders: Folders) -> dict[str, Any]:
+    """Return where the update stands; raise InstallError if its journal is damaged."""
+    from ota.client.journal import Journal  # noqa: PLC0415 (status does without it)
+
+    entry = Journal(folders.update / "journal").read()
+    document: dict[str, Any] = msgspec.to_builtins(entry)
+    return document | {"installed": installed_apps(folders)}
+
+
 def is_running(folders: Folders) -> bool:
     """Tell whether a daemon holds the state folder."""
     try:

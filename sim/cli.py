@@ -10,7 +10,6 @@ import click
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 RECORDING = Path("../shared/data/leaf/ze1_62kwh_eco_drive.log.gz")
-_TEMPORARY = 8
 
 
 def _home(given: Path | None) -> Path:
@@ -69,6 +68,26 @@ def demo(*, home: Path | None, drive: Path | None, driver: str, seed: int, debug
             raise
         _explain("demo", error, folder)
     say(f"Done       look around: OKDRIVE_HOME={folder} okdrive-agent status")
+
+
+@main.command()
+@home_option
+@click.option("--port", default=8088, show_default=True, help="Of the driver's screen.")
+@click.option("--debug", is_flag=True, help="A traceback instead of four lines.")
+def stack(*, home: Path | None, port: int, debug: bool) -> None:
+    """Run broker, Director, ingest, a parked vehicle and the driver's screen until Ctrl-C."""
+    from sim.demo import run_stack  # noqa: PLC0415 (slow to load)
+
+    folder = _home(home)
+    try:
+        asyncio.run(run_stack(folder, say=click.echo, screen_port=port))
+    except KeyboardInterrupt:
+        click.echo(f"\nokdrive-sim: stopped; its state stays in {folder}", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        _explain("stack", error, folder)
 
 
 def _explain(doing: str, error: BaseException, folder: Path) -> None:

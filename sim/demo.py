@@ -10,13 +10,14 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from agent.clock import SystemClock
 from agent.signals.model import Frame
 from agent.signals.replay import ReplaySource
-from sim.bus import Bus, open_bus
+from sim.bus import Bus, open_bus, standing
 from sim.drive import last_state, park_tail, synthetic_drive
 from sim.driver import Driver, RobotDriver, Screen
 from sim.frames import PARK, POWER_OFF, VehicleState
@@ -32,6 +33,7 @@ TAIL_PARKED_S = 7.0
 TAIL_OFF_S = 1.0
 SYNTHETIC_HOPS = 1
 BEGIN_FRAMES = 2_000  # about 1.5 s: long enough that every signal was told once
+STACK_LEAD_FRAMES = 20_000  # about half a minute in which sharing can be switched on
 _PERSON_S = 24 * 3_600.0  # a person may think as long as a demo lasts
 _ROBOT_S = 60.0
 
@@ -175,7 +177,8 @@ class Demo:
         self._say(
             f"Trip       {shown['distance_m'] / 1_000:.2f} km in {shown['duration_s']:.0f} s, "
             f"{shown['energy_out_wh'] / 1_000:.3f} kWh out, "
-            f"{shown['energy_in_wh'] / 1_000:.3f} kWh back, charge {shown['soc_start_percent']:.1f} to {shown['soc_end_percent']:.1f} %"
+            f"{shown['energy_in_wh'] / 1_000:.3f} kWh back, "
+            f"charge {shown['soc_start_percent']:.1f} to {shown['soc_end_percent']:.1f} %"
         )
         return trip
 
@@ -241,8 +244,8 @@ class Demo:
             "--release", str(spec / "release.toml"),
         )  # fmt: skip
         self._say(
-            f"Published  {APP} {version}: {built['length']:,} bytes, signed by 2 of 3 offline Image "
-            "keys, assigned by the Director"
+            f"Published  {APP} {version}: {built['length']:,} bytes, signed by 2 of 3 offline "
+            "Image keys, assigned by the Director"
         )
 
     async def _approve(self, version: str, driver: Driver | None) -> dict[str, Any]:
@@ -282,7 +285,9 @@ class Demo:
         await self._publish("1.2.0")
         await self._approve("1.2.0", driver)
         result = await self._result("the way back", "rolled_back", driver)
+        last = (await self.stack.command("okdrive-agent", "update", "show"))["outcome"]
         self._say(f"Went back  {result['reason']}")
+        self._say(f"           {last['detail']}")
         self._say(f"           {APP} {result['running_version']} runs again ({result['code']})")
         await self._tell_manifest("rolled_back")
 
@@ -308,7 +313,7 @@ class Demo:
     def _tell_beginning(self, driver: Driver | None) -> None:
         self._say(f"Home       {self.home.folder}; vehicle {self.home.vehicle_id}")
         self._say(
-            "Running    mosquitto with mTLS, both repositories, ingest and one agent, each a process"
+            "Running    mosquitto with mTLS, both repositories, ingest, one agent: own processes"
         )
         if driver:
             self._say(f"Driver     {driver.name}")
@@ -386,3 +391,20 @@ async def run_demo(folder: Path, drive: Drive, *, say: Say, is_person: bool) -> 
     )
     home = await asyncio.to_thread(prepare, folder, clock=SystemClock(), settings=settings)
     await Demo(home, drive, say=say, is_person=is_person).play()
+
+
+async def run_stack(folder: Path, *, say: Say, screen_port: int) -> None:
+    """Run everything with a vehicle that drives once and then stands, until it is cancelled."""
+    settings = HomeSettings(screen_port=screen_port)
+    home = await asyncio.to_thread(prepare, folder, clock=SystemClock(), settings=settings)
+    drive = made_up_drive(seed=7)
+    async with Stack(home) as stack:
+        screen = Screen(home.screen_file)
+        say(f"Driver's screen   {screen.enter_url()}")
+        say(f"Commands          OKDRIVE_HOME={folder} okdrive-agent status")
+        say(f"Logs              {stack.home.logs}")
+        say(f"Vehicle           parked, then {drive.title}; Ctrl-C stops everything")
+        with open_bus(home.bus_socket) as bus:
+            await bus.play(islice(standing(drive.begin), STACK_LEAD_FRAMES))
+            await bus.play(drive.frames)
+            await bus.stand(drive.end)
