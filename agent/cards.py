@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-import msgspec
-
 from agent.consent.preview import Preview, PreviewField
 from agent.hmi.views import (
     BatchPreview,
@@ -21,6 +19,7 @@ from agent.hmi.views import (
     UpdateFacts,
     UpdatePhase,
 )
+from agent.store.figures import figures
 from agent.store.outbox import OutboxState
 from agent.store.state import TripOutcome, TripRow
 from agent.updates import Offer, UpdateView
@@ -45,29 +44,12 @@ _STEPS = {
 }
 
 
-class TripFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of a stored trip summary that cards and lists show; other keys are ignored."""
-
-    started_utc: datetime | None = None
-    distance_m: float = 0.0
-    duration_s: float = 0.0
-    energy_out_wh: float = 0.0
-    energy_in_wh: float = 0.0
-    soc_start_percent: float | None = None
-    soc_end_percent: float | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """An update the driver put off to a time."""
 
     content_hash: str
     at_utc: datetime
-
-
-def figures(trip: TripRow) -> TripFigures:
-    """Return the figures of a trip's summary."""
-    return msgspec.json.decode(trip.summary, type=TripFigures)
 
 
 def trip_card(

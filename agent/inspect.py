@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from agent.cards import TripFigures, figures
 from agent.folders import Folders
+from agent.store.figures import TripFigures, figures
 from agent.store.outbox import Outbox
 from agent.store.state import State, TripRow
 

@@ -1,6 +1,7 @@
 """Runs one update again and again, each time killed at a later change to the disk.
 
-Run as ``python -m tests.support.update_kill_points FOLDER good|bad``: prints one JSON object for each
+Run as ``python -m tests.support.update_kill_points FOLDER good|bad``: prints one JSON object for
+each
 point, about the vehicle after its restart. A process of its own, which never starts a thread: it
 forks for every point, and a fork beside running threads may copy a lock that nobody ever releases.
 """
