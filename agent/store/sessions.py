@@ -84,7 +84,7 @@ def _values(row: SessionRow) -> tuple[str, str, str, int]:
 
 
 def _sum(values: Sequence[object]) -> int:
-    return zlib.crc32(repr(tuple(values)).encode())
+    return zlib.crc32(repr([str(value) for value in values]).encode())
 
 
 def _row(row: tuple[Any, ...]) -> SessionRow | None:
