@@ -29,6 +29,7 @@ from sim.home import APP, TEMPLATES, Home, HomeSettings, prepare
 from sim.kills import Killer
 from sim.stack import Stack
 
+RECORDING = Path("../shared/data/leaf/ze1_62kwh_eco_drive.log.gz")  # beside the project
 HOLD_S = 2.0
 COUNTDOWN_S = 2.0
 CHECK_EVERY_S = 3.0
