@@ -25,6 +25,7 @@ from ota.errors import (
     ServerRefusedError,
 )
 from ota.metadata.models import (
+    MAX_DIRECTOR_TARGETS_BYTES,
     MAX_ROOT_BYTES,
     MAX_SNAPSHOT_BYTES,
     MAX_TARGETS_BYTES,
@@ -153,6 +154,12 @@ class Repository:
             raise rollback or error from error.__cause__
 
 
+_LIMITS = {
+    Root.type: MAX_ROOT_BYTES,
+    Timestamp.type: MAX_TIMESTAMP_BYTES,
+    Snapshot.type: MAX_SNAPSHOT_BYTES,
+    Targets.type: MAX_TARGETS_BYTES,
+}
 _CONFIG = UpdaterConfig(
     root_max_length=MAX_ROOT_BYTES,
     timestamp_max_length=MAX_TIMESTAMP_BYTES,
@@ -242,13 +249,20 @@ class _TufFetcher(FetcherInterface):
             OtaError: Anything else.
         """
         try:
-            body = read_bounded(self.fetcher, url, max_bytes=max_length)
+            body = read_bounded(self.fetcher, url, max_bytes=min(max_length, self._limit(url)))
         except ServerRefusedError as error:
             raise tuf.DownloadHTTPError(str(error), error.status) from error
         if self.vehicle is not None and not url.endswith(".root.json"):  # one root serves them all
             self._refuse_foreign(url, body)
         self.last = body
         return body
+
+    def _limit(self, url: str) -> int:
+        """Return what a role may be at most: signed lengths may lower this, but never raise it."""
+        role = url.rpartition("/")[2].removesuffix(".json").rpartition(".")[2]
+        if role == Targets.type and self.vehicle is not None:
+            return MAX_DIRECTOR_TARGETS_BYTES
+        return _LIMITS.get(role, MAX_TARGETS_BYTES)
 
     def _refuse_foreign(self, url: str, body: bytes) -> None:
         named = peek_vehicle(body)
