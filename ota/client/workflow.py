@@ -154,7 +154,7 @@ class UpdateSteps:
         self._installer.commit(offer)
         self._downloader.remove(offer)
         sentence = f"{offer.name} {offer.version} is installed and well."
-        outcome = _outcome(offer, OutcomeKind.INSTALLED, None, sentence)
+        outcome = _outcome(offer, OutcomeKind.INSTALLED, sentence)
         return Step(
             event=UpdateEvent.DONE,
             changes={"outcome": outcome, "approved": None, "reported": False},
@@ -197,7 +197,7 @@ class UpdateSteps:
             # A bad network says nothing about the image: the Director shall offer it again.
             was_tried = entry.state is UpdateState.CHECKING
             kind = OutcomeKind.ROLLED_BACK if was_tried else OutcomeKind.REFUSED
-            outcome = _outcome(offer, kind, error.code, error.sentence)
+            outcome = _outcome(offer, kind, error.sentence, error)
             changes |= {"outcome": outcome, "reported": False}
         return Step(event=event, changes=changes)
 
@@ -230,13 +230,18 @@ def _offer_of(entry: JournalEntry) -> Offer:
     return entry.offer
 
 
-def _outcome(offer: Offer, kind: OutcomeKind, code: str | None, sentence: str) -> Outcome:
+def _outcome(
+    offer: Offer, kind: OutcomeKind, sentence: str, error: OtaError | None = None
+) -> Outcome:
     return Outcome(
         ecu_id=offer.ecu_id,
-        result=UpdateResult(update=offer.content_hash, outcome=kind, code=code),
+        result=UpdateResult(
+            update=offer.content_hash, outcome=kind, code=error.code if error else None
+        ),
         name=offer.name,
         version=offer.version,
         sentence=sentence,
+        detail=str(error) if error else "",
     )
 
 

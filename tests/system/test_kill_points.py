@@ -21,7 +21,7 @@ async def test_killed_at_any_change_to_the_disk_an_update_still_ends_well(
 ) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.support.kill_points", str(tmp_path), kind),
+        *("-m", "tests.support.update_kill_points", str(tmp_path), kind),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
