@@ -267,6 +267,13 @@ class SimulatedRepository:
             self.versions[other] += 1
         self.sign_all()
 
+    def all_targets(self) -> dict[str, TargetFile]:
+        """Return what any role lists, by target name."""
+        found = dict(self.targets)
+        for role in self.delegated.values():
+            found |= role.targets
+        return found
+
     def current(self, role: str) -> str:
         """Return the name under which the newest ``role`` is served."""
         if role == "timestamp":
@@ -276,7 +283,7 @@ class SimulatedRepository:
         return f"{self.versions[role]}.{role}.json"
 
     def dump(self, folder: Path) -> None:
-        """Write what is served to ``folder``, for a person to look at."""
+        """Write the metadata that is served to ``folder``, under its names."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
@@ -381,6 +388,24 @@ class RepositorySimulator:
         file = TargetFile(listed.length, dict(listed.hashes), path, {"custom": to_custom(custom)})
         self.director.targets = {path: file}
         self.director.publish()
+
+    def dump(self, folder: Path) -> None:
+        """Write all that is served to ``folder``, as a web server would serve it.
+
+        ``image/metadata/``, ``image/targets/``, ``director/<vehicle>/metadata/``, and, for who has
+        to trust something first, ``roots/image.json`` and ``roots/director.json``.
+        """
+        self.image.dump(folder / "image" / "metadata")
+        self.director.dump(folder / "director" / self.vehicle / "metadata")
+        (folder / "roots").mkdir(exist_ok=True)
+        for name, repository in (("image", self.image), ("director", self.director)):
+            (folder / "roots" / f"{name}.json").write_bytes(repository.roots[0])
+        for target in self.image.all_targets().values():
+            digest = target.hashes["sha256"]
+            place = folder / "image" / "targets" / Path(target.path).parent
+            place.mkdir(parents=True, exist_ok=True)
+            if digest in self.images:
+                (place / f"{digest}.{Path(target.path).name}").write_bytes(self.images[digest])
 
     # --- what a vehicle needs -------------------------------------------------------------------
 
