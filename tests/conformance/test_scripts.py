@@ -4,6 +4,7 @@ The public suite itself is run apart, see docs/how-to/run-tuf-conformance.md.
 """
 
 import ast
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -95,7 +96,9 @@ def delegated_and_reserialized(trial: Trial) -> int:
     delegated_to(trial)
     image = trial.simulator.image
     name = image.current("apps")
-    image.files[name] = image.files[name].replace(b"\n", b" ", 1)
+    document = json.loads(image.files[name])
+    turned = {key: document[key] for key in reversed(document)}
+    image.files[name] = json.dumps(turned, separators=(",", ":")).encode()
     return trial.download(TARGET)
 
 
