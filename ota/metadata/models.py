@@ -29,6 +29,7 @@ MAX_ROOT_BYTES = 512_000
 MAX_TIMESTAMP_BYTES = 32_768
 MAX_SNAPSHOT_BYTES = 2_000_000
 MAX_TARGETS_BYTES = 5_000_000
+MAX_DIRECTOR_TARGETS_BYTES = 65_536  # a hundred ECUs of one vehicle; source: aktualizr's limit
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
