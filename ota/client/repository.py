@@ -20,6 +20,7 @@ from ota.client.uptane import check_vehicle
 from ota.errors import (
     ForeignVehicleError,
     FreezeError,
+    MalformedError,
     MixAndMatchError,
     RollbackError,
     ServerRefusedError,
@@ -147,11 +148,25 @@ class Repository:
                 )
                 updater.refresh()
                 sync_tree(self._folder)  # python-tuf renames but never syncs
-        except MixAndMatchError as error:
-            rollback = None
-            if isinstance(error.__cause__, tuf.BadVersionNumberError):
-                rollback = _find_rollback(self._name, self._folder, self._fetcher.last)
-            raise rollback or error from error.__cause__
+        except (MixAndMatchError, MalformedError) as error:
+            raise self._find_rollback() or error from error.__cause__
+
+    def _find_rollback(self) -> RollbackError | None:
+        """Return what the last body has less of than what is kept; None if that is not the fault.
+
+        The Updater says the same of a version that went back and of one that nobody promised.
+        """
+        try:
+            offered = _read_any(self._fetcher.last)
+            held = _read_any((self._folder / f"{offered.type}.json").read_bytes())
+        except (OSError, tuf.RepositoryError):
+            return None  # nothing to compare; the floor is compared as well
+        found = _versions(offered)
+        for name, floor in _versions(held).items():
+            version = found.get(name, 0)
+            if version < floor or (name == ROOT and version == floor):
+                return RollbackError(f"{self._name} {name}", floor=floor, offered=version)
+        return None
 
 
 _LIMITS = {
@@ -268,24 +283,6 @@ class _TufFetcher(FetcherInterface):
         named = peek_vehicle(body)
         if named != self.vehicle:
             raise ForeignVehicleError(url, expected=f"vehicle {self.vehicle}", got=named or "none")
-
-
-def _find_rollback(repository: str, folder: Path, body: bytes) -> RollbackError | None:
-    """Return what ``body`` has less of than what ``folder`` holds; None if that is not the fault.
-
-    The Updater says "bad version" both of one that went back and of one that nobody promised.
-    """
-    offered = _read_any(body)
-    try:
-        held = _read_any((folder / f"{offered.type}.json").read_bytes())
-    except (OSError, tuf.RepositoryError):
-        return None  # nothing to compare with; the floor is compared as well
-    found = _versions(offered)
-    for name, floor in _versions(held).items():
-        version = found.get(name, 0)
-        if version < floor or (name == ROOT and version == floor):
-            return RollbackError(f"{repository} {name}", floor=floor, offered=version)
-    return None
 
 
 def _read_any(data: bytes) -> Signed:
