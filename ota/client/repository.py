@@ -18,6 +18,7 @@ from ota.client.ports import Fetcher
 from ota.client.translate import read_bounded, translated
 from ota.client.uptane import check_vehicle
 from ota.errors import (
+    FastForwardError,
     ForeignVehicleError,
     FreezeError,
     MalformedError,
@@ -31,9 +32,10 @@ from ota.metadata.models import (
     MAX_SNAPSHOT_BYTES,
     MAX_TARGETS_BYTES,
     MAX_TIMESTAMP_BYTES,
+    MAX_VERSION,
     issued_of,
     parse_metadata,
-    peek_vehicle,
+    peek,
 )
 
 
@@ -245,8 +247,9 @@ class _TufFetcher(FetcherInterface):
     """Our Fetcher, as the Updater wants it: whole bodies, bounded, our own errors.
 
     With a ``vehicle``, another vehicle's Director metadata is refused before the Updater sees it:
-    it would persist a foreign set, whose higher versions lock this vehicle out. This door only
-    rejects; signatures are checked afterwards. ``last`` is the latest body handed over.
+    it would persist a foreign set, whose higher versions lock this vehicle out. So is a version
+    that nobody could follow. This door only rejects; signatures are checked afterwards. ``last`` is
+    the latest body handed over.
     """
 
     fetcher: Fetcher
@@ -267,8 +270,7 @@ class _TufFetcher(FetcherInterface):
             body = read_bounded(self.fetcher, url, max_bytes=min(max_length, self._limit(url)))
         except ServerRefusedError as error:
             raise tuf.DownloadHTTPError(str(error), error.status) from error
-        if self.vehicle is not None and not url.endswith(".root.json"):  # one root serves them all
-            self._refuse_foreign(url, body)
+        self._refuse_early(url, body)
         self.last = body
         return body
 
@@ -279,10 +281,22 @@ class _TufFetcher(FetcherInterface):
             return MAX_DIRECTOR_TARGETS_BYTES
         return _LIMITS.get(role, MAX_TARGETS_BYTES)
 
-    def _refuse_foreign(self, url: str, body: bytes) -> None:
-        named = peek_vehicle(body)
-        if named != self.vehicle:
-            raise ForeignVehicleError(url, expected=f"vehicle {self.vehicle}", got=named or "none")
+    def _refuse_early(self, url: str, body: bytes) -> None:
+        try:
+            peeked = peek(body)
+        except MalformedError:
+            if self.vehicle is None:
+                return  # the Updater says better what is wrong with it
+            raise
+        is_root = url.endswith(".root.json")  # one root serves all vehicles
+        if self.vehicle is not None and not is_root and peeked.vehicle != self.vehicle:
+            raise ForeignVehicleError(
+                url, expected=f"vehicle {self.vehicle}", got=peeked.vehicle or "none"
+            )
+        if peeked.highest_version > MAX_VERSION:
+            raise FastForwardError(
+                url, expected=f"versions <= {MAX_VERSION}", got=str(peeked.highest_version)
+            )
 
 
 def _read_any(data: bytes) -> Signed:

@@ -11,6 +11,7 @@ from typing import Any
 from tuf.api.metadata import Signed, TargetFile, Targets
 
 from ota.errors import SlowRetrievalError
+from ota.metadata.models import MAX_VERSION
 from tests.support.attacks import (
     FLAWS,
     PACKAGE,
@@ -22,12 +23,13 @@ from tests.support.attacks import (
     nothing,
     pad,
     repository_of,
+    root_of_version,
     serve_endless,
     signed_by_stranger,
+    snapshot_says,
     swap_old_for_new,
 )
 from tests.support.repository_simulator import (
-    MAX_VERSION,
     VEHICLE,
     RepositorySimulator,
     SimulatedRepository,
@@ -93,6 +95,24 @@ def _versions() -> dict[str, Attack]:
                 before=jump,
             )
     return found
+
+
+def _fast_forwards() -> dict[str, Attack]:
+    found = {
+        f"the {name} {role} has a version nobody could follow": Attack(
+            _set_versions(name, MAX_VERSION, role), "ota.repository.fast_forward"
+        )
+        for name in _BOTH
+        for role in _TOP
+    }
+    return found | {
+        "a root has a version that fits no number": Attack(
+            root_of_version("image", 2**64), "ota.repository.fast_forward"
+        ),
+        "the snapshot lists a version nobody could follow": Attack(
+            snapshot_says("targets", version=MAX_VERSION + 1), "ota.repository.fast_forward"
+        ),
+    }
 
 
 def _old_timestamp_again(simulator: RepositorySimulator) -> None:
@@ -469,5 +489,11 @@ def _edit_timestamp(simulator: RepositorySimulator, issued: str | None) -> None:
 
 
 OWN_ATTACKS: dict[str, Attack] = (
-    _director_flaws() | _versions() | _vehicles() | _DELEGATIONS | _BOUNDS | _FIELDS
+    _director_flaws()
+    | _versions()
+    | _fast_forwards()
+    | _vehicles()
+    | _DELEGATIONS
+    | _BOUNDS
+    | _FIELDS
 )

@@ -49,12 +49,11 @@ from ota.metadata.custom import (
     to_custom,
 )
 from ota.metadata.manifest import VehicleManifest, ecu_key, verify_manifest
-from ota.metadata.models import target_name
+from ota.metadata.models import MAX_VERSION, target_name
 from ota.publisher.roles import ROLES, new_root, new_snapshot, new_targets, new_timestamp
 
 BASE = "https://updates.test"
 VEHICLE = "vehicle-a"
-MAX_VERSION = 2**31 - 1
 ECU = Ecu(ecu_id="ecu-1", hardware_id="board-1", kind=Kind.APP, name="trip-light")
 FACTS = Facts(
     purpose="A steadier light.",
