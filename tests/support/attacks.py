@@ -30,10 +30,14 @@ Verb = Callable[[RepositorySimulator], object]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What is done to the repositories, and the code of the refusal; None: it is accepted."""
+    """What is done to the repositories, and the code of the refusal; None: it is accepted.
+
+    ``before`` is done before the vehicle looks for the first time.
+    """
 
     run: Verb
     code: str | None
+    before: Verb = lambda simulator: None
 
 
 def prepare() -> RepositorySimulator:

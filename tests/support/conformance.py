@@ -77,7 +77,7 @@ class Trial:
         return f"http://127.0.0.1:{self.port}/{repository}/{kind}/"
 
     def _run(self, *arguments: str) -> int:
-        command = [self.script, "--metadata-dir", self.metadata, *arguments]
+        command = [str(self.script), "--metadata-dir", str(self.metadata), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
         self.said = done.stderr
         return done.returncode

@@ -5,6 +5,8 @@ each does is written anew here. Where the old format had no counterpart in TUF 1
 thing is done; the flaw of a root is in the next root, because the first is shipped, not fetched.
 """
 
+from typing import Any
+
 from tests.support.attacks import (
     FLAWS,
     Attack,
@@ -57,7 +59,7 @@ def _matrix() -> dict[str, Attack]:
 
 
 def _rotations() -> dict[str, Attack]:
-    found = {}
+    found: dict[str, Attack] = {}
     for name, legacy in _NAMES.items():
         found |= {
             f"{legacy}_root_rotation": Attack(rotate_root(name), None),
@@ -78,7 +80,7 @@ def _rotations() -> dict[str, Attack]:
     return found
 
 
-def _delegating(change: Verb = nothing, **fields: object) -> Verb:
+def _delegating(change: Verb = nothing, **fields: Any) -> Verb:
     """Return what lets a delegated role list the app, then does ``change``."""
 
     def run(simulator: RepositorySimulator) -> None:

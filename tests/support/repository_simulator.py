@@ -1,4 +1,15 @@
-"""Both repositories in memory, made with the publisher's code; a Fetcher; and verbs of attack."""
+"""Both repositories in memory, made with the publisher's code; a Fetcher; and verbs of attack.
+
+A ``RepositorySimulator`` holds an ``image`` and a ``director`` repository. Verbs of a release
+engineer: ``release``, ``put_image``, ``assign``; of each repository ``publish``, ``publish_root``,
+``replace_keys``, ``raise_threshold``, ``delegate``, ``hand_over``. Verbs of attack: ``go_back``,
+``go_back_under_newer``, ``fast_forward``, ``expire``, ``tamper``, ``drop_signature``, ``write_as``;
+``bodies`` makes a path endless or slow, ``is_down`` takes the network away. Whole attacks by name,
+each with the code that must refuse it, are in ``attacks``, ``legacy_vectors``, ``own_attacks``.
+
+``python -m tests.support.repository_simulator --attack NAME -o DIR`` writes one as files that any
+web server can serve, before and after; ``--list`` names them all.
+"""
 
 import hashlib
 from collections import Counter
@@ -38,12 +49,11 @@ from ota.metadata.custom import (
     to_custom,
 )
 from ota.metadata.manifest import VehicleManifest, ecu_key, verify_manifest
-from ota.metadata.models import target_name
+from ota.metadata.models import MAX_VERSION, target_name
 from ota.publisher.roles import ROLES, new_root, new_snapshot, new_targets, new_timestamp
 
 BASE = "https://updates.test"
 VEHICLE = "vehicle-a"
-MAX_VERSION = 2**31 - 1
 ECU = Ecu(ecu_id="ecu-1", hardware_id="board-1", kind=Kind.APP, name="trip-light")
 FACTS = Facts(
     purpose="A steadier light.",
@@ -507,3 +517,9 @@ def _ecu_signer() -> CryptoSigner:
     made = CryptoSigner.generate_ed25519()
     raw = bytes.fromhex(made.public_key.keyval["public"])
     return CryptoSigner(made._private_key, ecu_key(raw))
+
+
+if __name__ == "__main__":
+    from tests.support.attack_dump import main
+
+    main()
