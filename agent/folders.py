@@ -42,6 +42,11 @@ class Folders:
         return self.run / "vitals.json"
 
     @property
+    def control(self) -> Path:
+        """The socket on which commands reach the daemon."""
+        return self.run / "control.sock"
+
+    @property
     def desk(self) -> Path:
         """What the screen must not forget."""
         return self.root / "desk.json"

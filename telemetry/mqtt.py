@@ -9,6 +9,7 @@ readable, so reading goes on until nothing is pending.
 """
 
 import asyncio
+import socket
 import ssl
 import struct
 from collections.abc import Callable
@@ -32,9 +33,14 @@ NOT_AUTHORISED = 0x87
 _PERMANENT = frozenset(
     {NOT_AUTHORISED, 0x8F, 0x90, 0x95, 0x99, 0x9A, 0x9B, 0x81, 0x82, 0x84, 0x85, 0x86, 0x8A, 0x8C}
 )
+# Same table: unavailable, busy, shutting down, rate too high, quota exceeded, use another server,
+# server moved, connection rate exceeded. What one vehicle is told, all are told.
+_OVERLOAD = frozenset({0x88, 0x89, 0x8B, 0x96, 0x97, 0x9C, 0x9D, 0x9F})
+_REDIRECT = frozenset({0x9C, 0x9D})
+_TRAFFIC_AT = 120  # source: linux/tcp.h, struct tcp_info: bytes_acked, bytes_received, 64 bits each
 _HOUSEKEEPING_S = 1.0  # how often keepalive is looked at
 _READS_AT_ONCE = 64  # then the loop gets a turn
-_PACKET_OVERHEAD_BYTES = 1024  # topic and properties beside the payload; ours have under 300
+_PACKET_OVERHEAD_BYTES = 512  # topic and properties beside the payload; ours have under 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +138,24 @@ class MqttLink:
         self._down.set()
         self._housekeeping: asyncio.TimerHandle | None = None
         self._socket_error = ""
+        self._said: ReasonCode | None = None  # why the broker hung up
         self._max_packet_bytes: int | None = None
+        self._traffic_bytes = 0
         self._window = asyncio.Semaphore(settings.receive_maximum)
 
     # -- what others call ---------------------------------------------------------------------
+
+    @property
+    def max_payload_bytes(self) -> int | None:
+        """What the broker takes in one message; None if it sets no limit. Known once up."""
+        limit = self._max_packet_bytes
+        return None if limit is None else max(0, limit - _PACKET_OVERHEAD_BYTES)
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes of all connections so far, both ways, TLS included, TCP and IP headers not."""
+        sock = self._client.socket() if self._client is not None else None
+        return self._traffic_bytes + (_traffic(sock) if sock is not None else 0)
 
     async def connect(self) -> None:
         """Connect, and return when the broker has accepted.
@@ -147,7 +167,7 @@ class MqttLink:
         self._move(LinkEvent.CONNECT)
         self._loop = asyncio.get_running_loop()
         self._connection += 1
-        self._socket_error = ""
+        self._socket_error, self._said = "", None
         try:
             client = self._client = await self._open()
             await self._accepted(client)
@@ -288,7 +308,11 @@ class MqttLink:
             )
         if isinstance(error, ssl.SSLError):
             return LinkError(f"{where}: no TLS session: {reason}", code="link.tls")
-        return LinkError(f"{where}: cannot be reached: {reason}", code="link.unreachable")
+        return LinkError(
+            f"{where}: cannot be reached: {reason}",
+            code="link.unreachable",
+            is_overload=isinstance(error, ConnectionRefusedError),  # its machine is there, it not
+        )
 
     async def _accepted(self, client: paho.Client) -> None:
         connack: asyncio.Future[ReasonCode] = self._loop.create_future()
@@ -344,6 +368,7 @@ class MqttLink:
 
     def _on_socket_close(self, client: paho.Client, _userdata: Any, sock: Any) -> None:
         if self._client is client:
+            self._traffic_bytes += _traffic(sock)
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
 
@@ -368,7 +393,7 @@ class MqttLink:
         if client is not self._client:
             return
         if flags.is_disconnect_packet_from_server:
-            self._socket_error = f"the broker said: {code}"
+            self._socket_error, self._said = f"the broker said: {code}", code
         self._fail_or_lose()
 
     def _on_publish(
@@ -422,7 +447,12 @@ class MqttLink:
             closing = self.state is LinkState.CLOSING
             self._move(LinkEvent.CLOSED if closing else LinkEvent.LOST)
             self._drop()
-            error = LinkError(f"{self._where()}: lost: {reason}", code="link.lost")
+            said = self._said
+            error = LinkError(
+                f"{self._where()}: lost: {reason}",
+                code="link.lost",
+                is_overload=said is not None and said.value in _OVERLOAD,
+            )
             self._waiting.fail_all(error)
             self._down.set()
 
@@ -432,6 +462,7 @@ class MqttLink:
             self._housekeeping.cancel()
         sock = client.socket() if client is not None else None
         if sock is not None:
+            self._traffic_bytes += _traffic(sock)
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
             sock.close()
@@ -455,17 +486,19 @@ class MqttLink:
 
     def _check(self, code: ReasonCode, what: str, error_code: str) -> None:
         if code.is_failure:
+            redirect = "; we go only where our configuration says" * (code.value in _REDIRECT)
             raise LinkError(
-                f"{what}: the broker refused: {code} (0x{code.value:02x})",
+                f"{what}: the broker refused: {code} (0x{code.value:02x}){redirect}",
                 code=error_code,
                 is_permanent=code.value in _PERMANENT,
+                is_overload=code.value in _OVERLOAD,
             )
 
     def _check_size(self, topic: str, payload: bytes) -> None:
-        limit = self._max_packet_bytes
-        if limit is not None and len(payload) + _PACKET_OVERHEAD_BYTES > limit:
+        limit = self.max_payload_bytes
+        if limit is not None and len(payload) > limit:
             raise LinkError(
-                f"{topic}: the broker takes packets of {limit} bytes, this payload has "
+                f"{topic}: the broker takes messages of {limit} bytes, this payload has "
                 f"{len(payload)}; nothing was sent",
                 code="link.too_large",
                 is_permanent=True,
@@ -473,6 +506,14 @@ class MqttLink:
 
     def _where(self) -> str:
         return f"broker {self._settings.host}:{self._settings.port}"
+
+
+def _traffic(sock: Any) -> int:
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TRAFFIC_AT + 16)
+        return sum(struct.unpack_from("=QQ", info, _TRAFFIC_AT))
+    except (OSError, struct.error):  # closed already, or a kernel that does not count
+        return 0
 
 
 def _tls_context(settings: MqttSettings) -> ssl.SSLContext:

@@ -56,6 +56,15 @@ def batch_id(payload: bytes) -> bytes:
     return hashlib.sha256(payload).digest()
 
 
+def batch_pseudonym(payload: bytes) -> bytes:
+    """Return whose batch this is, 16 bytes, without decoding its columns.
+
+    Raises:
+        CodecError: Not a batch.
+    """
+    return _sixteen(_load(payload, BatchLimits())[3], "pseudonym")
+
+
 def encode_batch(batch: BatteryBatch, *, pseudonym: bytes, nonce: bytes) -> bytes:
     """Encode ``batch`` as one self-contained payload; values go to the nearest step.
 
