@@ -184,11 +184,11 @@ def _waiting(now: Situation) -> Hindrance | None:
             sentence=f"A random pause between two connections: {now.retry_in_s:.0f} s more.",
             wait_s=now.retry_in_s,
         )
-    return Hindrance(
-        code="uplink.back_off",
-        sentence=f"The last attempt failed: {now.failure}. Next attempt in {now.retry_in_s:.0f} s.",
-        wait_s=now.retry_in_s,
-    )
+    return Hindrance(code="uplink.back_off", sentence=_after_failure(now), wait_s=now.retry_in_s)
+
+
+def _after_failure(now: Situation) -> str:
+    return f"The last attempt failed: {now.failure}. Next attempt in {now.retry_in_s:.0f} s."
 
 
 Rule = Callable[[Situation], Hindrance | None]
