@@ -1,6 +1,7 @@
 """Composition root: configuration -> parts -> services. It wires, and computes nothing."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -190,7 +191,7 @@ class Agent:
     def _make_sharing(self) -> Sharing:
         config = self._config
         self._ingest_key = load_verify_key(config.uplink.ingest_key)
-        self._token = secrets.token_urlsafe(24)  # of this boot
+        self._token = boot_token(self._folders.token, self._clock.boot_id())
         return Sharing(
             state=self._state,
             key=load_signing_key(config.identity.ecu_key),
@@ -273,6 +274,17 @@ class Agent:
             ask_gates=ask_gates,
         )
         return client
+
+
+def boot_token(path: Path, boot_id: str) -> str:
+    """Return the screen's token of this boot, so that an open page survives a restart. Blocks."""
+    with contextlib.suppress(OSError, ValueError):
+        known_boot, token = path.read_text().split()
+        if known_boot == boot_id:
+            return token
+    token = secrets.token_urlsafe(24)
+    replace_file(path, f"{boot_id} {token}\n".encode())
+    return token
 
 
 def link_maker(

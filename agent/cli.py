@@ -309,6 +309,38 @@ def queue_flush(caller: Caller) -> None:
 
 
 @main.group()
+def update() -> None:
+    """Signed updates: where they stand."""
+
+
+@update.command("show")
+@as_json
+@click.pass_obj
+def update_show(caller: Caller, *, is_json: bool) -> None:
+    """Show the update under way, and how the last one ended and why."""
+    with caller.doing("update show"):
+        from agent import inspect  # noqa: PLC0415
+
+        found = inspect.update(caller.folders())
+        _print("update.show", found, is_json=is_json, lines=_update_lines)
+
+
+def _update_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield f"state     {found['state']}"
+    for name, version in found["installed"].items():
+        yield f"runs      {name} {version}"
+    if offer := found["offer"]:
+        yield f"offered   {offer['custom']['name']} {offer['custom']['version']}"
+    if last := found["outcome"]:
+        yield f"last      {last['name']} {last['version']}: {last['result']['outcome']}"
+        yield f"          {last['sentence']}"
+        if last["detail"]:
+            yield f"          {last['detail']} ({last['result']['code']})"
+    if found["attack"]:
+        yield f"refused   {found['attack']}"
+
+
+@main.group()
 def config() -> None:
     """The configuration file."""
 

@@ -17,6 +17,7 @@ from agent.store.state import LEDGER_LENGTH, State
 
 _LOW_BYTES = 200 << 20
 _SOON = timedelta(days=14)
+_BROKEN = frozenset({"crc", "length", "counter", "range"})  # not "not available", not "stale"
 
 
 def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
@@ -26,6 +27,7 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="identity", look=lambda: _identity(config)),
         Check(name="certificate", look=lambda: _certificate(config.identity.certificate, now)),
         Check(name="storage", look=lambda: _storage(config.state_dir)),
+        Check(name="frames", look=lambda: _frames(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
         Check(name="queue", look=lambda: _with_state(folders, _queue)),
         Check(name="metadata", look=lambda: _metadata(folders, now)),
@@ -57,6 +59,23 @@ def _storage(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     text = f"{free >> 20:,} MiB free in {folder}"
     return ok(text) if free >= _LOW_BYTES else warn(text, "make room: recording stops when full")
+
+
+def _frames(folders: Folders) -> Finding:
+    try:
+        vitals = json.loads(folders.vitals.read_bytes())
+    except OSError:
+        return warn("nothing was received yet", "start `okdrive-agent run`")
+    rejected: dict[str, int] = vitals["rejected"]
+    text = f"{vitals['frames']:,} frames since the start"
+    broken = {why: n for why, n in rejected.items() if why.rpartition(" ")[2] in _BROKEN}
+    if broken:
+        worst = max(broken, key=lambda why: broken[why])
+        return warn(
+            f"{text}; {sum(broken.values()):,} refused, most often {worst}",
+            "look at the wiring, or at the vehicle definition named above",
+        )
+    return ok(f"{text}; {sum(rejected.values()):,} values were not available or stale")
 
 
 def _with_state(folders: Folders, look: Callable[[State], Finding]) -> Finding:

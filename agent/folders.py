@@ -47,6 +47,11 @@ class Folders:
         return self.run / "control.sock"
 
     @property
+    def token(self) -> Path:
+        """Who may talk to the screen in this boot; 0600."""
+        return self.root / "screen.token"
+
+    @property
     def desk(self) -> Path:
         """What the screen must not forget."""
         return self.root / "desk.json"

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from agent.cards import TripFigures, figures
 from agent.folders import Folders
+from agent.store.figures import TripFigures, figures
 from agent.store.outbox import Outbox
 from agent.store.state import State, TripRow
 
@@ -98,6 +98,15 @@ def installed_apps(folders: Folders) -> dict[str, str]:
         record = link.parent / f"{link.readlink().name}.json"
         found[link.parent.name] = str(json.loads(record.read_bytes())["version"])
     return found
+
+
+def update(folders: Folders) -> dict[str, Any]:
+    """Return where the update stands; raise InstallError if its journal is damaged."""
+    from ota.client.journal import Journal  # noqa: PLC0415 (status does without it)
+
+    entry = Journal(folders.update / "journal").read()
+    document: dict[str, Any] = msgspec.to_builtins(entry)
+    return document | {"installed": installed_apps(folders)}
 
 
 def is_running(folders: Folders) -> bool:

@@ -84,6 +84,8 @@ def parquet(table: Table) -> bytes:
         compression="zstd",
         compression_level=19,
         use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
         column_encoding=dict.fromkeys(names, "DELTA_BINARY_PACKED"),
     )
     return out.getvalue()

@@ -18,6 +18,7 @@ import click
 
 from benchmarks import trained_i3
 from benchmarks.i3 import SIGNALS, Table, read_i3
+from benchmarks.leaf import read_candump
 from benchmarks.models import I3
 from benchmarks.peers import fleetwise_snappy, json_gzip, parquet, pcodec_columns
 from telemetry.codec.batch import encode_batch
@@ -26,10 +27,12 @@ from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.models import Model, trained_model
 from telemetry.records import BatteryBatch, BatterySample
 
+RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 REPORTED = ("A06", "A07", "A08", "A09", "A10", "A11", "A12", "B03", "B05", "B06")
 LONG_TRIP = "A06"  # 53 minutes, 37,980 values
 SIXTY_S_MS = 60_000
 MODEL = trained_model(I3.order, trained_i3.COLUMNS, trained_i3.ODDS)
+_MODELS: dict[str, Model | None] = {"bench.i3": MODEL, "bench.any": None}
 _MAX_BYTES = 64 << 20
 _MAX_ROWS = 10_000_000
 _PEERS: dict[str, Callable[[Table], bytes]] = {
@@ -41,24 +44,36 @@ _PEERS: dict[str, Callable[[Table], bytes]] = {
 
 
 def encode(table: Table, *, seed: str) -> bytes:
-    """Return ``table`` as one batch of the schema ``bench.i3``, before sealing and padding.
+    """Return ``table`` as one batch, before sealing and padding.
 
-    Shape: as a batch of the vehicle, with the column block alone as its body. ``seed`` stands in
-    for the random pseudonym and nonce, so that a run can be repeated.
+    Shape: as a batch of the vehicle, with the column block alone as its body; its schema is
+    ``bench.i3`` for the twelve signals of an i3 and ``bench.any`` for other columns. ``seed``
+    stands in for the random pseudonym and nonce, so that a run can be repeated.
     """
     random = hashlib.sha256(seed.encode()).digest()
-    columns = encode_columns([table.times_ms, *table.columns], model=_model(table))
+    schema = "bench.i3" if is_i3(table) else "bench.any"
+    columns = encode_columns([table.times_ms, *table.columns], model=_MODELS[schema])
     rows = len(table.times_ms)
-    fields = {0: 1, 1: "bench", 2: "bench.i3", 3: random[:16], 4: columns, 5: [rows, 0]}
+    fields = {0: 1, 1: "bench", 2: schema, 3: random[:16], 4: columns, 5: [rows, 0]}
     return dump(fields | {6: random[16:]})
 
 
-def decode(payload: bytes, *, signals: int = len(SIGNALS)) -> list[list[int | None]]:
+def decode(payload: bytes) -> list[list[int | None]]:
     """Return the columns of a batch of ``encode``, the times first."""
     fields = load(payload, max_bytes=_MAX_BYTES, what="bench batch")
-    block = fields[4] if isinstance(fields, dict) else b""
-    model = MODEL if signals == len(SIGNALS) else None
-    return decode_columns(block, max_rows=_MAX_ROWS, max_columns=signals + 1, model=model)
+    if not isinstance(fields, dict):
+        raise ValueError("expected a batch of this benchmark")  # noqa: TRY004 (content, not type)
+    return decode_columns(
+        fields[4],
+        max_rows=_MAX_ROWS,
+        max_columns=len(SIGNALS) + 1,
+        model=_MODELS[fields[2]],
+    )
+
+
+def is_i3(table: Table) -> bool:
+    """Tell whether ``table`` holds exactly the twelve signals of an i3."""
+    return table.names == tuple(signal.name for signal in SIGNALS)
 
 
 def battery_payload(table: Table, *, seed: str) -> bytes:
@@ -129,7 +144,7 @@ def measure_table(name: str, windows: Iterable[Table], *, write: Path | None = N
     for number, window in enumerate(windows):
         seed = f"{name} {number}"
         payload = _measure_window(sizes, window, seed)
-        if len(window.columns) == len(SIGNALS):
+        if is_i3(window):
             sizes.battery_wire_bytes += len(battery_payload(window, seed=seed))
         for peer, form in _PEERS.items():
             sizes.peers[peer] += len(form(window))
@@ -142,7 +157,7 @@ def _measure_window(sizes: Sizes, window: Table, seed: str) -> bytes:
     start_s = time.perf_counter()
     payload = encode(window, seed=seed)
     encoded_s = time.perf_counter()
-    columns = decode(payload, signals=len(window.columns))
+    columns = decode(payload)
     sizes.decode_s += time.perf_counter() - encoded_s
     sizes.encode_s += encoded_s - start_s
     sizes.values += window.values
@@ -151,8 +166,13 @@ def _measure_window(sizes: Sizes, window: Table, seed: str) -> bytes:
     return payload
 
 
-def measure(recordings: Path) -> list[dict[str, Any]]:
-    """Return the figures of the budget table; ``recordings`` is the folder with ``trips/``."""
+def measure(recordings: Path = RECORDINGS) -> list[dict[str, Any]]:
+    """Return the figures of the budget table; none where the recordings are not.
+
+    ``recordings`` is the folder that holds ``trips/``.
+    """
+    if not (recordings / "trips").is_dir():
+        return []
     trips = {
         name: read_i3(recordings / "trips" / f"Trip{name}.csv.gz", rate_hz=1) for name in REPORTED
     }
@@ -201,8 +221,10 @@ def measure_speed_s(table: Table) -> float:
     return sizes.encode_s + sizes.decode_s
 
 
-def _model(table: Table) -> Model | None:
-    return MODEL if len(table.columns) == len(SIGNALS) else None
+def _read(file: Path, rate_hz: int) -> Table:
+    name = file.name.removesuffix(".gz")
+    reader = read_i3 if name.endswith(".csv") else read_candump
+    return reader(file, rate_hz=rate_hz)
 
 
 def _report(rows: Sequence[dict[str, Any]]) -> str:
@@ -230,14 +252,17 @@ def main(  # noqa: PLR0913 (one parameter for each option)
     as_json: bool,
     write: Path | None,
 ) -> None:
-    """Print the bytes of FILES (i3 trips, CSV, plain or gzip) in our form and in others'."""
+    """Print the bytes of FILES in our form and in others'.
+
+    FILES: trips of an i3 (.csv) or candump recordings of a Leaf (.log), plain or gzip.
+    """
     if write is not None:
         write.mkdir(parents=True, exist_ok=True)
     length_ms = None if window == "trip" else SIXTY_S_MS
     total = Sizes("total")
     rows = []
     for file in files:
-        table = read_i3(file, rate_hz=int(rate_hz)).first_columns(signals)
+        table = _read(file, int(rate_hz)).first_columns(signals)
         sizes = measure_table(file.name, table.windows(length_ms), write=write)
         total.add(sizes)
         rows.append(sizes.row())

@@ -9,18 +9,18 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from types import GeneratorType, MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from agent.signals.crc import crc8, nibble_sum, word_tables
-from agent.signals.generate import Slot, frame_source, words_of
+from agent.signals.generate import Part, Slot, decoder_source, words_of
 from agent.signals.model import Frame, Quality, Signal
 from agent.signals.table import FrameRule, Product, Scales, Selector, SignalRule, VehicleTable
 
 _NEVER: Final = float("-inf")
+_SHORT_IDS: Final = 0x800  # of 11 bits
 
-Handler = Callable[[float, bytes], None]
+_Run: TypeAlias = "GeneratorType[None, tuple[Sequence[Frame], Collection[int]], None]"
 
 
 class FrameKey(NamedTuple):
@@ -38,33 +38,14 @@ class Rejection(NamedTuple):
     reason: Quality
 
 
-@dataclass(slots=True)
-class _Part:
-    """One wanted frame as it runs; ``forget`` makes its next values count as new."""
-
-    key: FrameKey
-    rule: FrameRule
-    slots: list[Slot] = field(default_factory=list)
-    products: list[tuple[int, Product]] = field(default_factory=list)
-    groups: list[int] = field(default_factory=list)
-    forget: Callable[[Collection[int]], None] = lambda _indexes: None
-
-    def indexes(self) -> list[int]:
-        return [*(slot.index for slot in self.slots), *(index for index, _ in self.products)]
-
-
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Signals that come together, so age together."""
+    """Signals that come together, so age together: ``indexes`` with what is computed from them."""
 
-    part: _Part
+    part: int
     stale_s: float
     selector: Selector | None
-
-    def indexes(self) -> list[int]:
-        mine = [s.index for s in self.part.slots if _age_of(s.rule) == _age_of(self)]
-        paths = {s.rule.path for s in self.part.slots if s.index in mine}
-        return mine + [i for i, product in self.part.products if paths.intersection(product.of)]
+    indexes: list[int] = field(default_factory=list)
 
 
 def _age_of(item: SignalRule | _Group) -> tuple[float, Selector | None]:
@@ -105,23 +86,24 @@ class Decoder:
         self._latest: dict[str, Signal] = {}
         self.latest: Mapping[str, Signal] = MappingProxyType(self._latest)
         self._changes: list[Signal] = []
+        self._forgotten: list[int] = []  # became stale since the last batch
         self._paths: list[str] = []
         self._seen: list[float] = []
         self._groups: list[_Group] = []
-        self._handlers: dict[str, dict[int, Handler]] = {}
+        self._keys: list[FrameKey] = []
+        self._parts: list[Part] = []
+        self._checks = checks
         wanted = _with_needs(table, table.paths() if paths is None else paths)
         interfaces = {**table.buses, **(buses or {})}
-        for rule in table.frames:
-            part = _Part(FrameKey(interfaces[rule.bus], rule.can_id), rule)
-            self._place(part, wanted)
-            if part.slots:
-                handler = self._generate(part, checks=checks)
-                self._handlers.setdefault(part.key.bus, {})[part.key.can_id] = handler
+        # the block of a frequent frame is found first
+        for rule in sorted(table.frames, key=lambda rule: rule.period_s):
+            self._place(rule, FrameKey(interfaces[rule.bus], rule.can_id), wanted)
+        self._run = self._start()
 
     @property
     def needed(self) -> Collection[FrameKey]:
         """Which frames are looked at; a source may leave out all others."""
-        return {FrameKey(bus, can_id) for bus, ids in self._handlers.items() for can_id in ids}
+        return frozenset(self._keys)
 
     def feed(self, frame: Frame) -> Sequence[Signal]:
         """Decode one frame; return the signals that changed or became invalid."""
@@ -129,14 +111,10 @@ class Decoder:
 
     def feed_all(self, frames: Sequence[Frame]) -> Sequence[Signal]:
         """Decode frames in order; return the signals that changed or became invalid."""
-        bus = ""
-        handlers: Mapping[int, Handler] = {}
-        for frame in frames:
-            if frame.bus is not bus:  # equal but not the same only costs one look-up more
-                bus = frame.bus
-                handlers = self._handlers.get(bus, {})
-            if frame.can_id in handlers:
-                handlers[frame.can_id](frame.time_s, frame.data)
+        if self._run.gi_frame is None:  # an exception went through it: our mistake, not for ever
+            self._run = self._start()
+        self._run.send((frames, self._forgotten))
+        self._forgotten.clear()
         self.frames += len(frames)
         return self._take()
 
@@ -151,7 +129,8 @@ class Decoder:
                 self._seen[index] = now_s
             elif now_s - seen_s > group.stale_s and seen_s != _NEVER:
                 self._seen[index] = _NEVER
-                self._refuse(group.part, group.indexes(), Quality.STALE, now_s)
+                self._refuse(group.part, group.indexes, Quality.STALE, now_s)
+                self._forgotten += group.indexes
         return self._take()
 
     def _take(self) -> Sequence[Signal]:
@@ -159,85 +138,113 @@ class Decoder:
         self._changes.clear()
         return changes
 
-    def _place(self, part: _Part, wanted: Collection[str]) -> None:
-        for rule in part.rule.signals:
-            if rule.path in wanted:
-                part.slots.append(Slot(self._new_path(rule.path), self._group(part, rule), rule))
-        for product in part.rule.products:
-            if product.path in wanted:
-                part.products.append((self._new_path(product.path), product))
+    def _place(self, rule: FrameRule, key: FrameKey, wanted: Collection[str]) -> None:
+        number = len(self._parts)
+        signals = [signal for signal in rule.signals if signal.path in wanted]
+        if signals:
+            slots = tuple(self._slot(number, signal) for signal in signals)
+            products = tuple(
+                (self._product(number, product), product)
+                for product in rule.products
+                if product.path in wanted
+            )
+            self._parts.append(Part(number, rule, slots, products))
+            self._keys.append(key)
+
+    def _slot(self, part: int, rule: SignalRule) -> Slot:
+        index = self._new_path(rule.path)
+        for number, group in enumerate(self._groups):
+            if group.part == part and _age_of(group) == _age_of(rule):
+                group.indexes.append(index)
+                return Slot(index, number, rule)
+        self._groups.append(_Group(part, *_age_of(rule), [index]))
+        self._seen.append(_NEVER)
+        return Slot(index, len(self._seen) - 1, rule)
+
+    def _product(self, part: int, product: Product) -> int:
+        index = self._new_path(product.path)
+        for group in self._groups:
+            paths = {self._paths[member] for member in group.indexes}
+            if group.part == part and paths.intersection(product.of):
+                group.indexes.append(index)
+        return index
 
     def _new_path(self, path: str) -> int:
         self._latest[path] = Signal(path, None, Quality.MISSING, 0.0)
         self._paths.append(path)
         return len(self._paths) - 1
 
-    def _group(self, part: _Part, rule: SignalRule) -> int:
-        for index in part.groups:
-            if _age_of(self._groups[index]) == _age_of(rule):
-                return index
-        self._groups.append(_Group(part, *_age_of(rule)))
-        self._seen.append(_NEVER)
-        part.groups.append(len(self._seen) - 1)
-        return part.groups[-1]
-
-    def _generate(self, part: _Part, *, checks: bool) -> Handler:
-        source = frame_source(part.rule, part.slots, part.products, checks=checks)
-        names = self._names(part)
-        words = words_of(part.rule, part.slots, checks=checks)
-        names["unpack"] = struct.Struct(
-            ">" + "".join("H" if word in words else "2x" for word in range(4))
-        ).unpack
+    def _start(self) -> _Run:
+        names = self._names()
+        source = decoder_source(self._parts, names, checks=self._checks)
+        scope: dict[str, Any] = {}
         # The text comes from the typed table alone; why it is generated: agent/signals/generate.py
-        exec(compile(source, f"<{part.rule.name}>", "exec"), names)  # noqa: S102
-        handler: Handler
-        handler, part.forget = names["make"]()
-        return handler
+        exec(compile(source, f"<{self.table.name}>", "exec"), scope)  # noqa: S102
+        run: _Run = scope["run"](**names)
+        next(run)
+        return run
 
-    def _names(self, part: _Part) -> dict[str, Any]:
-        """Return what the generated text of ``part`` calls and reads."""
-        quiet: dict[bytes, int] = {}
-        return {
+    def _names(self) -> dict[str, Any]:
+        """Return what the generated text calls and reads."""
+        slots = [slot for part in self._parts for slot in part.slots]
+        names: dict[str, Any] = {
+            "tables": {bus: self._ids(bus) for bus in {key.bus for key in self._keys}},
+            "nothing": self._ids(""),
             "error": struct.error,
-            "short": partial(self._reject, part, Quality.LENGTH),
-            "damaged": partial(self._reject, part, Quality.CRC),
-            "stuck": partial(self._reject, part, Quality.COUNTER),
-            "gap": partial(self._count_missed, part.key),
-            "invalid": partial(self._invalid, part.key),
+            "reject": self._reject,
+            "gap": self._count_missed,
+            "invalid": self._invalid,
             "mark": self._mark,
             "new": Signal,
             "ok": Quality.OK,
             "latest": self._latest,
             "emit": self._changes.append,
             "seen": self._seen,
-            "quiet": quiet,
-            "known": quiet.get,
-            "hush": quiet.clear,
-            "check": _checker(part.rule),
-            "maps": {slot.index: slot.rule.values for slot in part.slots},
-            "scale": _scaler({slot.index: slot.rule.scales for slot in part.slots}),
+            "maps": {slot.index: slot.rule.values for slot in slots},
+            "scale": _scaler({slot.index: slot.rule.scales for slot in slots}),
             **{f"c{place}": table for place, table in enumerate(word_tables())},
-            **{f"p{index}": self._paths[index] for index in part.indexes()},
+            **{f"p{index}": path for index, path in enumerate(self._paths)},
+        }
+        for part in self._parts:
+            names |= self._names_of(part)
+        return names
+
+    def _ids(self, bus: str) -> tuple[list[int], dict[int, int]]:
+        """Return the block of each id of ``bus``, 0 for none: a list of the short ids, the others.
+
+        A list finds a short id in a third of the time of a dict, and most frames are not wanted.
+        """
+        blocks = {key.can_id: n for n, key in enumerate(self._keys, start=1) if key.bus == bus}
+        return [blocks.get(can_id, 0) for can_id in range(_SHORT_IDS)], blocks
+
+    def _names_of(self, part: Part) -> dict[str, Any]:
+        quiet: dict[bytes, int] = {}
+        words = words_of(part, checks=self._checks)
+        layout = ">" + "".join("H" if word in words else "2x" for word in range(4))
+        return {
+            f"unpack{part.number}": struct.Struct(layout).unpack,
+            f"check{part.number}": _checker(part.rule),
+            f"quiet{part.number}": quiet,
+            f"known{part.number}": quiet.get,
+            f"hush{part.number}": quiet.clear,
         }
 
-    def _reject(self, part: _Part, reason: Quality, time_s: float) -> None:
-        for group in part.groups:
-            self._seen[group] = time_s  # the frame is there: wrong, but not stale
-        self._refuse(part, part.indexes(), reason, time_s)
+    def _reject(self, part: int, reason: str, time_s: float) -> None:
+        for number, group in enumerate(self._groups):
+            if group.part == part:
+                self._seen[number] = time_s  # the frame is there: wrong, but not stale
+        self._refuse(part, self._parts[part].indexes(), Quality(reason), time_s)
 
-    def _refuse(
-        self, part: _Part, indexes: Collection[int], reason: Quality, time_s: float
-    ) -> None:
-        self.counters[Rejection(*part.key, reason)] += 1
+    def _refuse(self, part: int, indexes: Collection[int], reason: Quality, time_s: float) -> None:
+        self.counters[Rejection(*self._keys[part], reason)] += 1
         for index in indexes:
             self._mark(index, reason, time_s)
-        part.forget(indexes)
 
-    def _count_missed(self, key: FrameKey, frames: int) -> None:
-        self.missed[key] += frames
+    def _count_missed(self, part: int, frames: int) -> None:
+        self.missed[self._keys[part]] += frames
 
-    def _invalid(self, key: FrameKey, index: int, reason: str, time_s: float) -> None:
-        self.counters[Rejection(*key, Quality(reason))] += 1
+    def _invalid(self, part: int, index: int, reason: str, time_s: float) -> None:
+        self.counters[Rejection(*self._keys[part], Quality(reason))] += 1
         self._mark(index, Quality(reason), time_s)
 
     def _mark(self, index: int, reason: Quality, time_s: float) -> None:

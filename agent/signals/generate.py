@@ -1,28 +1,35 @@
-"""The source text of one decoding function per frame id. Pure: rules in, text out.
+"""The source text of a whole vehicle's decoder. Pure: rules in, text out.
 
 Why generate: a table interpreted for every frame costs several look-ups per signal; the same rule
 as straight-line Python costs a shift and a comparison. The text is made from the compiled table
-alone (integers, floats and our own names; never a string from a bus or a file), executed once
-when a Decoder is made, and every value in it is checked by ``msgspec`` before.
+alone (integers, floats and our own names; never a string from a bus or a file), and executed once
+when a Decoder is made. It is one generator, fed a batch at a time: its local variables live from
+batch to batch, and locals are the quickest memory that Python has.
 
-Shape of one function (here a single signal)::
+Shape (here one frame with one signal)::
 
-    def make():
-        last0 = None                    # raw value that was emitted last; None: emit the next one
-        def decode(t, data):
-            n = known(data)             # these bytes were right before and changed nothing
-            if n is not None: ...
-            try: w0, w1, w2, w3 = unpack(data)
-            except error: ...           # padded if it is long enough, rejected if not
-            if c0[w0] ^ c1[w1] ^ c2[w2] ^ c3[w3]: ...
-            seen[0] = t
-            r0 = w1 >> 6
-            if r0 != last0: ...         # only now: sentinel, range, scaling, a new Signal
-        def forget(indexes): ...        # after a rejection the next value is emitted again
-        return decode, forget
+    def run(tables, new, ok, latest, emit, ...):
+        last0 = None                          # raw value emitted last; None: emit the next one
+        due0, repeats0, calm0 = None, 0, False
+        while True:
+            frames, forgotten = yield
+            if forgotten: ...                 # what became stale is emitted again
+            for frame in frames:
+                ...                           # bus and id say which block it is
+                if k == 1:
+                    if calm0:
+                        n = known0(data)      # right before, and changed nothing
+                        if n is not None: ...
+                    try: w0, w1, w2, w3 = unpack0(data)
+                    except error: ...         # padded if it is long enough, rejected if not
+                    if c0[w0] ^ c1[w1] ^ c2[w2] ^ c3[w3]: ...
+                    seen[0] = t
+                    r0 = w1 >> 6
+                    if r0 != last0: ...       # only now: sentinel, range, scaling, a new Signal
+                    continue
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -48,85 +55,112 @@ class Slot(Struct, frozen=True):
     rule: SignalRule
 
 
-def frame_source(
-    frame: FrameRule,
-    slots: Sequence[Slot],
-    products: Products,
-    *,
-    checks: bool,
-) -> str:
-    """Return the source of ``make(...)`` for ``frame``; see the module for its shape.
+class Part(Struct, frozen=True):
+    """One wanted frame: the ``number`` of its block, and what is wanted of it."""
 
-    What lives as long as the decoder and never changes is global to the text (``Decoder``
-    hands it in): a closure would copy it at every call. What changes is in cells.
+    number: int
+    rule: FrameRule
+    slots: tuple[Slot, ...]
+    products: Products = ()
+
+    def indexes(self) -> list[int]:
+        """Return the index of every wanted path of this frame."""
+        return [*(slot.index for slot in self.slots), *(index for index, _ in self.products)]
+
+
+def decoder_source(parts: Sequence[Part], names: Iterable[str], *, checks: bool) -> str:
+    """Return the source of ``run(...)``; see the module for its shape.
 
     Args:
-        frame: The rule; its integrity checks are left out when ``checks`` is false.
-        slots: The wanted signals of the frame, each with its index.
-        products: The wanted products with their index; both factors are among ``slots``.
+        parts: The wanted frames, the most frequent first.
+        names: What the text uses and is given as arguments of the same names.
         checks: False leaves out everything but scaling, to compare with decoders that check
             nothing (benchmarks/decode.py).
     """
-    ordered = sorted(slots, key=lambda slot: slot.rule.sentinel_of is not None)
-    state = ", ".join(("due, repeats, calm", *_state(ordered, products)))
     return "\n".join(
         (
-            "def make():",
-            *_indent(1, (f"{name} = None" for name in _state(ordered, products))),
-            "    due, repeats, calm = None, 0, False",
-            "    def decode(t, data):",
-            f"        nonlocal {state}",
-            *_indent(2, _body(frame, ordered, products, checks=checks)),
-            "    def forget(indexes):",
-            f"        nonlocal {state}",
-            "        hush()",
-            *_indent(2, _forget(ordered, products)),
-            "    return decode, forget",
+            f"def run({', '.join(names)}):",
+            *_indent(1, (line for part in parts for line in _start(part))),
+            "    bus = None",
+            "    table = []",
+            "    while True:",
+            "        frames, forgotten = yield",
+            "        if forgotten:",
+            *_indent(3, (line for part in parts for line in _forget(part))),
+            "            pass",
+            "        for frame in frames:",
+            "            if frame.bus is not bus:",  # equal but another object: one look-up more
+            "                bus = frame.bus",
+            "                table, wide = tables.get(bus, nothing)",
+            "            try:",
+            "                k = table[frame.can_id]",
+            "            except IndexError:",  # an extended id
+            "                k = wide.get(frame.can_id, 0)",
+            "            if k:",
+            "                t, data = frame.time_s, frame.data",
+            *_indent(4, (line for part in parts for line in _block(part, checks=checks))),
         )
     )
 
 
-def _body(
-    frame: FrameRule,
-    slots: Sequence[Slot],
-    products: Products,
-    *,
-    checks: bool,
-) -> Iterator[str]:
+def _start(part: Part) -> Iterator[str]:
+    f = part.number
+    yield f"due{f}, repeats{f}, calm{f} = None, 0, False"
+    yield f"{' = '.join(_state(part.slots, part.products))} = None"
+
+
+def _forget(part: Part) -> Iterator[str]:
+    for slot in part.slots:
+        yield f"if {slot.index} in forgotten:"
+        yield f"    {' = '.join(_state((slot,), part.products))} = None"
+        yield f"    hush{part.number}()"
+
+
+def _block(part: Part, *, checks: bool) -> Iterator[str]:
+    yield f"if k == {part.number + 1}:"
+    yield from _indent(1, _body(part, checks=checks))
+    yield "    continue"
+
+
+def _body(part: Part, *, checks: bool) -> Iterator[str]:
+    f, frame = part.number, part.rule
+    slots = sorted(part.slots, key=lambda slot: slot.rule.sentinel_of is not None)
+    counting = list(_counting(part)) if checks and frame.counter else []
     # a multiplexer or a unit from elsewhere: the same bytes do not always mean the same
     is_memorable = not any(slot.rule.selector or slot.rule.scales for slot in slots)
-    counting = list(_counting(frame)) if checks else []
     if is_memorable:
-        yield "if calm:"  # only then is it likely that these bytes were here before
-        yield "    n = known(data)"
+        yield f"if calm{f}:"  # only then is it likely that these bytes were here before
+        yield f"    n = known{f}(data)"
         yield "    if n is not None:"
         yield from _indent(2, counting)
         yield from _indent(2, _see(slots) if checks else ())
-        yield "        return"
-    yield from _unpack(frame, words_of(frame, slots, checks=checks))
-    yield from _checking(frame) if checks else ()
-    yield f"n = {_expression((frame.counter.bits,)) if frame.counter else '0'}"
+        yield "        continue"
+    yield from _unpack(part, words_of(part, checks=checks))
+    yield from _checking(part) if checks else ()
+    yield f"n = {_expression((frame.counter.bits,)) if counting and frame.counter else '0'}"
     yield from counting
     yield "fresh = refused = False"
-    yield from _values(slots, checks=checks)
-    yield from _products(slots, products)
+    yield from _values(part, slots, checks=checks)
+    yield from _products(slots, part.products)
     if is_memorable:
         yield "if fresh:"
-        yield "    calm = False"
-        yield "    if quiet: hush()"
+        yield f"    calm{f} = False"
+        yield f"    if quiet{f}: hush{f}()"
         yield "else:"
-        yield "    calm = True"
-        yield f"    if not refused and len(quiet) < {_MAX_QUIET}: quiet[data] = n"
+        yield f"    calm{f} = True"
+        yield f"    if not refused and len(quiet{f}) < {_MAX_QUIET}: quiet{f}[data] = n"
+
+
+def _rejected(part: Part, how: str) -> Iterator[str]:
+    """Yield what happens to a frame that is refused as a whole."""
+    yield f"{' = '.join(_state(part.slots, part.products))} = None"
+    yield f"hush{part.number}()"
+    yield f"reject({part.number}, {how!r}, t)"
+    yield "continue"
 
 
 def _see(slots: Sequence[Slot]) -> Iterator[str]:
     return (f"seen[{group}] = t" for group in sorted({slot.group for slot in slots}))
-
-
-def _forget(slots: Sequence[Slot], products: Products) -> Iterator[str]:
-    for slot in slots:
-        names = _state((slot,), products)
-        yield f"if {slot.index} in indexes: {' = '.join(names)} = None"
 
 
 def _state(slots: Sequence[Slot], products: Products) -> Iterator[str]:
@@ -146,13 +180,13 @@ def _indent(levels: int, lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
     return ("    " * levels + line for line in lines)
 
 
-def words_of(frame: FrameRule, slots: Sequence[Slot], *, checks: bool) -> list[int]:
+def words_of(part: Part, *, checks: bool) -> list[int]:
     """Return which of the four big-endian words of a frame its text reads; never none."""
-    if checks and _is_quick(frame):
+    if checks and _is_quick(part.rule):
         return [0, 1, 2, 3]
-    fields = [slot.rule.field for slot in slots]
-    fields += [slot.rule.selector.field for slot in slots if slot.rule.selector]
-    fields += [(frame.counter.bits,)] if frame.counter else []
+    fields = [slot.rule.field for slot in part.slots]
+    fields += [slot.rule.selector.field for slot in part.slots if slot.rule.selector]
+    fields += [(part.rule.counter.bits,)] if part.rule.counter and checks else []
     return sorted({bits.byte // 2 for field in fields for bits in field})
 
 
@@ -160,44 +194,44 @@ def _is_quick(frame: FrameRule) -> bool:
     return frame.check == "crc8-85" and frame.length == _FRAME_BYTES
 
 
-def _unpack(frame: FrameRule, words: Sequence[int]) -> Iterator[str]:
+def _unpack(part: Part, words: Sequence[int]) -> Iterator[str]:
     names = "".join(f"w{word}, " for word in words)
     yield "try:"
-    yield f"    {names}= unpack(data)"
+    yield f"    {names}= unpack{part.number}(data)"
     yield "except error:"  # costs nothing as long as it does not happen
-    yield f"    if not {frame.length} <= len(data) < {_FRAME_BYTES}:"
-    yield "        return short(t)"
-    yield f"    {names}= unpack(data.ljust({_FRAME_BYTES}, b'\\0'))"
+    yield f"    if not {part.rule.length} <= len(data) < {_FRAME_BYTES}:"
+    yield from _indent(2, _rejected(part, "length"))
+    yield f"    {names}= unpack{part.number}(data.ljust({_FRAME_BYTES}, b'\\0'))"
 
 
-def _checking(frame: FrameRule) -> Iterator[str]:
-    if frame.check:
-        yield f"if {_QUICK_CHECK if _is_quick(frame) else 'not check(data)'}:"
-        yield "    due = None"  # a counter out of a damaged frame says nothing
-        yield "    return damaged(t)"
+def _checking(part: Part) -> Iterator[str]:
+    if part.rule.check:
+        is_wrong = _QUICK_CHECK if _is_quick(part.rule) else f"not check{part.number}(data)"
+        yield f"if {is_wrong}:"
+        yield f"    due{part.number} = None"  # a counter out of a damaged frame says nothing
+        yield from _indent(1, _rejected(part, "crc"))
 
 
-def _counting(frame: FrameRule) -> Iterator[str]:
-    if frame.counter is None:
-        return
-    modulus = (1 << frame.counter.bits.width) - 1
-    yield "if n == due:"
-    yield "    repeats = 0"
-    yield "elif due is not None:"
-    yield f"    if n == due - 1 & {modulus}:"
-    yield "        repeats += 1"
-    yield f"        if repeats >= {STUCK_AFTER - 1}:"
-    yield "            return stuck(t)"
+def _counting(part: Part) -> Iterator[str]:
+    f = part.number
+    modulus = (1 << part.rule.counter.bits.width) - 1 if part.rule.counter else 0
+    yield f"if n == due{f}:"
+    yield f"    repeats{f} = 0"
+    yield f"elif due{f} is not None:"
+    yield f"    if n == due{f} - 1 & {modulus}:"
+    yield f"        repeats{f} += 1"
+    yield f"        if repeats{f} >= {STUCK_AFTER - 1}:"
+    yield from _indent(3, _rejected(part, "counter"))
     yield "    else:"
-    yield "        repeats = 0"
-    yield f"        gap(n - due & {modulus})"
-    yield f"due = n + 1 & {modulus}"
+    yield f"        repeats{f} = 0"
+    yield f"        gap({f}, n - due{f} & {modulus})"
+    yield f"due{f} = n + 1 & {modulus}"
 
 
-def _values(slots: Sequence[Slot], *, checks: bool) -> Iterator[str]:
+def _values(part: Part, slots: Sequence[Slot], *, checks: bool) -> Iterator[str]:
     seen: set[int] = set()
     for slot in slots:
-        lines = list(_value(slot, slots, checks=checks))
+        lines = list(_value(part, slot, slots, checks=checks))
         if checks and slot.group not in seen:
             seen.add(slot.group)
             lines.insert(0, f"seen[{slot.group}] = t")
@@ -208,7 +242,7 @@ def _values(slots: Sequence[Slot], *, checks: bool) -> Iterator[str]:
             yield from lines
 
 
-def _value(slot: Slot, slots: Sequence[Slot], *, checks: bool) -> Iterator[str]:
+def _value(part: Part, slot: Slot, slots: Sequence[Slot], *, checks: bool) -> Iterator[str]:
     i, rule = slot.index, slot.rule
     yield f"r{i} = {_expression(rule.field)}"
     if rule.scales:
@@ -217,15 +251,15 @@ def _value(slot: Slot, slots: Sequence[Slot], *, checks: bool) -> Iterator[str]:
         yield f"r{i} = r{i}, k{i}"
     yield f"if r{i} != last{i}:"
     yield "    fresh = True"
-    yield from _indent(1, _changed(slot, slots, checks=checks))
+    yield from _indent(1, _changed(part, slot, slots, checks=checks))
 
 
-def _changed(slot: Slot, slots: Sequence[Slot], *, checks: bool) -> Iterator[str]:
+def _changed(part: Part, slot: Slot, slots: Sequence[Slot], *, checks: bool) -> Iterator[str]:
     i, rule = slot.index, slot.rule
     if rule.is_signed:
         width = _width(rule.field)
         yield f"x{i} = r{i} - {1 << width} if r{i} & {1 << width - 1} else r{i}"
-    yield from _judged(slot, slots) if checks else _accepted(slot)
+    yield from _judged(part, slot, slots) if checks else _accepted(slot)
 
 
 def _number(slot: Slot) -> str:
@@ -233,14 +267,14 @@ def _number(slot: Slot) -> str:
     return f"{'x' if slot.rule.is_signed or slot.rule.scales else 'r'}{slot.index}"
 
 
-def _judged(slot: Slot, slots: Sequence[Slot]) -> Iterator[str]:
+def _judged(part: Part, slot: Slot, slots: Sequence[Slot]) -> Iterator[str]:
     i, word = slot.index, "if"
     refusals = (*_refusals(slot, slots),)
     for condition, reason in refusals:
         yield f"{word} {condition}:"
         yield f"    {' = '.join(_dependents(slot, slots))} = value{i} = None"
         yield "    refused = True"
-        yield f"    invalid({i}, {reason!r}, t)"
+        yield f"    invalid({part.number}, {i}, {reason!r}, t)"
         word = "elif"
     if not refusals:
         yield from _accepted(slot)

@@ -137,7 +137,9 @@ def open_client(
     clock: Clock,
     ask_gates: AskGates,
 ) -> tuple[UpdateClient, Callable[[], None]]:
-    """Return the client over HTTPS with apps under ``app_user``, and what stops its apps. Blocks.
+    """Return the client over HTTPS with apps under ``app_user``, and what closes it. Blocks.
+
+    Closing stops the apps and the connections, and blocks as well.
 
     Raises:
         DownloadError: Certificates or their key cannot be used.
@@ -148,7 +150,12 @@ def open_client(
     client = UpdateClient(
         settings, fetcher=fetcher, runner=runner, clock=clock, ask_gates=ask_gates
     )
-    return client, runner.stop_all
+
+    def close() -> None:
+        runner.stop_all()
+        fetcher.close()
+
+    return client, close
 
 
 def _verifier(settings: UpdateSettings, fetcher: Fetcher, floor: Floor, clock: Clock) -> Verifier:

@@ -67,6 +67,10 @@ class HttpsFetcher:
                 raise EndlessDataError(url, expected=f"at most {max_bytes} bytes", got="more")
         return bytes(answer)
 
+    def close(self) -> None:
+        """Close the connections that are kept for the next file."""
+        self._pool.clear()
+
     def _fetch(self, method: str, url: str, body: bytes | None) -> Iterator[bytes]:
         if not url.startswith("https://"):
             raise UntrustedServerError(url, expected="an https address", got="another")
@@ -80,12 +84,17 @@ class HttpsFetcher:
                 decode_content=False,
                 redirect=False,
             )
+            is_whole = False
             try:
                 if response.status != _OK:
                     raise ServerRefusedError(url, status=response.status)
                 yield from self._watched(url, response)
+                is_whole = True
             finally:
-                response.close()  # a half-read connection is of no further use
+                if is_whole:
+                    response.release_conn()  # the next file saves a handshake
+                else:
+                    response.close()
 
     def _watched(self, url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         started, received = self._clock.monotonic_s(), 0

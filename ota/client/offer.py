@@ -47,10 +47,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the update of one ECU ended; ``sentence`` is for the driver."""
+    """How the update of one ECU ended: ``sentence`` for the driver, ``detail`` for an engineer."""
 
     ecu_id: str
     result: UpdateResult
     name: str
     version: str
     sentence: str
+    detail: str = ""

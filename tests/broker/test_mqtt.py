@@ -7,6 +7,7 @@ import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -325,3 +326,14 @@ async def test_a_port_that_is_taken_is_said_before_anything_starts(
         second.start()
     assert caught.value.code == "sim.broker.port_taken"
     assert second.pid is None
+
+
+async def test_a_broker_that_does_not_come_up_says_why(pki: Pki, tmp_path: Path) -> None:
+    server = replace(pki.server, key_file=tmp_path / "none.key")
+    port = free_port()
+    config = render_config(tmp_path, templates=CONFIGS, server=server, port=port)
+    process = Broker(config, port=port, log_file=tmp_path / "log")
+    with pytest.raises(BrokerError, match=r"(?s)does not listen on port .*none\.key") as caught:
+        process.start()
+    assert caught.value.code == "sim.broker.not_listening"
+    assert process.pid is None

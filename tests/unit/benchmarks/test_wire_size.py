@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from agent.signals.candump import format_line
+from agent.signals.catalog import PACK_VOLTAGE
+from agent.signals.table import load_table
 from benchmarks.i3 import SIGNALS, Table, read_i3
+from benchmarks.leaf import read_candump
 from benchmarks.peers import fleetwise
 from benchmarks.wire_size import decode, encode, main, measure_table
+from sim.drive import synthetic_drive
 
 HEADER = ["Time [s]", *(signal.header for signal in SIGNALS)]
 
@@ -81,6 +86,20 @@ def test_the_command_prints_a_table_too(trip: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "okdrive_bytes" in result.output
     assert "TripX01.csv.gz" in result.output
+
+
+def test_a_candump_recording_becomes_the_columns_of_a_segment(tmp_path: Path) -> None:
+    recording = tmp_path / "drive.log"
+    frames = (frame for frame, _ in zip(synthetic_drive(seed=1), range(20_000), strict=False))
+    recording.write_text("\n".join(format_line(frame) for frame in frames) + "\n")
+    table = read_candump(recording, rate_hz=1)
+    assert table.names == load_table("nissan-leaf-ze1").record
+    assert len(table.times_ms) > 5
+    voltage = table.names.index(PACK_VOLTAGE)
+    assert 300 < table.value(voltage, 3) < 420
+    assert decode(encode(table, seed="x")) == [table.times_ms, *table.columns]
+    result = CliRunner().invoke(main, [str(recording), "--json"])
+    assert json.loads(result.output)["total"]["round_trip"] is True
 
 
 @pytest.mark.recorded

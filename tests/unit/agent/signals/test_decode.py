@@ -257,3 +257,18 @@ def test_without_checks_only_scaling_is_left() -> None:
     decoder = Decoder(ZE1, [catalog.PACK_VOLTAGE], checks=False)
     data = pack(0)[:7] + b"\x00"
     assert decoder.feed(frame(data))[0].value == 390.0
+
+
+def test_an_extended_id_and_an_unknown_bus_are_left_alone() -> None:
+    decoder = Decoder(ZE1, [catalog.PACK_VOLTAGE])
+    assert not decoder.feed(frame(pack(0), can_id=0x1DB + 0x800))
+    assert not decoder.feed(frame(pack(0), can_id=0x1FFFFFFF))
+    assert not decoder.feed(frame(pack(0), bus="vcan0"))
+    assert decoder.feed(frame(pack(0)))
+
+
+def test_a_mistake_of_ours_in_one_batch_does_not_silence_the_decoder() -> None:
+    decoder = Decoder(ZE1, [catalog.PACK_VOLTAGE])
+    with pytest.raises(TypeError, match="bytes-like object is required"):
+        decoder.feed(frame(None))  # type: ignore[arg-type]
+    assert decoder.feed(frame(pack(0)))[0].value == 390.0

@@ -117,12 +117,32 @@ async def test_the_third_failure_puts_an_image_into_quarantine(
 ) -> None:
     client = await open_client(simulator, tmp_path)
     bad = simulator.release(BAD, "1.2.0", counter=2)
+    results = []
     for _ in range(5):
         await update(client)
-    result = simulator.manifests[-1].ecus[0].result
-    assert result is not None
-    assert (result.outcome, result.code) == (Outcome.REFUSED, "ota.install.quarantined")
+        results.append(simulator.manifests[-1].ecus[0].result)
+    assert [result and (result.outcome, result.code) for result in results] == [
+        (Outcome.ROLLED_BACK, "ota.install.unhealthy"),
+        (Outcome.ROLLED_BACK, "ota.install.unhealthy"),
+        (Outcome.ROLLED_BACK, "ota.install.unhealthy"),
+        (Outcome.REFUSED, "ota.install.quarantined"),
+        None,
+    ]
     assert simulator.fetched[simulator.image_path("1.2.0", bad)] == 3
+
+
+async def test_a_failure_is_told_once_so_that_the_same_image_can_be_assigned_again(
+    simulator: RepositorySimulator, tmp_path: Path
+) -> None:
+    client = await open_client(simulator, tmp_path)
+    simulator.release(BAD, "1.2.0", counter=2)
+    await update(client)
+    assert simulator.manifests[-1].ecus[0].result is not None
+    simulator.director.targets = {}
+    simulator.director.publish()
+    entry = await update(client)
+    assert simulator.manifests[-1].ecus[0].result is None
+    assert entry.outcome is not None  # the driver may still read it
 
 
 async def test_nothing_is_installed_while_a_gate_is_closed(
@@ -261,10 +281,10 @@ async def test_a_package_that_breaks_the_rules_is_downloaded_once(tmp_path: Path
     digest = simulator.release(b"no package at all", "1.0.0", counter=1)
     client = await open_client(simulator, tmp_path)
     await update(client)
-    await update(client)
     result = simulator.manifests[-1].ecus[0].result
     assert result is not None
     assert result.code == "ota.repository.unsafe_package"
+    await update(client)
     assert simulator.fetched[simulator.image_path("1.0.0", digest)] == 1
 
 
@@ -309,6 +329,11 @@ async def test_a_director_that_refuses_reports_does_not_stop_updates(
     installed = (await client.installed())[ECU.ecu_id]
     assert installed is not None
     assert installed.version == "1.1.0"
+    simulator.post_status = 200
+    await update(client)
+    result = simulator.manifests[-1].ecus[0].result
+    assert result is not None  # told as soon as it listens
+    assert result.outcome is Outcome.INSTALLED
 
 
 async def test_a_damaged_journal_during_a_trial_ends_the_trial(
