@@ -106,7 +106,7 @@ def ingest(home: IngestHome) -> Iterator[Parts]:
         clock=SystemClock(),
     )
     yield parts
-    parts.index.close()
+    parts.close()
 
 
 async def test_a_confirmed_batch_arrives_exactly_once(
