@@ -40,7 +40,8 @@ _REDIRECT = frozenset({0x9C, 0x9D})
 _TRAFFIC_AT = 120  # source: linux/tcp.h, struct tcp_info: bytes_acked, bytes_received, 64 bits each
 _HOUSEKEEPING_S = 1.0  # how often keepalive is looked at
 _READS_AT_ONCE = 64  # then the loop gets a turn
-_PACKET_OVERHEAD_BYTES = 512  # topic and properties beside the payload; ours have under 300
+_OVERHEAD_BYTES = 256  # topic and properties beside the payload; a batch has under 180
+_HEAD_BYTES = 16  # fixed header, three lengths, packet id, length of the properties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +141,7 @@ class MqttLink:
         self._socket_error = ""
         self._said: ReasonCode | None = None  # why the broker hung up
         self._max_packet_bytes: int | None = None
+        self._max_qos = 1
         self._traffic_bytes = 0
         self._window = asyncio.Semaphore(settings.receive_maximum)
 
@@ -149,7 +151,7 @@ class MqttLink:
     def max_payload_bytes(self) -> int | None:
         """What the broker takes in one message; None if it sets no limit. Known once up."""
         limit = self._max_packet_bytes
-        return None if limit is None else max(0, limit - _PACKET_OVERHEAD_BYTES)
+        return None if limit is None else max(0, limit - _OVERHEAD_BYTES)
 
     @property
     def traffic_bytes(self) -> int:
@@ -214,7 +216,7 @@ class MqttLink:
                 link.puback_refused (``is_permanent`` if the broker would say no again).
         """
         self._up()
-        self._check_size(topic, payload)
+        self._check_size(topic, payload, content_type, response_topic, correlation_data)
         properties = _publish_properties(content_type, response_topic, correlation_data)
         async with self._window:  # no more in flight than the broker wants
             mid = self._up().publish(topic, payload, qos=1, properties=properties).mid
@@ -327,6 +329,12 @@ class MqttLink:
                 code="link.timeout",
             ) from None
         self._check(code, self._where(), "link.refused")
+        if self._max_qos == 0:
+            raise LinkError(
+                f"{self._where()}: expected a broker that acknowledges (QoS 1), this one does not",
+                code="link.no_qos1",
+                is_permanent=True,
+            )
 
     def _watch(self, client: paho.Client) -> None:
         sock = client.socket()
@@ -382,6 +390,7 @@ class MqttLink:
         self, _client: paho.Client, _userdata: Any, _flags: Any, code: ReasonCode, props: Any
     ) -> None:
         self._max_packet_bytes = getattr(props, "MaximumPacketSize", None)
+        self._max_qos = getattr(props, "MaximumQoS", 1)
         theirs = getattr(props, "ReceiveMaximum", self._settings.receive_maximum)
         self._window = asyncio.Semaphore(min(theirs, self._settings.receive_maximum))
         if self._waiting.connack is not None:
@@ -494,11 +503,12 @@ class MqttLink:
                 is_overload=code.value in _OVERLOAD,
             )
 
-    def _check_size(self, topic: str, payload: bytes) -> None:
-        limit = self.max_payload_bytes
-        if limit is not None and len(payload) > limit:
+    def _check_size(self, topic: str, payload: bytes, *properties: str | bytes | None) -> None:
+        limit = self._max_packet_bytes
+        heads = sum(len(value) + 3 for value in (topic, *properties) if value is not None)
+        if limit is not None and len(payload) + heads + _HEAD_BYTES > limit:
             raise LinkError(
-                f"{topic}: the broker takes messages of {limit} bytes, this payload has "
+                f"{topic}: the broker takes packets of {limit} bytes, this payload has "
                 f"{len(payload)}; nothing was sent",
                 code="link.too_large",
                 is_permanent=True,

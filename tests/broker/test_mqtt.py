@@ -299,7 +299,7 @@ async def test_packets_that_share_a_tls_record_are_all_read(pki: Pki) -> None:
 
 async def test_a_payload_beyond_the_brokers_limit_is_not_sent(broker: TestBroker) -> None:
     async with connected(broker.settings(), IDS[0]) as link:
-        with pytest.raises(LinkError, match="takes messages of 1113600 bytes") as caught:
+        with pytest.raises(LinkError, match="takes packets of 1114112 bytes") as caught:
             await link.publish(UP, bytes(1 << 21), timeout_s=5)
         await link.publish(UP, b"small", timeout_s=5)
     assert (caught.value.code, caught.value.is_permanent) == ("link.too_large", True)
