@@ -106,18 +106,17 @@ def commands() -> str:
         ("okdrive-sim", sim_cli.main),
     ):
         lines += ["", f"## {name}"]
-        for path, command in _walk(name, group):
-            context = click.Context(command, info_name=path, max_content_width=_WIDTH)
+        for context in _walk(click.Context(group, info_name=name, **group.context_settings)):
             context.terminal_width = _WIDTH
-            lines += ["", "```", command.get_help(context).rstrip(), "```"]
+            lines += ["", "```", context.get_help().rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 
-def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    yield path, command
-    if isinstance(command, click.Group):
-        for name, child in sorted(command.commands.items()):
-            yield from _walk(f"{path} {name}", child)
+def _walk(context: click.Context) -> Iterator[click.Context]:
+    yield context
+    if isinstance(context.command, click.Group):
+        for name, child in sorted(context.command.commands.items()):
+            yield from _walk(click.Context(child, info_name=name, parent=context))
 
 
 def state_tables() -> str:
