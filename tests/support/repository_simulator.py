@@ -1,8 +1,10 @@
 """Both repositories in memory, made with the publisher's code; a Fetcher; and verbs of attack."""
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -13,8 +15,10 @@ from tuf.api.metadata import Signed, Snapshot, TargetFile, Targets, Timestamp
 from agent.clock import SystemClock
 from ota.client.client import UpdateSettings
 from ota.client.offer import Ecu
+from ota.client.ports import RangeAnswer
 from ota.client.repository import RepositoryAddress
 from ota.errors import NetworkError, ServerRefusedError
+from ota.metadata.chunks import describe, list_chunks
 from ota.metadata.custom import (
     Criticality,
     DirectorCustom,
@@ -30,6 +34,7 @@ from ota.metadata.models import target_name
 from ota.publisher.roles import ROLES, new_root, new_snapshot, new_targets, new_timestamp, sign
 
 BASE = "https://updates.test"
+CHUNK_BYTES = 4_096
 VEHICLE = "vehicle-a"
 ECU = Ecu(ecu_id="ecu-1", hardware_id="board-1", kind=Kind.APP, name="trip-light")
 FACTS = Facts(
@@ -221,10 +226,16 @@ class RepositorySimulator:
             kind=Kind.APP,
             name=kind_name,
             release=Release(criticality=Criticality.SECURITY, facts={"en": FACTS}),
+            unpacked_bytes=4 * len(package),
+            chunks=describe(
+                list_chunks(io.BytesIO(package), size_bytes=CHUNK_BYTES), size_bytes=CHUNK_BYTES
+            ),
         )
         digest = hashlib.sha256(package).hexdigest()
+        digests = list_chunks(io.BytesIO(package), size_bytes=CHUNK_BYTES)
         self.image.targets[path] = _target(path, package, to_custom(custom))
         self.images[digest] = package
+        self.images[hashlib.sha256(digests).hexdigest()] = digests
         self.image.publish()
         return digest
 
@@ -285,6 +296,20 @@ class RepositorySimulator:
             raise ServerRefusedError(url, status=404)
         for start in range(0, len(body), 1000):
             yield body[start : start + 1000]
+
+    @contextmanager
+    def open_range(
+        self, url: str, *, first: int, stop: int | None = None, if_range: str | None = None
+    ) -> Iterator[RangeAnswer]:
+        """Serve a part of ``url``, all of it if its body is overridden; see ``ports.Fetcher``."""
+        path = url.removeprefix(f"{BASE}/")
+        body = None if path in self.bodies else self._body(path)
+        if body is None or self.is_down:
+            yield RangeAnswer(first=0, total=None, etag=None, body=self.fetch(url))
+            return
+        self.fetched[path] += 1
+        pieces = (body[at : at + 1000] for at in range(first, stop or len(body), 1000))
+        yield RangeAnswer(first=first, total=len(body), etag='"1"', body=pieces)
 
     def post(self, url: str, body: bytes, *, max_bytes: int) -> bytes:
         """Take a manifest; see ``ports.Fetcher``."""

@@ -1,13 +1,14 @@
 """An update client for tests: the real one, with a runner that only pretends, or with the real."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ota.client.client import UpdateClient
 from ota.client.gates import Refusal
 from ota.client.journal import JournalEntry
 from ota.client.offer import Offer
+from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, CheckResult
 from ota.client.states import UpdateState
 from tests.support.clock import FakeClock
@@ -53,6 +54,7 @@ async def open_client(
     *,
     runner: AppRunner | None = None,
     driver: Driver | None = None,
+    data_use: Callable[[], DataUse] = unlimited,
 ) -> UpdateClient:
     return await asyncio.to_thread(
         UpdateClient,
@@ -61,6 +63,7 @@ async def open_client(
         runner=runner or FakeRunner(),
         clock=FakeClock(simulator.now),
         ask_gates=(driver or Driver()).ask,
+        data_use=data_use,
     )
 
 
