@@ -25,6 +25,7 @@ DEMO_PARTS = {
     "mosquitto": "mosquitto",
     "chromium": "chromium",
     "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf": "fonts-dejavu-core",
+    "/usr/share/fonts/truetype/dejavu/DejaVuSansCondensed.ttf": "fonts-dejavu-extra",
     "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
     "/usr/lib/*/libatomic.so.1": "libatomic1",  # the driver that presses buttons in Chromium
 }

@@ -56,6 +56,30 @@ def batch_id(payload: bytes) -> bytes:
     return hashlib.sha256(payload).digest()
 
 
+def batch_pseudonym(payload: bytes) -> bytes:
+    """Return whose batch this is, 16 bytes, without decoding its columns.
+
+    Raises:
+        CodecError: Not a batch.
+    """
+    return _sixteen(_load(payload, BatchLimits())[3], "pseudonym")
+
+
+def claimed_rows(payload: bytes, limits: BatchLimits) -> int:
+    """Return how many rows a batch says it has, before anything is unpacked.
+
+    Raises:
+        CodecError: Not a batch, or more rows than ``limits`` allow.
+    """
+    rows = _list_of(_load(payload, limits)[5], 2, "counts")[0]
+    if type(rows) is not int or not 0 <= rows <= limits.max_rows:
+        raise CodecError(
+            f"batch: expected at most {limits.max_rows} rows, got {rows!r:.80}",
+            code="codec.too_large" if type(rows) is int and rows > 0 else "codec.counts",
+        )
+    return rows
+
+
 def encode_batch(batch: BatteryBatch, *, pseudonym: bytes, nonce: bytes) -> bytes:
     """Encode ``batch`` as one self-contained payload; values go to the nearest step.
 
