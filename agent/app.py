@@ -31,6 +31,9 @@ from agent.signals.gateway import GatewaySource
 from agent.signals.model import SignalSource
 from agent.signals.replay import ReplaySource
 from agent.signals.table import VehicleTable, load_table
+from agent.store.battery import BatteryHistory
+from agent.store.keeper import KEPT_PATHS, Keeper
+from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
 from agent.updates import UpdatePolicy, UpdateService
@@ -45,7 +48,8 @@ from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
-from telemetry.mqtt import Message, MqttLink, MqttSettings
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import Message, MqttSettings
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +127,7 @@ class Agent:
                 ),
                 critical=True,
             ),
+            Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
             Service(name="calendar", run=partial(run_calendar, jobs)),
@@ -161,6 +166,9 @@ class Agent:
 
     async def _expire(self) -> None:
         await asyncio.to_thread(self._sharing.expire)
+        self._desk.touch()
+
+    def _touch(self) -> None:
         self._desk.touch()
 
     def _live(self) -> LiveView:
@@ -235,9 +243,21 @@ class Agent:
     def _make_recorder(self, table: VehicleTable) -> Recorder:
         recording, vehicle = self._config.recording, self._config.vehicle
         buses = {"ev": vehicle.ev_bus, "car": vehicle.car_bus}
+        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
+        decoder = Decoder(table, wanted, buses=buses)
+        self._keeper = Keeper(
+            table,
+            decoder.latest,
+            history=BatteryHistory.open(self._folders.battery),
+            sessions=Sessions(self._state.database),
+            clock=self._clock,
+            may_record=self._sharing.may_record,
+            new_session_id=lambda: secrets.token_hex(8),
+            on_change=self._touch,
+        )
         return Recorder(
             self._source,
-            Decoder(table, wanted_paths(table), buses=buses),
+            decoder,
             clock=self._clock,
             segments=self._folders.segments,
             may_record=self._sharing.may_record,
@@ -247,6 +267,7 @@ class Agent:
                 sample_period_s=recording.sample_period_s,
                 trip=TripConfig(park_s=recording.parked_after_s),
             ),
+            observer=self._keeper,
         )
 
     def _make_updates(self) -> UpdateService:

@@ -26,7 +26,7 @@ from telemetry.codec.batch import CONTENT_TYPE, batch_id, batch_pseudonym
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import split
 from telemetry.link import Backoff, LinkError
-from telemetry.mqtt import Message
+from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
 from telemetry.records import ReceiptStatus
 from telemetry.topics import CLIENT_ID_BYTES, ack_topic, new_client_id, uplink_topic

@@ -123,6 +123,20 @@ class DirectorDelegationError(RepositoryError):
     sentence = "The update server passed on a right that it must keep to itself."
 
 
+class DisagreementError(RepositoryError):
+    """Roles that must agree on an image do not: one of their keys may be in wrong hands."""
+
+    code = "ota.repository.disagreement"
+    sentence = "Those who must release an update together did not agree on it."
+
+
+class TooManyDelegationsError(RepositoryError):
+    """A search through delegations that has no end in sight."""
+
+    code = "ota.repository.too_many_delegations"
+    sentence = "The update server kept passing the question on."
+
+
 class ForeignVehicleError(RepositoryError):
     """Director metadata made for another vehicle (replay)."""
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-RECORDING = Path("../shared/data/leaf/ze1_62kwh_eco_drive.log.gz")
 
 
 KILL_WITHIN_S = 60.0  # the demo lasts a little longer
@@ -62,7 +61,7 @@ def demo(  # noqa: PLR0913 (one per option)
     Without --drive it takes the recording beside the project if that is there, and a synthetic
     drive otherwise. Afterwards OKDRIVE_HOME=.demo makes all four commands look at what it left.
     """
-    from sim.demo import made_up_drive, recorded_drive, run_demo  # noqa: PLC0415 (slow to load)
+    from sim.demo import RECORDING, made_up_drive, recorded_drive, run_demo  # noqa: PLC0415 (slow)
     from sim.kills import Killer  # noqa: PLC0415
 
     began = time.monotonic()

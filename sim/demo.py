@@ -29,6 +29,7 @@ from sim.home import APP, TEMPLATES, Home, HomeSettings, prepare
 from sim.kills import Killer
 from sim.stack import Stack
 
+RECORDING = Path("../shared/data/leaf/ze1_62kwh_eco_drive.log.gz")  # beside the project
 HOLD_S = 2.0
 COUNTDOWN_S = 2.0
 CHECK_EVERY_S = 3.0
@@ -228,7 +229,9 @@ class Demo:
 
     async def _tell_card(self, trip: dict[str, Any]) -> None:
         for batch in trip["batches"]:
-            fields = ", ".join(f"{field['name']} ({field['count']})" for field in batch["fields"])
+            fields = ", ".join(
+                f"{field['name']} ({field['count']})" for field in batch["fields"] if field["count"]
+            )
             self._say(f"Card       goes out: {fields}")
             self._say(f"           never in it: {', '.join(batch['not_sent'])}")
             exact = await self.screen.get(f"/api/batches/{batch['batch_id']}")

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ota.client.durable import make_folder, sync_folder
-from ota.client.offer import Offer
-from ota.client.ports import Fetcher
+from ota.client.ports import Fetcher, Wanted
 from ota.errors import (
     HashMismatchError,
     LengthMismatchError,
@@ -50,11 +49,11 @@ class Downloader:
         self._folder = folder
         self._on_progress = on_progress
 
-    def path_of(self, offer: Offer) -> Path:
+    def path_of(self, offer: Wanted) -> Path:
         """Return where the image of ``offer`` is, once downloaded."""
         return self._folder / offer.content_hash
 
-    def download(self, offer: Offer) -> Path:
+    def download(self, offer: Wanted) -> Path:
         """Return the image of ``offer``; one that is here already is checked, not fetched again.
 
         Raises:
@@ -73,18 +72,18 @@ class Downloader:
             raise StorageError(str(image), expected="a written image", got=str(error)) from error
         return image
 
-    def remove(self, offer: Offer) -> None:
+    def remove(self, offer: Wanted) -> None:
         """Remove the image of ``offer`` and what is left of its download."""
         for path in (self.path_of(offer), _part_of(self.path_of(offer))):
             path.unlink(missing_ok=True)
 
-    def _is_here(self, image: Path, offer: Offer) -> bool:
+    def _is_here(self, image: Path, offer: Wanted) -> bool:
         if not image.is_file() or image.stat().st_size != offer.length:
             return False
         with image.open("rb") as file:
             return hashes_of(file, offer.hashes) == offer.hashes
 
-    def _fetch(self, image: Path, offer: Offer) -> None:
+    def _fetch(self, image: Path, offer: Wanted) -> None:
         self._check_room(offer)
         part = _part_of(image)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
@@ -94,7 +93,7 @@ class Downloader:
         part.replace(image)
         sync_folder(self._folder)
 
-    def _stream(self, file: BinaryIO, offer: Offer) -> None:
+    def _stream(self, file: BinaryIO, offer: Wanted) -> None:
         hashers = _hashers(offer.hashes)
         done = 0
         for chunk in self._fetcher.fetch(self._url_of(offer)):
@@ -113,11 +112,11 @@ class Downloader:
             )
         _compare(offer, {name: hasher.hexdigest() for name, hasher in hashers.items()})
 
-    def _url_of(self, offer: Offer) -> str:
-        folder, _, name = offer.target.rpartition("/")
-        return f"{self._targets_url}{folder}/{offer.content_hash}.{name}"
+    def _url_of(self, offer: Wanted) -> str:
+        folder, slash, name = offer.target.rpartition("/")
+        return f"{self._targets_url}{folder}{slash}{offer.content_hash}.{name}"
 
-    def _check_room(self, offer: Offer) -> None:
+    def _check_room(self, offer: Wanted) -> None:
         status = os.statvfs(self._folder)
         free, needed = status.f_bavail * status.f_frsize, int(offer.length * _ROOM_MARGIN)
         if free < needed:
@@ -142,7 +141,7 @@ def _hashers(wanted: Mapping[str, str]) -> dict[str, "hashlib._Hash"]:
     return {name: hashlib.new(name) for name in wanted}
 
 
-def _compare(offer: Offer, found: Mapping[str, str]) -> None:
+def _compare(offer: Wanted, found: Mapping[str, str]) -> None:
     if found != offer.hashes:
         raise HashMismatchError(
             offer.target, expected=f"hashes {offer.hashes}", got=str(found), intact="dropped"

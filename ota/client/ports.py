@@ -1,6 +1,6 @@
 """The doors of the update client: what it needs from outside, as small as it needs it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,30 @@ class Clock(Protocol):
 
     def monotonic_s(self) -> float:
         """Return seconds since an arbitrary start. It never goes back."""
+        ...
+
+
+class Wanted(Protocol):
+    """What a download needs to know: the signed description of one image."""
+
+    @property
+    def target(self) -> str:
+        """Return the target name."""
+        ...
+
+    @property
+    def content_hash(self) -> str:
+        """Return the signed hash under which it is served and kept, in hex."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Return the signed length in bytes."""
+        ...
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """Return every signed hash, algorithm to hex."""
         ...
 
 

@@ -109,6 +109,32 @@ class DirectorCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
             _check_identifier(identifier)
 
 
+class DelegationCustom(Struct, frozen=True, kw_only=True):
+    """okdrive's fields of one delegation; None and empty: no such limit.
+
+    ``hardware_ids``: it speaks about images for such hardware only. ``agree_with``: names of roles
+    of the same delegator that must list the very same image.
+    """
+
+    hardware_ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)] | None = None
+    agree_with: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
+
+    def __post_init__(self) -> None:
+        for hardware_id in self.hardware_ids or ():
+            _check_identifier(hardware_id)
+
+
+def parse_delegation_custom(fields: object) -> DelegationCustom:
+    """Return the typed fields of a delegation, from those TUF does not know.
+
+    Shape: ``{"hardware_ids": [id, ...], "agree_with": [role name, ...]}``; both may be absent.
+
+    Raises:
+        CustomFieldError: A field is empty, too long, or not of that shape.
+    """
+    return _parse(fields, DelegationCustom, "delegation")
+
+
 def parse_image_custom(custom: object) -> ImageCustom:
     """Return the typed custom field of an Image target.
 

@@ -12,7 +12,8 @@ from agent.store.outbox import OutboxState
 from telemetry.codec.batch import batch_id
 from telemetry.ingest.wiring import Parts
 from telemetry.link import Backoff
-from telemetry.mqtt import Message, MqttLink
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
 from telemetry.records import ReceiptStatus
 from telemetry.topics import ack_topic, new_client_id, uplink_topic

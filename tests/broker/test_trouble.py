@@ -8,7 +8,7 @@ from agent.store.outbox import OutboxState
 from telemetry.ingest.service import IngestService
 from telemetry.ingest.wiring import Parts
 from telemetry.link import Backoff, LinkError
-from telemetry.mqtt import MqttLink
+from telemetry.mqtt.link import MqttLink
 from telemetry.topics import new_client_id
 from tests.support.broker import Pki, TestBroker
 from tests.support.ingest_home import IngestHome

@@ -12,7 +12,7 @@ from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import Part, decode_part, join
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.link import LinkError
-from telemetry.mqtt import Message
+from telemetry.mqtt.messages import Message
 from telemetry.records import Receipt, ReceiptStatus
 
 

@@ -14,7 +14,8 @@ from telemetry.ingest.clock import SystemClock
 from telemetry.ingest.config import load_config
 from telemetry.ingest.wiring import Parts, build_service
 from telemetry.link import Backoff
-from telemetry.mqtt import MqttLink, MqttSettings
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import MqttSettings
 from telemetry.purposes import Purpose
 from tests.support.broker import TestBroker
 from tests.support.clock import FakeClock
