@@ -26,7 +26,8 @@ from sim.drive import synthetic_drive
 
 ROOT: Final = Path(__file__).parents[1]
 RECORDING: Final = ROOT.parent / "shared/data/leaf/ze1_62kwh_eco_drive.log.gz"
-DBC: Final = ROOT / "configs/vehicles/nissan-leaf-ze1.dbc"
+FOLDER: Final = ROOT / "configs/vehicles"
+DBCS: Final = ("nissan-leaf-ze1", "parts/leaf-ev", "parts/leaf-charger2")
 ROUNDS: Final = 15
 TWELVE: Final = (
     catalog.PACK_VOLTAGE,
@@ -78,9 +79,9 @@ def _decoding(frames: Sequence[Frame], *, checks: bool) -> Callable[[], None]:
 
 
 def _peer(frames: Sequence[Frame]) -> Callable[[], None]:
-    database = cantools.database.load_file(DBC)
-    if not isinstance(database, cantools.database.can.Database):
-        raise TypeError(f"{DBC}: expected a CAN database, got {type(database).__name__}")
+    database = cantools.database.can.Database()
+    for name in DBCS:
+        database.add_dbc_file(FOLDER / f"{name}.dbc")
     decode = database.decode_message
     table = load_table("nissan-leaf-ze1")
     needed = {key.can_id for key in Decoder(table, TWELVE).needed}

@@ -99,6 +99,7 @@ def decoder_source(parts: Sequence[Part], names: Iterable[str], *, checks: bool)
             "            if k:",
             "                t, data = frame.time_s, frame.data",
             *_indent(4, (line for part in parts for line in _block(part, checks=checks))),
+            "                listen(k, frame)",
         )
     )
 
@@ -274,7 +275,13 @@ def _judged(part: Part, slot: Slot, slots: Sequence[Slot]) -> Iterator[str]:
         yield f"{word} {condition}:"
         yield f"    {' = '.join(_dependents(slot, slots))} = value{i} = None"
         yield "    refused = True"
-        yield f"    invalid({part.number}, {i}, {reason!r}, t)"
+        # a code of a mapped field that says "cannot tell" is an answer, not a rejection
+        is_answer = slot.rule.values is not None and reason == "not_available"
+        yield (
+            f"    mark({i}, unknown, t)"
+            if is_answer
+            else f"    invalid({part.number}, {i}, {reason!r}, t)"
+        )
         word = "elif"
     if not refusals:
         yield from _accepted(slot)
