@@ -104,11 +104,15 @@ class Decoder:
         self._keys: list[FrameKey] = []
         self._parts: list[Part] = []
         self._checks = checks
+        self._scaling = {
+            rule.scales.path for frame in table.frames for rule in frame.signals if rule.scales
+        }
         wanted = _with_needs(table, table.paths() if paths is None else paths)
         interfaces = {**table.buses, **(buses or {})}
         # the block of a frequent frame is found first
         for rule in sorted(table.frames, key=lambda rule: rule.period_s):
             self._place(rule, FrameKey(interfaces[rule.bus], rule.can_id), wanted)
+        self._is_any_old = _old(self._groups)
         self._states = _Derived(table, wanted)
         for derived in self._states.rules:
             self._new_path(derived.path)
@@ -138,6 +142,13 @@ class Decoder:
 
         ``now_s`` is on the clock of the frames. Where that clock went back, ages start again.
         """
+        if self._is_any_old(now_s, self._seen):
+            self._make_stale(now_s)
+        for replies in self._replies.values():
+            replies.age(now_s)
+        return self._take()
+
+    def _make_stale(self, now_s: float) -> None:
         for index, group in enumerate(self._groups):
             seen_s = self._seen[index]
             if seen_s > now_s:
@@ -146,9 +157,6 @@ class Decoder:
                 self._seen[index] = _NEVER
                 self._refuse(group.part, group.indexes, Quality.STALE, now_s)
                 self._forgotten += group.indexes
-        for replies in self._replies.values():
-            replies.age(now_s)
-        return self._take()
 
     def _take(self) -> Sequence[Signal]:
         changes = self._changes[:]
@@ -204,10 +212,10 @@ class Decoder:
         for number, group in enumerate(self._groups):
             if group.part == part and _age_of(group) == _age_of(rule):
                 group.indexes.append(index)
-                return Slot(index, number, rule)
+                return Slot(index, number, rule, is_held=rule.path not in self._scaling)
         self._groups.append(_Group(part, *_age_of(rule), [index]))
         self._seen.append(_NEVER)
-        return Slot(index, len(self._seen) - 1, rule)
+        return Slot(index, len(self._seen) - 1, rule, is_held=rule.path not in self._scaling)
 
     def _product(self, part: int, product: Product) -> int:
         index = self._new_path(product.path)
@@ -238,6 +246,7 @@ class Decoder:
         names: dict[str, Any] = {
             "tables": {bus: self._ids(bus) for bus in {key.bus for key in self.needed}},
             "nothing": self._ids(""),
+            "wanted": self._wanted_ids(),
             "error": struct.error,
             "reject": self._reject,
             "gap": self._count_missed,
@@ -248,7 +257,7 @@ class Decoder:
             "ok": Quality.OK,
             "unknown": Quality.SENTINEL,
             "latest": self._latest,
-            "emit": self._changes.append,
+            "changes": self._changes,
             "seen": self._seen,
             "maps": {slot.index: slot.rule.values for slot in slots},
             "scale": _scaler({slot.index: slot.rule.scales for slot in slots}),
@@ -268,6 +277,11 @@ class Decoder:
         blocks = {key.can_id: n for n, key in enumerate(keys, start=1) if key.bus == bus}
         return [blocks.get(can_id, 0) for can_id in range(_SHORT_IDS)], blocks
 
+    def _wanted_ids(self) -> list[bool]:
+        """Return for each short id whether any bus has a block for it."""
+        ids = {key.can_id for key in self.needed}
+        return [can_id in ids for can_id in range(_SHORT_IDS)]
+
     def _names_of(self, part: Part) -> dict[str, Any]:
         quiet: dict[bytes, int] = {}
         words = words_of(part, checks=self._checks)
@@ -281,9 +295,6 @@ class Decoder:
         }
 
     def _reject(self, part: int, reason: str, time_s: float) -> None:
-        for number, group in enumerate(self._groups):
-            if group.part == part:
-                self._seen[number] = time_s  # the frame is there: wrong, but not stale
         self._refuse(part, self._parts[part].indexes(), Quality(reason), time_s)
 
     def _refuse(self, part: int, indexes: Collection[int], reason: Quality, time_s: float) -> None:
@@ -303,6 +314,18 @@ class Decoder:
         if self._latest[path].quality is not reason:
             self._latest[path] = signal = Signal(path, None, reason, time_s)
             self._changes.append(signal)
+
+
+def _old(groups: Sequence[_Group]) -> Callable[[float, Sequence[float]], bool]:
+    """Return a comparison of every age in one expression: no loop as long as nothing is stale."""
+    ages = (
+        f"(not 0 <= now - seen[{n}] <= {group.stale_s!r} and seen[{n}] != never)"
+        for n, group in enumerate(groups)
+    )
+    text = f"lambda now, seen: {' or '.join(ages) or False}"
+    # floats and numbers of ours; why text becomes code: agent/signals/generate.py
+    is_old: Callable[[float, Sequence[float]], bool] = eval(text, {"never": _NEVER})  # noqa: S307
+    return is_old
 
 
 class _Derived:
