@@ -16,8 +16,16 @@ ROUNDS = 1_000
 @pytest.mark.parametrize("seed", [1, 2])
 def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.soak", "--rounds", str(ROUNDS), "--seed", str(seed)]
-        + ["--json"],
+        [
+            sys.executable,
+            "-m",
+            "tests.soak",
+            "--rounds",
+            str(ROUNDS),
+            "--seed",
+            str(seed),
+            "--json",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
