@@ -33,11 +33,13 @@ from agent.signals.replay import ReplaySource
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
 from agent.store.keeper import KEPT_PATHS, Keeper
+from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
 from agent.updates import UpdatePolicy, UpdateService
 from agent.uplink import Uplink, UplinkSettings
+from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
@@ -56,6 +58,7 @@ log = logging.getLogger(__name__)
 _RESTART_DELAY_S = 2.0
 _DRAIN_S = 10.0
 _EXPIRY_EVERY_S = 3_600.0
+_QUOTA_EVERY_S = 600.0  # the default rate writes less than 0.1 MB in this time
 
 
 class Agent:
@@ -107,7 +110,10 @@ class Agent:
             await asyncio.to_thread(self._state.close)
 
     def _services(self) -> list[Service]:
-        jobs = [Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60)]
+        jobs = [
+            Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60),
+            Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
+        ]
         screen = create_app(
             self._desk.door(), token=self._token, language=self._config.screen.language
         )
@@ -149,6 +155,16 @@ class Agent:
         if segment is not None:
             await asyncio.to_thread(self._sharing.offer_trip, trip, segment)
         self._desk.touch()
+
+    async def _make_room(self) -> None:
+        keep, quota_mb = self._recorder.open_segment, self._config.recording.quota_mb
+        await asyncio.to_thread(self._evict, quota_mb * 1_000_000, keep)
+
+    def _evict(self, quota_bytes: int, keep: str | None) -> None:
+        evicted = make_room(self._folders.segments, quota_bytes, keep=keep)
+        if evicted.names:
+            log.warning("segments_evicted", extra={"segments": len(evicted.names)})
+            self._state.forget_segments(evicted.names, freed_bytes=evicted.freed_bytes)
 
     def _control(self) -> Control:
         return Control(
@@ -254,6 +270,7 @@ class Agent:
             may_record=self._sharing.may_record,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
+            rules=with_thresholds(self._config.battery.raise_at),
         )
         return Recorder(
             self._source,

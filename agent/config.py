@@ -44,6 +44,7 @@ class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sample_period_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     parked_after_s: Annotated[float, Meta(ge=0, le=600)] = 5.0  # P and standing still this long
     unanswered_days: Annotated[int, Meta(ge=1, le=7)] = 7  # then an offered batch is deleted
+    quota_mb: Annotated[int, Meta(ge=8)] = 512  # all segments together; the oldest make way
 
 
 class IdentityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +119,12 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
 
 
+class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Other thresholds for the battery watch than its own (`okdrive-agent battery explain`)."""
+
+    raise_at: dict[str, float] = {}  # alert code -> value, in the unit of its rule
+
+
 class ScreenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The driver's page; loopback only."""
 
@@ -136,6 +143,7 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     updates: UpdatesConfig
     recording: RecordingConfig = RecordingConfig()
     screen: ScreenConfig = ScreenConfig()
+    battery: BatteryConfig = BatteryConfig()
 
 
 def load_config(path: Path) -> AgentConfig:

@@ -263,6 +263,15 @@ class State:
             row = connection.execute("SELECT * FROM trips WHERE trip_id=?", (trip_id,)).fetchone()
         return _trip(row) if row else None
 
+    def forget_segments(self, names: Sequence[str], *, freed_bytes: int) -> None:
+        """Note that these segments made way; their trips stay, and both are counted."""
+        with self.database.transaction() as connection:
+            connection.executemany(
+                "UPDATE trips SET segment=NULL WHERE segment=?", [(name,) for name in names]
+            )
+            bump(connection, "segments.evicted", len(names))
+            bump(connection, "segments.evicted_bytes", freed_bytes)
+
     def delete_trip(self, trip_id: str) -> None:
         """Forget a trip and its unanswered offers; what was released stays in the outbox."""
         with self.database.transaction() as connection:

@@ -1,6 +1,7 @@
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,16 @@ def test_a_new_file_is_a_write_ahead_log_that_syncs_fully(tmp_path: Path) -> Non
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
         assert connection.execute("PRAGMA user_version").fetchone()[0] == len(STEPS)
+    state.close()
+
+
+def test_a_segment_that_made_way_leaves_its_trip_and_is_counted(tmp_path: Path) -> None:
+    state = State.open(tmp_path / "state.sqlite")
+    state.add_trip(replace(trip("a"), segment="a.seg"), [])
+    state.add_trip(replace(trip("b"), segment="b.seg"), [])
+    state.forget_segments(["a.seg"], freed_bytes=1_000)
+    assert [row.segment for row in state.trips()] == ["b.seg", None]
+    assert state.counters() == {"segments.evicted": 1, "segments.evicted_bytes": 1_000}
     state.close()
 
 
