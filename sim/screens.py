@@ -225,9 +225,9 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "purposes": ("home-quiet", "/purposes"),
     "purpose-grant": ("home-first", "/purposes/battery"),
     "purpose-withdraw": ("home-quiet", "/purposes/battery"),
+    "battery": ("battery-alert", "/battery"),
     "preview": ("trip", f"/preview/{BATCH_ID}"),
     "exact": ("trip", f"/exact/{BATCH_ID}"),
-    "battery": ("battery-alert", "/battery"),
     "update-none": ("home-quiet", "/update"),
 }
 """Further pages by name: the state and the address."""
