@@ -35,6 +35,8 @@ class _Image:
     content_hash: str
     length: int
     hashes: dict[str, str]
+    chunks: None = None
+    unpacked_bytes: None = None
 
 
 class PlainClient:
@@ -89,6 +91,7 @@ class PlainClient:
             targets_url=targets_url,
             folder=self._folder / _IMAGES_NAME,
             on_progress=lambda _: None,
+            clock=self._clock,
         )
         for target in targets:
             image = self._find(refreshed, target)

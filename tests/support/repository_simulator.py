@@ -12,8 +12,10 @@ web server can serve, before and after; ``--list`` names them all.
 """
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,8 +38,10 @@ from tuf.api.metadata import (
 from agent.clock import SystemClock
 from ota.client.client import UpdateSettings
 from ota.client.offer import Ecu
+from ota.client.ports import RangeAnswer
 from ota.client.repository import RepositoryAddress
 from ota.errors import NetworkError, ServerRefusedError
+from ota.metadata.chunks import describe, list_chunks
 from ota.metadata.custom import (
     Criticality,
     DirectorCustom,
@@ -53,6 +57,7 @@ from ota.metadata.models import MAX_VERSION, target_name
 from ota.publisher.roles import ROLES, new_root, new_snapshot, new_targets, new_timestamp
 
 BASE = "https://updates.test"
+CHUNK_BYTES = 4_096
 VEHICLE = "vehicle-a"
 ECU = Ecu(ecu_id="ecu-1", hardware_id="board-1", kind=Kind.APP, name="trip-light")
 FACTS = Facts(
@@ -377,10 +382,16 @@ class RepositorySimulator:
             kind=Kind.APP,
             name=kind_name,
             release=Release(criticality=Criticality.SECURITY, facts={"en": FACTS}),
+            unpacked_bytes=4 * len(package),
+            chunks=describe(
+                list_chunks(io.BytesIO(package), size_bytes=CHUNK_BYTES), size_bytes=CHUNK_BYTES
+            ),
         )
         digest = hashlib.sha256(package).hexdigest()
+        digests = list_chunks(io.BytesIO(package), size_bytes=CHUNK_BYTES)
         self.image.targets[path] = _target(path, package, to_custom(custom))
         self.images[digest] = package
+        self.images[hashlib.sha256(digests).hexdigest()] = digests
         self.image.publish()
         return digest
 
@@ -411,11 +422,11 @@ class RepositorySimulator:
         for name, repository in (("image", self.image), ("director", self.director)):
             (folder / "roots" / f"{name}.json").write_bytes(repository.roots[0])
         for target in self.image.all_targets().values():
-            digest = target.hashes["sha256"]
             place = folder / "image" / "targets" / Path(target.path).parent
             place.mkdir(parents=True, exist_ok=True)
-            if digest in self.images:
-                (place / f"{digest}.{Path(target.path).name}").write_bytes(self.images[digest])
+            for digest in (target.hashes["sha256"], target.custom["chunks"]["sha256"]):
+                if digest in self.images:
+                    (place / f"{digest}.{Path(target.path).name}").write_bytes(self.images[digest])
 
     # --- what a vehicle needs -------------------------------------------------------------------
 
@@ -459,6 +470,20 @@ class RepositorySimulator:
             raise ServerRefusedError(url, status=404)
         for start in range(0, len(body), 1000):
             yield body[start : start + 1000]
+
+    @contextmanager
+    def open_range(
+        self, url: str, *, first: int, stop: int | None = None, if_range: str | None = None
+    ) -> Iterator[RangeAnswer]:
+        """Serve a part of ``url``, all of it if its body is overridden; see ``ports.Fetcher``."""
+        path = url.removeprefix(f"{BASE}/")
+        body = None if path in self.bodies else self._body(path)
+        if body is None or self.is_down:
+            yield RangeAnswer(first=0, total=None, etag=None, body=self.fetch(url))
+            return
+        self.fetched[path] += 1
+        pieces = (body[at : at + 1000] for at in range(first, stop or len(body), 1000))
+        yield RangeAnswer(first=first, total=len(body), etag='"1"', body=pieces)
 
     def post(self, url: str, body: bytes, *, max_bytes: int) -> bytes:
         """Take a manifest; see ``ports.Fetcher``."""

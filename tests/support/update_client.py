@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ota.client.floor import Floor
 from ota.client.gates import Refusal
 from ota.client.journal import JournalEntry
 from ota.client.offer import Ecu, Offer
+from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, CheckResult
 from ota.client.states import UpdateState
 from ota.client.verifier import Verifier
@@ -82,6 +83,7 @@ def verify_and_download(
         targets_url=f"{BASE}/image/targets/",
         folder=folder / "images",
         on_progress=lambda _: None,
+        clock=FakeClock(simulator.now),
     )
     return [downloader.download(offer) for offer in offers]
 
@@ -99,6 +101,7 @@ async def open_client(
     *,
     runner: AppRunner | None = None,
     driver: Driver | None = None,
+    data_use: Callable[[], DataUse] = unlimited,
 ) -> UpdateClient:
     return await asyncio.to_thread(
         UpdateClient,
@@ -107,6 +110,7 @@ async def open_client(
         runner=runner or FakeRunner(),
         clock=FakeClock(simulator.now),
         ask_gates=(driver or Driver()).ask,
+        data_use=data_use,
     )
 
 
