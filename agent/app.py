@@ -87,6 +87,7 @@ class Agent:
             uplink=self._uplink,
             updates=self._updates,
             live=self._live,
+            keeper=self._keeper,
             clock=clock,
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
