@@ -28,6 +28,9 @@ from agent.signals.gateway import GatewaySource
 from agent.signals.model import SignalSource
 from agent.signals.replay import ReplaySource
 from agent.signals.table import VehicleTable, load_table
+from agent.store.battery import BatteryHistory
+from agent.store.keeper import KEPT_PATHS, Keeper
+from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.updates import UpdatePolicy, UpdateService
 from agent.uplink import Uplink, UplinkSettings
@@ -41,7 +44,8 @@ from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
-from telemetry.mqtt import Message, MqttLink, MqttSettings
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import Message, MqttSettings
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +123,7 @@ class Agent:
                 ),
                 critical=True,
             ),
+            Service(name="battery", run=self._keeper.run),
             Service(name="vitals", run=self._vitals.run),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
@@ -142,6 +147,9 @@ class Agent:
 
     async def _expire(self) -> None:
         await asyncio.to_thread(self._sharing.expire)
+        self._desk.touch()
+
+    def _touch(self) -> None:
         self._desk.touch()
 
     def _live(self) -> LiveView:
@@ -209,9 +217,21 @@ class Agent:
     def _make_recorder(self, table: VehicleTable) -> Recorder:
         recording, vehicle = self._config.recording, self._config.vehicle
         buses = {"ev": vehicle.ev_bus, "car": vehicle.car_bus}
+        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
+        decoder = Decoder(table, wanted, buses=buses)
+        self._keeper = Keeper(
+            table,
+            decoder.latest,
+            history=BatteryHistory.open(self._folders.battery),
+            sessions=Sessions(self._state.database),
+            clock=self._clock,
+            may_record=self._sharing.may_record,
+            new_session_id=lambda: secrets.token_hex(8),
+            on_change=self._touch,
+        )
         return Recorder(
             self._source,
-            Decoder(table, wanted_paths(table), buses=buses),
+            decoder,
             clock=self._clock,
             segments=self._folders.segments,
             may_record=self._sharing.may_record,
@@ -221,6 +241,7 @@ class Agent:
                 sample_period_s=recording.sample_period_s,
                 trip=TripConfig(park_s=recording.parked_after_s),
             ),
+            observer=self._keeper,
         )
 
     def _make_updates(self) -> UpdateService:

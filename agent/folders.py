@@ -17,6 +17,11 @@ class Folders:
         return self.root / "state.sqlite"
 
     @property
+    def battery(self) -> Path:
+        """The battery's local history."""
+        return self.root / "battery.sqlite"
+
+    @property
     def segments(self) -> Path:
         """One file of samples per trip."""
         return self.root / "segments"

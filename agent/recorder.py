@@ -69,6 +69,16 @@ class RecorderCounters:
     last_error: str | None = None
 
 
+class Observer(Protocol):
+    """Somebody else who follows every change of a signal; neither call may block."""
+
+    def take(self, changes: Sequence[Signal], now_s: float) -> None:
+        """Take what changed up to ``now_s``, on the clock of the frames."""
+
+    def finish(self, now_s: float) -> None:
+        """The source ended: no more changes will come."""
+
+
 TripEnd = Callable[[Trip, Path | None], Awaitable[None]]
 
 
@@ -97,6 +107,7 @@ class Recorder:
         on_trip_end: TripEnd,
         new_trip_id: Callable[[], str],
         config: RecorderConfig | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Wire one recorder; nothing is opened.
 
@@ -109,6 +120,7 @@ class Recorder:
             on_trip_end: Told each trip and its segment; None if nothing of it was recorded.
             new_trip_id: Makes a random id, which also names the segment.
             config: Periods and limits.
+            observer: Told every change too: the battery watch needs no consent.
         """
         self.decoder = decoder
         self.counters = RecorderCounters()
@@ -120,6 +132,7 @@ class Recorder:
         self._segments = segments
         self._may_record = may_record
         self._on_trip_end = on_trip_end
+        self._observer = observer
         self._columns = _columns(decoder)
         self._writer: SegmentWriter | None = None
         self._trip_id = ""
@@ -206,6 +219,8 @@ class Recorder:
                 await self.take(frames)
         except SourceError as error:  # handed over, so that it leaves run() without a group around
             return error
+        if self._observer:
+            self._observer.finish(self._frame_s)
         return None
 
     async def _tick_for_ever(self) -> None:
@@ -216,6 +231,8 @@ class Recorder:
     async def _follow(self, changes: list[Signal], *, silence_s: float = 0.0) -> None:
         now_s = self._frame_s + silence_s
         changes += self.decoder.age(now_s)
+        if self._observer:
+            self._observer.take(changes, now_s)
         await self._handle(self.tracker.step(changes, now_s))
         if self.tracker.state in IN_TRIP:
             await self._write_due_row(now_s)

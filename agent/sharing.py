@@ -155,6 +155,10 @@ class Sharing:
         length = self.state.counters().get(LEDGER_LENGTH, 0)
         return verify_chain(self.state.ledger(), self._key.public, expected_length=length)
 
+    def purposes(self) -> tuple[Purpose, ...]:
+        """Return the purposes that a driver can switch on in this vehicle. Does not block."""
+        return tuple(purpose for purpose in Purpose if purpose in _SCHEMA_OF)
+
     def may_record(self) -> bool:
         """Tell whether anything of a trip may touch the disk. Does not block."""
         return self._is_intact and bool(self._granted)
@@ -174,7 +178,7 @@ class Sharing:
 
     def notice(self, purpose: Purpose) -> Notice:
         """Return the text a driver agrees to; raise SharingError if there is none."""
-        if purpose not in self._notices:
+        if purpose not in self._notices or purpose not in _SCHEMA_OF:
             raise SharingError("consent.no_notice", f"There is no notice text for {purpose}.")
         return self._notices[purpose]
 

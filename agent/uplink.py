@@ -22,7 +22,7 @@ from agent.store.outbox import OutboxRow, OutboxState, UncoveredError
 from agent.store.state import ReceiptRow
 from telemetry.codec.batch import CONTENT_TYPE, decode_batch
 from telemetry.link import Backoff, LinkError
-from telemetry.mqtt import Message
+from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
 from telemetry.records import ReceiptStatus
 from telemetry.topics import CLIENT_ID_BYTES, ack_topic, new_client_id, uplink_topic

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from agent.store.database import Connect, Database, Step
+from agent.store.sessions import SESSION_STEP
 
 FIRST_PREVIOUS = bytes(32)  # what the first entry of a ledger names as the one before it
 
@@ -86,6 +87,7 @@ STEPS: tuple[Step, ...] = (
             value INTEGER NOT NULL
         ) WITHOUT ROWID""",
     ),
+    SESSION_STEP,
 )
 
 

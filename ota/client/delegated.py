@@ -15,6 +15,7 @@ from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
 from ota.client.durable import replace_file
 from ota.client.ports import Fetcher
 from ota.client.translate import read_bounded
+from ota.errors import MixAndMatchError
 from ota.metadata.models import MAX_TARGETS_BYTES
 
 
@@ -36,13 +37,13 @@ class DelegatedRoles:
         """Return the verified role ``name``. What was verified for another delegator counts not.
 
         Raises:
-            RepositoryError: python-tuf's; not listed, not signed as ``delegator`` says, or old.
-            OtaError: It could not be fetched.
+            RepositoryError: python-tuf's; not signed as ``delegator`` says, or old.
+            OtaError: It is not listed, or could not be fetched.
             OSError: It could not be kept.
         """
         listed = self.snapshot.meta.get(f"{name}.json")
         if listed is None:
-            raise RepositoryError(f"role {name} is delegated to, but the snapshot does not list it")
+            raise MixAndMatchError(f"role {name}", expected="its entry in the snapshot", got="none")
         path = self.folder / f"{quote(name, '')}.json"
         try:
             return self._verify(path.read_bytes(), name, listed, delegator)
@@ -55,7 +56,8 @@ class DelegatedRoles:
     def _fetch(self, name: str, listed: MetaFile) -> bytes:
         prefix = f"{listed.version}." if self.has_versioned_names else ""
         url = f"{self.metadata_url}{prefix}{quote(name, '')}.json"
-        return read_bounded(self.fetcher, url, max_bytes=listed.length or MAX_TARGETS_BYTES)
+        length = min(listed.length or MAX_TARGETS_BYTES, MAX_TARGETS_BYTES)
+        return read_bounded(self.fetcher, url, max_bytes=length)
 
     def _verify(self, data: bytes, name: str, listed: MetaFile, delegator: Targets) -> Targets:
         listed.verify_length_and_hashes(data)

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ota.client.durable import make_folder, replace_file, sync_folder
-from ota.client.offer import Offer
 from ota.client.pace import DataUse, unlimited
-from ota.client.ports import Clock, Fetcher
+from ota.client.ports import Clock, Fetcher, Wanted
 from ota.client.transfer import CostsFile, Progress, Transfer
 from ota.errors import (
     HashMismatchError,
@@ -69,11 +68,11 @@ class Downloader:
         self._data_use = data_use
         self._stop = threading.Event()
 
-    def path_of(self, offer: Offer) -> Path:
+    def path_of(self, offer: Wanted) -> Path:
         """Return where the image of ``offer`` is, once downloaded."""
         return self._folder / offer.content_hash
 
-    def download(self, offer: Offer) -> Path:
+    def download(self, offer: Wanted) -> Path:
         """Return the image of ``offer``; one that is here already is checked, not fetched again.
 
         Raises:
@@ -96,13 +95,13 @@ class Downloader:
             raise
         return image
 
-    def remove(self, offer: Offer) -> None:
+    def remove(self, offer: Wanted) -> None:
         """Remove the image of ``offer`` and what is left of its download."""
         image = self.path_of(offer)
         for path in (image, *(_beside(image, suffix) for suffix in _SIDE_FILES)):
             path.unlink(missing_ok=True)
 
-    def keep_only(self, offer: Offer) -> None:
+    def keep_only(self, offer: Wanted) -> None:
         """Remove what is left of every other download: room that nobody will come back for."""
         if self._folder.is_dir():
             for path in self._folder.iterdir():
@@ -116,13 +115,13 @@ class Downloader:
         """
         self._stop.set()
 
-    def _is_here(self, image: Path, offer: Offer) -> bool:
+    def _is_here(self, image: Path, offer: Wanted) -> bool:
         if not image.is_file() or image.stat().st_size != offer.length:
             return False
         with image.open("rb") as file:
             return hashes_of(file, offer.hashes) == offer.hashes
 
-    def _fetch(self, image: Path, offer: Offer) -> None:
+    def _fetch(self, image: Path, offer: Wanted) -> None:
         _hashers(offer.hashes)  # a hash that nobody can check is refused before it costs data
         part = _beside(image, ".part")
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -142,7 +141,7 @@ class Downloader:
         for suffix in (".chunks", ".json"):
             _beside(image, suffix).unlink(missing_ok=True)
 
-    def _transfer(self, image: Path, offer: Offer) -> Transfer:
+    def _transfer(self, image: Path, offer: Wanted) -> Transfer:
         return Transfer(
             self._fetcher,
             self._url_of(offer, offer.content_hash),
@@ -154,8 +153,8 @@ class Downloader:
             stop=self._stop,
         )
 
-    def _chunk_list(self, image: Path, offer: Offer) -> ChunkList | None:
-        signed = offer.custom.chunks
+    def _chunk_list(self, image: Path, offer: Wanted) -> ChunkList | None:
+        signed = offer.chunks
         if signed is None:
             return None
         path = _beside(image, ".chunks")
@@ -176,14 +175,13 @@ class Downloader:
                 raise LengthMismatchError(url, expected=f"{length} bytes", got="more")
         return bytes(content)
 
-    def _url_of(self, offer: Offer, sha256: str) -> str:
-        folder, _, name = offer.target.rpartition("/")
-        return f"{self._targets_url}{folder}/{sha256}.{name}"
+    def _url_of(self, offer: Wanted, sha256: str) -> str:
+        folder, slash, name = offer.target.rpartition("/")
+        return f"{self._targets_url}{folder}{slash}{sha256}.{name}"
 
-    def _check_room(self, offer: Offer, *, on_disk: int) -> None:
+    def _check_room(self, offer: Wanted, *, on_disk: int) -> None:
         # What runs now stays where it is: it is the way back, and needs no further room.
-        unpacked = offer.custom.unpacked_bytes
-        rest = max(0, offer.length - on_disk) + (offer.length if unpacked is None else unpacked)
+        rest = max(0, offer.length - on_disk) + offer.room_bytes
         status = os.statvfs(self._folder)
         free, needed = status.f_bavail * status.f_frsize, int(rest * _ROOM_MARGIN)
         if free < needed:
@@ -222,7 +220,7 @@ class _Part:
             self._unsynced = 0
 
 
-def _fill_chunks(part: _Part, offer: Offer, transfer: Transfer, chunks: ChunkList) -> None:
+def _fill_chunks(part: _Part, offer: Wanted, transfer: Transfer, chunks: ChunkList) -> None:
     """Fetch the pieces that ``part`` does not hold; a bad one is never written, and asked again."""
     missing = [i for i in chunks.indexes() if not chunks.holds(i, part.read(*chunks.span(i)))]
     transfer.expect(_bytes_of(missing, chunks))
@@ -253,7 +251,7 @@ def _fill_run(
         yield index
 
 
-def _fill_whole(part: _Part, offer: Offer, transfer: Transfer) -> None:
+def _fill_whole(part: _Part, offer: Wanted, transfer: Transfer) -> None:
     """Go on where ``part`` ends if the server still has the same file, else from the start."""
     first = min(part.size(), offer.length) if transfer.etag is not None else 0
     _fill_from(part, offer, transfer, first)
@@ -262,7 +260,7 @@ def _fill_whole(part: _Part, offer: Offer, transfer: Transfer) -> None:
         _fill_from(part, offer, transfer, 0)
 
 
-def _fill_from(part: _Part, offer: Offer, transfer: Transfer, first: int) -> None:
+def _fill_from(part: _Part, offer: Wanted, transfer: Transfer, first: int) -> None:
     transfer.expect(offer.length - first)
     if first == offer.length:
         return
@@ -317,7 +315,7 @@ def _hashers(wanted: Mapping[str, str]) -> dict[str, "hashlib._Hash"]:
     return {name: hashlib.new(name) for name in wanted}
 
 
-def _compare(offer: Offer, found: Mapping[str, str]) -> None:
+def _compare(offer: Wanted, found: Mapping[str, str]) -> None:
     if found != offer.hashes:
         raise HashMismatchError(
             offer.target, expected=f"hashes {offer.hashes}", got=str(found), intact="dropped"

@@ -36,32 +36,39 @@ _DIGITS = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<total>[0-9]{1,18}|\*)")
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')  # a weak one says nothing about bytes
 _CHUNK_BYTES = 65_536
+_LOOPBACK = frozenset({("http", "127.0.0.1"), ("http", "[::1]"), ("http", "localhost")})
 # What has come and was not read is fetched again after a restart. The kernel would let it grow to
 # 6 MiB; this (it doubles it) still fills 40 Mbit/s at a round trip of 200 ms.
 _RECEIVE_BYTES = 524_288
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HttpsSettings:
-    """Who we are to the repositories, and how long we wait for them."""
+class Patience:
+    """How long we wait for a server."""
 
-    ca_file: Path
-    cert_file: Path
-    key_file: Path
     connect_timeout_s: float = 10.0
     gap_timeout_s: float = 30.0  # longest silence between two pieces
     min_bytes_per_s: int = 512  # over slow_window_s; slower is a kept-back update
     slow_window_s: float = 30.0
 
 
-class HttpsFetcher:
-    """Meets ``ports.Fetcher``; thread-safe."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsSettings(Patience):
+    """Who we are to the repositories, and how long we wait for them."""
 
-    def __init__(self, settings: HttpsSettings, clock: Clock) -> None:
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+
+
+class _HttpFetcher:
+    """What both fetchers share; ``context`` proves who the server is, if anything does."""
+
+    def __init__(self, settings: Patience, clock: Clock, context: ssl.SSLContext | None) -> None:
         self._settings = settings
         self._clock = clock
         self._pool = urllib3.PoolManager(
-            ssl_context=_tls(settings),
+            ssl_context=context,
             retries=False,
             timeout=urllib3.Timeout(
                 connect=settings.connect_timeout_s, read=settings.gap_timeout_s
@@ -72,6 +79,10 @@ class HttpsFetcher:
                 (socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES),
             ],
         )
+
+    def _check_address(self, url: str) -> None:
+        if not url.startswith("https://"):
+            raise UntrustedServerError(url, expected="an https address", got="another")
 
     def fetch(self, url: str) -> Iterator[bytes]:
         """Yield the body of ``url``; see ``ports.Fetcher``."""
@@ -124,8 +135,7 @@ class HttpsFetcher:
         body: bytes | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        if not url.startswith("https://"):
-            raise UntrustedServerError(url, expected="an https address", got="another")
+        self._check_address(url)
         with _translated(url):
             response = self._pool.request(
                 method,
@@ -164,6 +174,28 @@ class HttpsFetcher:
                         got=f"{speed.bytes_per_s(waited_s) or 0:.0f}",
                     )
                 yield chunk
+
+
+class HttpsFetcher(_HttpFetcher):
+    """Meets ``ports.Fetcher``; thread-safe."""
+
+    def __init__(self, settings: HttpsSettings, clock: Clock) -> None:
+        super().__init__(settings, clock, _tls(settings))
+
+
+class LoopbackFetcher(_HttpFetcher):
+    """Meets ``ports.Fetcher`` by plain HTTP, from this very machine only: a repository on trial.
+
+    Nothing rests on the transport: what comes is verified like anything else.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(Patience(), clock, None)
+
+    def _check_address(self, url: str) -> None:
+        address = urllib3.util.parse_url(url)
+        if (address.scheme, address.host) not in _LOOPBACK:
+            raise UntrustedServerError(url, expected="http on this machine", got="another address")
 
 
 def _expect(url: str, response: urllib3.BaseHTTPResponse, wanted: set[int]) -> None:

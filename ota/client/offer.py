@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ota.metadata.custom import ImageCustom, Kind
+from ota.metadata.custom import Chunks, ImageCustom, Kind
 from ota.metadata.manifest import UpdateResult
 
 
@@ -39,6 +39,17 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def version(self) -> str:
         """Return the offered version, MAJOR.MINOR.PATCH."""
         return self.custom.version
+
+    @property
+    def chunks(self) -> Chunks | None:
+        """Return what is signed of the image's list of pieces; None if it has none."""
+        return self.custom.chunks
+
+    @property
+    def room_bytes(self) -> int:
+        """Return the room the unpacked version needs; its own length if it does not say."""
+        unpacked = self.custom.unpacked_bytes
+        return self.length if unpacked is None else unpacked
 
     @property
     def release_counter(self) -> int:

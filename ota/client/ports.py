@@ -1,6 +1,6 @@
 """The doors of the update client: what it needs from outside, as small as it needs it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ota.client.offer import Offer
+from ota.metadata.custom import Chunks
 from ota.metadata.manifest import Installed
 
 
@@ -35,6 +36,40 @@ class RangeAnswer:
     total: int | None
     etag: str | None
     body: Iterator[bytes]
+
+
+class Wanted(Protocol):
+    """What a download needs to know: the signed description of one image."""
+
+    @property
+    def target(self) -> str:
+        """Return the target name."""
+        ...
+
+    @property
+    def content_hash(self) -> str:
+        """Return the signed hash under which it is served and kept, in hex."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Return the signed length in bytes."""
+        ...
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """Return every signed hash, algorithm to hex."""
+        ...
+
+    @property
+    def chunks(self) -> Chunks | None:
+        """Return what is signed of its list of pieces; None if it has none."""
+        ...
+
+    @property
+    def room_bytes(self) -> int:
+        """Return the room it needs beside its own length, once it is unpacked."""
+        ...
 
 
 class Fetcher(Protocol):

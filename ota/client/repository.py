@@ -18,20 +18,24 @@ from ota.client.ports import Fetcher
 from ota.client.translate import read_bounded, translated
 from ota.client.uptane import check_vehicle
 from ota.errors import (
+    FastForwardError,
     ForeignVehicleError,
     FreezeError,
+    MalformedError,
     MixAndMatchError,
     RollbackError,
     ServerRefusedError,
 )
 from ota.metadata.models import (
+    MAX_DIRECTOR_TARGETS_BYTES,
     MAX_ROOT_BYTES,
     MAX_SNAPSHOT_BYTES,
     MAX_TARGETS_BYTES,
     MAX_TIMESTAMP_BYTES,
+    MAX_VERSION,
     issued_of,
     parse_metadata,
-    peek_vehicle,
+    peek,
 )
 
 
@@ -146,13 +150,33 @@ class Repository:
                 )
                 updater.refresh()
                 sync_tree(self._folder)  # python-tuf renames but never syncs
-        except MixAndMatchError as error:
-            rollback = None
-            if isinstance(error.__cause__, tuf.BadVersionNumberError):
-                rollback = _find_rollback(self._name, self._folder, self._fetcher.last)
-            raise rollback or error from error.__cause__
+        except (MixAndMatchError, MalformedError) as error:
+            raise self._find_rollback() or error from error.__cause__
+
+    def _find_rollback(self) -> RollbackError | None:
+        """Return what the last body has less of than what is kept; None if that is not the fault.
+
+        The Updater says the same of a version that went back and of one that nobody promised.
+        """
+        try:
+            offered = _read_any(self._fetcher.last)
+            held = _read_any((self._folder / f"{offered.type}.json").read_bytes())
+        except (OSError, tuf.RepositoryError):
+            return None  # nothing to compare; the floor is compared as well
+        found = _versions(offered)
+        for name, floor in _versions(held).items():
+            version = found.get(name, 0)
+            if version < floor or (name == ROOT and version == floor):
+                return RollbackError(f"{self._name} {name}", floor=floor, offered=version)
+        return None
 
 
+_LIMITS = {
+    Root.type: MAX_ROOT_BYTES,
+    Timestamp.type: MAX_TIMESTAMP_BYTES,
+    Snapshot.type: MAX_SNAPSHOT_BYTES,
+    Targets.type: MAX_TARGETS_BYTES,
+}
 _CONFIG = UpdaterConfig(
     root_max_length=MAX_ROOT_BYTES,
     timestamp_max_length=MAX_TIMESTAMP_BYTES,
@@ -223,8 +247,9 @@ class _TufFetcher(FetcherInterface):
     """Our Fetcher, as the Updater wants it: whole bodies, bounded, our own errors.
 
     With a ``vehicle``, another vehicle's Director metadata is refused before the Updater sees it:
-    it would persist a foreign set, whose higher versions lock this vehicle out. This door only
-    rejects; signatures are checked afterwards. ``last`` is the latest body handed over.
+    it would persist a foreign set, whose higher versions lock this vehicle out. So is a version
+    that nobody could follow. This door only rejects; signatures are checked afterwards. ``last`` is
+    the latest body handed over.
     """
 
     fetcher: Fetcher
@@ -242,36 +267,36 @@ class _TufFetcher(FetcherInterface):
             OtaError: Anything else.
         """
         try:
-            body = read_bounded(self.fetcher, url, max_bytes=max_length)
+            body = read_bounded(self.fetcher, url, max_bytes=min(max_length, self._limit(url)))
         except ServerRefusedError as error:
             raise tuf.DownloadHTTPError(str(error), error.status) from error
-        if self.vehicle is not None and not url.endswith(".root.json"):  # one root serves them all
-            self._refuse_foreign(url, body)
+        self._refuse_early(url, body)
         self.last = body
         return body
 
-    def _refuse_foreign(self, url: str, body: bytes) -> None:
-        named = peek_vehicle(body)
-        if named != self.vehicle:
-            raise ForeignVehicleError(url, expected=f"vehicle {self.vehicle}", got=named or "none")
+    def _limit(self, url: str) -> int:
+        """Return what a role may be at most: signed lengths may lower this, but never raise it."""
+        role = url.rpartition("/")[2].removesuffix(".json").rpartition(".")[2]
+        if role == Targets.type and self.vehicle is not None:
+            return MAX_DIRECTOR_TARGETS_BYTES
+        return _LIMITS.get(role, MAX_TARGETS_BYTES)
 
-
-def _find_rollback(repository: str, folder: Path, body: bytes) -> RollbackError | None:
-    """Return what ``body`` has less of than what ``folder`` holds; None if that is not the fault.
-
-    The Updater says "bad version" both of one that went back and of one that nobody promised.
-    """
-    offered = _read_any(body)
-    try:
-        held = _read_any((folder / f"{offered.type}.json").read_bytes())
-    except (OSError, tuf.RepositoryError):
-        return None  # nothing to compare with; the floor is compared as well
-    found = _versions(offered)
-    for name, floor in _versions(held).items():
-        version = found.get(name, 0)
-        if version < floor or (name == ROOT and version == floor):
-            return RollbackError(f"{repository} {name}", floor=floor, offered=version)
-    return None
+    def _refuse_early(self, url: str, body: bytes) -> None:
+        try:
+            peeked = peek(body)
+        except MalformedError:
+            if self.vehicle is None:
+                return  # the Updater says better what is wrong with it
+            raise
+        is_root = url.endswith(".root.json")  # one root serves all vehicles
+        if self.vehicle is not None and not is_root and peeked.vehicle != self.vehicle:
+            raise ForeignVehicleError(
+                url, expected=f"vehicle {self.vehicle}", got=peeked.vehicle or "none"
+            )
+        if peeked.highest_version > MAX_VERSION:
+            raise FastForwardError(
+                url, expected=f"versions <= {MAX_VERSION}", got=str(peeked.highest_version)
+            )
 
 
 def _read_any(data: bytes) -> Signed:

@@ -21,7 +21,7 @@ from telemetry.ingest.errors import RefusedError, StorageError
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.ingest.sink import Arrival, Sink
 from telemetry.link import Backoff, LinkError
-from telemetry.mqtt import Message
+from telemetry.mqtt.messages import Message
 from telemetry.records import Receipt, ReceiptStatus
 from telemetry.topics import TopicError, is_ack_topic, parse_uplink
 

@@ -13,7 +13,8 @@ from telemetry.ingest.service import Desk, IngestService, MakeLink, ServiceSetti
 from telemetry.ingest.signing import load_signer
 from telemetry.ingest.sink import ParquetSink
 from telemetry.link import Backoff
-from telemetry.mqtt import MqttLink, MqttSettings
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import MqttSettings
 from telemetry.topics import CLIENT_ID_BYTES, new_client_id
 
 _PACKET_OVERHEAD_BYTES = 65_536  # topic and properties of a message beside its payload

@@ -20,7 +20,8 @@ from telemetry.ingest.clock import SystemClock
 from telemetry.ingest.config import load_config
 from telemetry.ingest.wiring import Parts, build_service
 from telemetry.link import Backoff
-from telemetry.mqtt import Message, MqttLink, MqttSettings
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import Message, MqttSettings
 from telemetry.purposes import Purpose
 from telemetry.records import ReceiptStatus
 from telemetry.topics import ack_topic, new_client_id, uplink_topic

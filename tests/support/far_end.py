@@ -10,7 +10,7 @@ from agent.consent.keys import VerifyKey
 from telemetry.codec.batch import batch_id
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.link import LinkError
-from telemetry.mqtt import Message
+from telemetry.mqtt.messages import Message
 from telemetry.records import Receipt, ReceiptStatus
 
 

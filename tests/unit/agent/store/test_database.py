@@ -63,7 +63,9 @@ def test_a_file_of_a_newer_okdrive_is_refused_and_not_touched(tmp_path: Path) ->
     path = tmp_path / "state.sqlite"
     Database.open(path, (*STEPS, ("CREATE TABLE later (x)",))).close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="found 2: a newer okdrive wrote it") as caught:
+    with pytest.raises(
+        StoreError, match=f"found {len(STEPS) + 1}: a newer okdrive wrote"
+    ) as caught:
         State.open(path)
     assert code_of(caught) == "store.newer"
     assert path.read_bytes() == before

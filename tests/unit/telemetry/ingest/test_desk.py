@@ -134,7 +134,7 @@ def test_the_order_of_arrival_within_a_minute_is_lost(tmp_path: Path) -> None:
         (UP, b"", "codec"),
         (UP, b"no batch", "codec"),
         (UP, batch_payload()[:-1], "codec"),
-        ("okdrive/1/up/journeys", batch_payload(), "telemetry.topic.unknown"),
+        ("okdrive/1/up/nothing", batch_payload(), "telemetry.topic.unknown"),
     ],
     ids=["empty", "text", "cut", "other-topic"],
 )
