@@ -47,6 +47,11 @@ class Folders:
         return self.run / "vitals.json"
 
     @property
+    def control(self) -> Path:
+        """The socket on which commands reach the daemon."""
+        return self.run / "control.sock"
+
+    @property
     def token(self) -> Path:
         """Who may talk to the screen in this boot; 0600."""
         return self.root / "screen.token"

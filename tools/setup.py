@@ -29,7 +29,17 @@ DEMO_PARTS = {
     "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
     "/usr/lib/*/libatomic.so.1": "libatomic1",  # the driver that presses buttons in Chromium
 }
-TEST_PARTS = {**DEMO_PARTS, "git": "git"}
+TEST_PARTS = {
+    **DEMO_PARTS,
+    "git": "git",
+    "strace": "strace",
+    "nbdkit": "nbdkit",
+    "nbdfuse": "libnbd-bin",
+    "fusermount3": "fuse3",
+    "mkfs.ext4": "e2fsprogs",
+    "losetup": "mount",
+    "unshare": "util-linux",
+}
 
 
 class SetupError(Exception):

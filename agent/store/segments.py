@@ -179,7 +179,7 @@ class SegmentWriter:
         return cls(path, descriptor, len(header[1]), torn_bytes=torn_bytes)
 
     def append(self, time_ms: int, row: Sequence[int | None]) -> None:
-        """Add a row; flush when the last row on the disk is ten seconds older than this one.
+        """Add a row; flush if the next one may come ten seconds after the last on the disk.
 
         Raises:
             SegmentError: As ``flush``; the row is kept and tried again.
@@ -189,7 +189,9 @@ class SegmentWriter:
             raise ValueError(f"expected {self._columns} values in a row, got {len(row)}")
         self._pending.append((time_ms, row))
         last_ms = self._pending[0][0] if self._kept_ms is None else self._kept_ms
-        if not 0 <= time_ms - last_ms < FLUSH_EVERY_MS or len(self._pending) >= MAX_BLOCK_ROWS:
+        gap_ms = time_ms - (self._pending[-2][0] if len(self._pending) > 1 else last_ms)
+        next_ms = time_ms + gap_ms * 3 // 2  # rows do not come on the millisecond
+        if not 0 <= next_ms - last_ms <= FLUSH_EVERY_MS or len(self._pending) >= MAX_BLOCK_ROWS:
             self.flush()
 
     def flush(self) -> None:

@@ -181,7 +181,8 @@ class Downloader:
 
     def _check_room(self, offer: Wanted, *, on_disk: int) -> None:
         # What runs now stays where it is: it is the way back, and needs no further room.
-        rest = max(0, offer.length - on_disk) + offer.room_bytes
+        unpacked = offer.unpacked_bytes
+        rest = max(0, offer.length - on_disk) + (offer.length if unpacked is None else unpacked)
         status = os.statvfs(self._folder)
         free, needed = status.f_bavail * status.f_frsize, int(rest * _ROOM_MARGIN)
         if free < needed:

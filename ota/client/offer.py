@@ -41,20 +41,19 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.custom.version
 
     @property
-    def chunks(self) -> Chunks | None:
-        """Return what is signed of the image's list of pieces; None if it has none."""
-        return self.custom.chunks
-
-    @property
-    def room_bytes(self) -> int:
-        """Return the room the unpacked version needs; its own length if it does not say."""
-        unpacked = self.custom.unpacked_bytes
-        return self.length if unpacked is None else unpacked
-
-    @property
     def release_counter(self) -> int:
         """Return the counter that only grows from release to release."""
         return self.custom.release_counter
+
+    @property
+    def chunks(self) -> Chunks | None:
+        """Return what is signed of its list of pieces; None for an older release."""
+        return self.custom.chunks
+
+    @property
+    def unpacked_bytes(self) -> int | None:
+        """Return how much room its files need; None for an older release."""
+        return self.custom.unpacked_bytes
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,7 +21,6 @@ from ota.client.repository import Refreshed, Repository, RepositoryAddress
 from ota.client.uptane import check_no_delegations
 from ota.client.verifier import no_earlier
 from ota.errors import MalformedError, MissingTargetError
-from ota.metadata.custom import Chunks
 
 _ROOT_NAME = "trusted-root"  # what bootstrap= is given; not among the roles that are kept
 _FLOOR_NAME = "floor.sqlite"
@@ -36,8 +35,8 @@ class _Image:
     content_hash: str
     length: int
     hashes: dict[str, str]
-    chunks: Chunks | None = None
-    room_bytes: int = 0
+    chunks: None = None
+    unpacked_bytes: None = None
 
 
 class PlainClient:

@@ -24,20 +24,6 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RangeAnswer:
-    """The part of a file that a server sends.
-
-    ``first`` is the offset of the first byte of ``body``, ``total`` the length of the whole file
-    (None if the server does not say), ``etag`` its strong entity tag (None if it has none).
-    """
-
-    first: int
-    total: int | None
-    etag: str | None
-    body: Iterator[bytes]
-
-
 class Wanted(Protocol):
     """What a download needs to know: the signed description of one image."""
 
@@ -63,13 +49,27 @@ class Wanted(Protocol):
 
     @property
     def chunks(self) -> Chunks | None:
-        """Return what is signed of its list of pieces; None if it has none."""
+        """Return what is signed of its list of pieces; None for an image without one."""
         ...
 
     @property
-    def room_bytes(self) -> int:
-        """Return the room it needs beside its own length, once it is unpacked."""
+    def unpacked_bytes(self) -> int | None:
+        """Return how much room its files need; None if that is not signed."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeAnswer:
+    """The part of a file that a server sends.
+
+    ``first`` is the offset of the first byte of ``body``, ``total`` the length of the whole file
+    (None if the server does not say), ``etag`` its strong entity tag (None if it has none).
+    """
+
+    first: int
+    total: int | None
+    etag: str | None
+    body: Iterator[bytes]
 
 
 class Fetcher(Protocol):

@@ -66,6 +66,21 @@ def decode_columns(
         CodecError: Not a block, beyond the limits, cut short, or with bytes left over.
         ValueError: ``model`` is for another number of columns than ``max_columns``.
     """
+    rows, model, coded = parse_block(data, max_rows=max_rows, max_columns=max_columns, model=model)
+    coder = Decoder(coded)
+    columns = _get_columns(coder, model, rows)
+    coder.finish()
+    return columns
+
+
+def parse_block(
+    data: bytes, *, max_rows: int, max_columns: int, model: Model | None
+) -> tuple[int, Model, bytes]:
+    """Return what a block claims: rows, the model of its columns, and the coded bytes.
+
+    Raises:
+        CodecError: Not a block, beyond the limits, or more values than the bytes can hold.
+    """
     rows, count, coded = _parse_head(data)
     if rows > max_rows or count > max_columns:
         raise CodecError(
@@ -82,10 +97,7 @@ def decode_columns(
         raise CodecError(
             f"columns: expected {len(model.columns)} columns, got {count}", code="codec.columns"
         )
-    coder = Decoder(coded)
-    columns = _get_columns(coder, _fitting(model, count), rows)
-    coder.finish()
-    return columns
+    return rows, _fitting(model, count), coded
 
 
 def _get_columns(coder: Decoder, model: Model, rows: int) -> list[list[int | None]]:
@@ -124,7 +136,7 @@ def _get_column(
     how, slots = model.columns[at], model.slots(at)
     missing = _get_missing(coder, slots, rows)
     first = external(how.first, known, rows)[0] >> 16
-    predictor = how.predictors[_get_choice(coder, slots, len(how.predictors))]
+    predictor = how.predictors[get_choice(coder, slots, len(how.predictors))]
     start = Prediction(
         own=predictor.own,
         base=external(predictor, known, rows),
@@ -196,7 +208,8 @@ def _choice_steps(choice: int, count: int) -> list[Step]:
     return [PREDICTOR + at << 1 | (choice > at) for at in range(min(choice + 1, count - 1))]
 
 
-def _get_choice(coder: Decoder, slots: Slots, count: int) -> int:
+def get_choice(coder: Decoder, slots: Slots, count: int) -> int:
+    """Return which of ``count`` predictors a column uses."""
     choice = 0
     while choice < count - 1 and coder.get(slots, PREDICTOR + choice):
         choice += 1

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from telemetry.link import LinkError, LinkEvent, LinkState, next_state
-from telemetry.mqtt.messages import Answer, Message, MqttSettings
+from telemetry.mqtt.messages import Answer, Limits, Message, MqttSettings
 from telemetry.mqtt.session import Session
 
-_PACKET_OVERHEAD_BYTES = 1024  # topic and properties beside the payload; ours have under 300
+_OVERHEAD_BYTES = 256  # topic and properties beside the payload; a batch has under 180
+_HEAD_BYTES = 16  # fixed header, three lengths, packet id, length of the properties
 
 
 @dataclass(slots=True)
@@ -46,10 +47,22 @@ class MqttLink:
         self._waiting = _Waiting()
         self._down = asyncio.Event()
         self._down.set()
-        self._max_packet_bytes: int | None = None
+        self._limits = Limits()
+        self._traffic_bytes = 0  # of the connections before this one
         self._window = asyncio.Semaphore(settings.receive_maximum)
 
     # -- what others call ---------------------------------------------------------------------
+
+    @property
+    def max_payload_bytes(self) -> int | None:
+        """What the broker takes in one message; None if it sets no limit. Known once up."""
+        limit = self._limits.max_packet_bytes
+        return None if limit is None else max(0, limit - _OVERHEAD_BYTES)
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes of all connections so far, both ways, TLS included, TCP and IP headers not."""
+        return self._traffic_bytes + (self._session.traffic_bytes if self._session else 0)
 
     async def connect(self) -> None:
         """Connect, and return when the broker has accepted.
@@ -102,7 +115,7 @@ class MqttLink:
                 link.puback_refused (``is_permanent`` if the broker would say no again).
         """
         self._up()
-        self._check_size(topic, payload)
+        self._check_size(topic, payload, content_type, response_topic, correlation_data)
         async with self._window:  # no more in flight than the broker wants
             mid = self._up().publish(
                 topic,
@@ -141,13 +154,11 @@ class MqttLink:
 
     # -- what the session says (Hears) --------------------------------------------------------
 
-    def connected(
-        self, answer: Answer, *, receive_maximum: int | None, max_packet_bytes: int | None
-    ) -> None:
+    def connected(self, answer: Answer, limits: Limits) -> None:
         """Keep the broker's limits; it has answered CONNECT."""
-        self._max_packet_bytes = max_packet_bytes
+        self._limits = limits
         ours = self._settings.receive_maximum
-        self._window = asyncio.Semaphore(min(receive_maximum or ours, ours))
+        self._window = asyncio.Semaphore(min(limits.receive_maximum or ours, ours))
         if self._waiting.connack is not None:
             _settle(self._waiting.connack, answer)
 
@@ -166,12 +177,12 @@ class MqttLink:
         if self._on_message is not None:
             self._on_message(message)
 
-    def closed(self, reason: str) -> None:
+    def closed(self, reason: str, *, said: Answer | None = None) -> None:
         """Fail what waits, and be down."""
         if self.state is LinkState.CONNECTING:
             self._waiting.fail_all(self._closed_while_connecting(reason))
         else:
-            self._lost(reason or "connection closed")
+            self._lost(reason or "connection closed", said=said)
 
     # -- state --------------------------------------------------------------------------------
 
@@ -195,6 +206,13 @@ class MqttLink:
                 code="link.timeout",
             ) from None
         answer.check(self._settings.where, "link.refused")
+        if self._limits.max_qos == 0:
+            raise LinkError(
+                f"{self._settings.where}: expected a broker that acknowledges (QoS 1), "
+                "this one does not",
+                code="link.no_qos1",
+                is_permanent=True,
+            )
         return session
 
     def _move(self, event: LinkEvent) -> None:
@@ -216,12 +234,16 @@ class MqttLink:
             code="link.closed",
         )
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, *, said: Answer | None = None) -> None:
         if self.state in {LinkState.UP, LinkState.CLOSING}:
             closing = self.state is LinkState.CLOSING
             self._move(LinkEvent.CLOSED if closing else LinkEvent.LOST)
             self._drop()
-            error = LinkError(f"{self._settings.where}: lost: {reason}", code="link.lost")
+            error = LinkError(
+                f"{self._settings.where}: lost: {reason}",
+                code="link.lost",
+                is_overload=said is not None and said.is_overload,
+            )
             self._waiting.fail_all(error)
             self._down.set()
 
@@ -229,6 +251,7 @@ class MqttLink:
         session, self._session = self._session, None
         if session is not None:
             session.drop()
+            self._traffic_bytes += session.traffic_bytes
 
     async def _answer(
         self, waiting: dict[int, asyncio.Future[Answer]], mid: int, what: str, timeout_s: float
@@ -249,9 +272,10 @@ class MqttLink:
         finally:
             del waiting[mid]
 
-    def _check_size(self, topic: str, payload: bytes) -> None:
-        limit = self._max_packet_bytes
-        if limit is not None and len(payload) + _PACKET_OVERHEAD_BYTES > limit:
+    def _check_size(self, topic: str, payload: bytes, *properties: str | bytes | None) -> None:
+        limit = self._limits.max_packet_bytes
+        heads = sum(len(value) + 3 for value in (topic, *properties) if value is not None)
+        if limit is not None and len(payload) + heads + _HEAD_BYTES > limit:
             raise LinkError(
                 f"{topic}: the broker takes packets of {limit} bytes, this payload has "
                 f"{len(payload)}; nothing was sent",

@@ -13,6 +13,10 @@ NOT_AUTHORISED = 0x87
 _PERMANENT = frozenset(
     {NOT_AUTHORISED, 0x8F, 0x90, 0x95, 0x99, 0x9A, 0x9B, 0x81, 0x82, 0x84, 0x85, 0x86, 0x8A, 0x8C}
 )
+# Same table: unavailable, busy, shutting down, rate too high, quota exceeded, use another server,
+# server moved, connection rate exceeded. What one vehicle is told, all are told.
+_OVERLOAD = frozenset({0x88, 0x89, 0x8B, 0x96, 0x97, 0x9C, 0x9D, 0x9F})
+_REDIRECT = frozenset({0x9C, 0x9D})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +61,37 @@ class Answer:
     text: str
     is_failure: bool
 
+    @property
+    def is_overload(self) -> bool:
+        """Tell whether the broker has too much to do, so that others hear the same."""
+        return self.code in _OVERLOAD
+
     def check(self, what: str, error_code: str) -> None:
         """Return if the broker said yes; raise LinkError if it refused ``what``."""
         if self.is_failure:
+            redirect = "; we go only where our configuration says" * (self.code in _REDIRECT)
             raise LinkError(
-                f"{what}: the broker refused: {self.text} (0x{self.code:02x})",
+                f"{what}: the broker refused: {self.text} (0x{self.code:02x}){redirect}",
                 code=error_code,
                 is_permanent=self.code in _PERMANENT,
+                is_overload=self.is_overload,
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the broker takes; None where it sets no limit."""
+
+    max_packet_bytes: int | None = None
+    receive_maximum: int | None = None
+    max_qos: int = 1
 
 
 class Hears(Protocol):
     """Who is told what a session hears; every call comes in the loop's thread."""
 
-    def connected(
-        self, answer: Answer, *, receive_maximum: int | None, max_packet_bytes: int | None
-    ) -> None:
-        """CONNACK came, with the broker's limits if it has any."""
+    def connected(self, answer: Answer, limits: Limits) -> None:
+        """CONNACK came."""
 
     def published(self, mid: int, answer: Answer) -> None:
         """PUBACK came; in MQTT 5 it can say no."""
@@ -84,5 +102,5 @@ class Hears(Protocol):
     def arrived(self, message: Message) -> None:
         """A message came."""
 
-    def closed(self, reason: str) -> None:
-        """The connection is gone; ``reason`` is empty if nothing is known of it."""
+    def closed(self, reason: str, *, said: Answer | None = None) -> None:
+        """The connection is gone: why, if known, and what the broker said if it hung up."""

@@ -9,6 +9,7 @@ readable, so reading goes on until nothing is pending.
 """
 
 import asyncio
+import socket
 import ssl
 import struct
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from telemetry.link import LinkError
-from telemetry.mqtt.messages import Answer, Hears, Message, MqttSettings
+from telemetry.mqtt.messages import Answer, Hears, Limits, Message, MqttSettings
 
+_TRAFFIC_AT = 120  # source: linux/tcp.h, struct tcp_info: bytes_acked, bytes_received, 64 bits each
 _HOUSEKEEPING_S = 1.0  # how often keepalive is looked at
 _READS_AT_ONCE = 64  # then the loop gets a turn
 _Socket = Any  # paho's own type for sockets asks for fewer methods than the loop does
@@ -73,6 +75,7 @@ class Session:
         self._client = self._new_client(client_id, manual_ack=manual_ack)
         self._is_ours = False  # only while the loop drives the socket
         self._housekeeping: asyncio.TimerHandle | None = None
+        self._closed_traffic_bytes = 0
         self.error = ""  # the last thing that went wrong below MQTT
 
     # -- what the link calls ------------------------------------------------------------------
@@ -133,9 +136,16 @@ class Session:
             self._housekeeping.cancel()
         sock = self._client.socket()
         if sock is not None:
+            self._closed_traffic_bytes += _traffic(sock)
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
             sock.close()
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes so far, both ways, TLS included, TCP and IP headers not."""
+        sock = self._client.socket()
+        return self._closed_traffic_bytes + (_traffic(sock) if sock is not None else 0)
 
     @property
     def is_connected(self) -> bool:
@@ -226,6 +236,7 @@ class Session:
 
     def _on_socket_close(self, _client: paho.Client, _userdata: object, sock: _Socket) -> None:
         if self._is_ours:
+            self._closed_traffic_bytes += _traffic(sock)
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
 
@@ -245,8 +256,11 @@ class Session:
     ) -> None:
         self._hears.connected(
             _answer(code),
-            receive_maximum=getattr(properties, "ReceiveMaximum", None),
-            max_packet_bytes=getattr(properties, "MaximumPacketSize", None),
+            Limits(
+                max_packet_bytes=getattr(properties, "MaximumPacketSize", None),
+                receive_maximum=getattr(properties, "ReceiveMaximum", None),
+                max_qos=getattr(properties, "MaximumQoS", 1),
+            ),
         )
 
     def _on_disconnect(
@@ -259,9 +273,10 @@ class Session:
     ) -> None:
         if not self._is_ours:
             return
+        said = None
         if flags.is_disconnect_packet_from_server:
-            self.error = f"the broker said: {code}"
-        self._hears.closed(self.error)
+            self.error, said = f"the broker said: {code}", _answer(code)
+        self._hears.closed(self.error, said=said)
 
     def _on_publish(
         self,
@@ -305,7 +320,19 @@ def _raise_open_error(settings: MqttSettings, error: OSError | ValueError) -> No
         ) from error
     if isinstance(error, ssl.SSLError):
         raise LinkError(f"{where}: no TLS session: {reason}", code="link.tls") from error
-    raise LinkError(f"{where}: cannot be reached: {reason}", code="link.unreachable") from error
+    raise LinkError(
+        f"{where}: cannot be reached: {reason}",
+        code="link.unreachable",
+        is_overload=isinstance(error, ConnectionRefusedError),  # its machine is there, it not
+    ) from error
+
+
+def _traffic(sock: _Socket) -> int:
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TRAFFIC_AT + 16)
+        return sum(struct.unpack_from("=QQ", info, _TRAFFIC_AT))
+    except (OSError, struct.error):  # closed already, or a kernel that does not count
+        return 0
 
 
 def _tls_context(settings: MqttSettings) -> ssl.SSLContext:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ota.metadata.models import target_name
-from tests.support.attacks import PACKAGE, prepare, unsigned
+from tests.support.attacks import DIGEST, PACKAGE, prepare, unsigned
 from tests.support.conformance import ROOT, SCRIPTS, Trial, on_trial
 from tests.support.repository_simulator import ECU
 
@@ -127,14 +127,12 @@ def director_that_delegates(trial: Trial) -> int:
 
 
 def longer_image(trial: Trial) -> int:
-    (digest,) = trial.simulator.images
-    trial.simulator.images[digest] += b"more"
+    trial.simulator.images[DIGEST] += b"more"
     return trial.download(TARGET)
 
 
 def changed_image(trial: Trial) -> int:
-    (digest,) = trial.simulator.images
-    trial.simulator.images[digest] = bytes(len(PACKAGE))
+    trial.simulator.images[DIGEST] = bytes(len(PACKAGE))
     return trial.download(TARGET)
 
 

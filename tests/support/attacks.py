@@ -4,6 +4,7 @@ An attack is a function of a ``RepositorySimulator`` that has released one app. 
 be refused by the right code; what is no attack at all (``code`` None) must lead to an offer.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from tests.support.repository_simulator import (
 )
 
 PACKAGE = make_package()
+DIGEST = hashlib.sha256(PACKAGE).hexdigest()
 Verb = Callable[[RepositorySimulator], object]
 
 
@@ -208,8 +210,7 @@ def pad(name: str, role: str, size: int) -> Verb:
 
 def serve_longer_image(simulator: RepositorySimulator) -> None:
     """Send more bytes of the image than were signed."""
-    (digest,) = simulator.images
-    simulator.images[digest] += b"more"
+    simulator.images[DIGEST] += b"more"
 
 
 def serve_endless(path: str) -> Verb:

@@ -13,6 +13,7 @@ from tuf.api.metadata import Signed, TargetFile, Targets
 from ota.errors import SlowRetrievalError
 from ota.metadata.models import MAX_VERSION
 from tests.support.attacks import (
+    DIGEST,
     FLAWS,
     PACKAGE,
     Attack,
@@ -349,8 +350,7 @@ def _slow(simulator: RepositorySimulator) -> None:
 
 def _image_bytes(change: Callable[[bytes], bytes]) -> Verb:
     def run(simulator: RepositorySimulator) -> None:
-        (digest,) = simulator.images
-        simulator.images[digest] = change(simulator.images[digest])
+        simulator.images[DIGEST] = change(simulator.images[DIGEST])
 
     return run
 

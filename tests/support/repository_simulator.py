@@ -342,7 +342,6 @@ class RepositorySimulator:
         self.vehicle = vehicle
         self.ecu_signer = _ecu_signer()
         self.images: dict[str, bytes] = {}
-        self.lists: dict[str, bytes] = {}  # of the pieces of the images, by their own hash
         self.bodies: dict[str, Callable[[], Iterator[bytes]]] = {}
         self.fetched: Counter[str] = Counter()
         self.manifests: list[VehicleManifest] = []
@@ -392,7 +391,7 @@ class RepositorySimulator:
         digests = list_chunks(io.BytesIO(package), size_bytes=CHUNK_BYTES)
         self.image.targets[path] = _target(path, package, to_custom(custom))
         self.images[digest] = package
-        self.lists[hashlib.sha256(digests).hexdigest()] = digests
+        self.images[hashlib.sha256(digests).hexdigest()] = digests
         self.image.publish()
         return digest
 
@@ -423,14 +422,11 @@ class RepositorySimulator:
         for name, repository in (("image", self.image), ("director", self.director)):
             (folder / "roots" / f"{name}.json").write_bytes(repository.roots[0])
         for target in self.image.all_targets().values():
-            digest = target.hashes["sha256"]
             place = folder / "image" / "targets" / Path(target.path).parent
             place.mkdir(parents=True, exist_ok=True)
-            chunks = (target.custom or {}).get("chunks", {})
-            for name in (digest, chunks.get("sha256")):
-                found = self.images.get(name, self.lists.get(name))
-                if found is not None:
-                    (place / f"{name}.{Path(target.path).name}").write_bytes(found)
+            for digest in (target.hashes["sha256"], target.custom["chunks"]["sha256"]):
+                if digest in self.images:
+                    (place / f"{digest}.{Path(target.path).name}").write_bytes(self.images[digest])
 
     # --- what a vehicle needs -------------------------------------------------------------------
 
@@ -511,8 +507,7 @@ class RepositorySimulator:
             return self.image.files.get(name)
         if path == f"director/{self.vehicle}/metadata/{name}":
             return self.director.files.get(name)
-        digest = name.partition(".")[0]
-        return self.images.get(digest, self.lists.get(digest))
+        return self.images.get(name.partition(".")[0])
 
 
 def new_signers(count: int) -> list[CryptoSigner]:

@@ -22,9 +22,9 @@ def test_an_attack_is_written_before_and_after(name: str, tmp_path: Path) -> Non
     before, after = (tmp_path / "dump" / when for when in ("before", "after"))
     root = Metadata[Root].from_file(str(before / "roots" / "image.json")).signed
     assert root.version == 1
-    served = (after / "image" / "targets").rglob("*.okp")
-    image = max(served, key=lambda file: file.stat().st_size)  # the other is its list of pieces
-    assert image.parent.name == "1.0.0"
+    images = [*(after / "image" / "targets").rglob("*.okp")]
+    assert {image.parent.name for image in images} == {"1.0.0"}
+    assert len(images) == 2  # the package, and the list of its pieces
     director = f"director/{VEHICLE}/metadata/timestamp.json"
     image_role = "image/metadata/timestamp.json"
     changed = {path for path in (director, image_role) if is_changed(before, after, path)}
