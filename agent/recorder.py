@@ -17,7 +17,7 @@ from agent.signals.catalog import AMBIENT, CATALOG, LOW_VOLTAGE
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame, Signal, SignalSource
-from agent.signals.table import Product, VehicleTable
+from agent.signals.table import VehicleTable
 from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
 from agent.vehicle.live import LiveView, is_switched_off_in_park, view
 from agent.vehicle.trip import (
@@ -348,6 +348,6 @@ def _columns(decoder: Decoder) -> tuple[SegmentColumn, ...]:
     for path in decoder.table.record:
         rule = decoder.table.rule(path)
         if rule is not None and path in decoder.latest:
-            offset = 0.0 if isinstance(rule, Product) else rule.store_offset
-            columns.append(SegmentColumn(path, CATALOG[path].unit, rule.step, offset))
+            unit = CATALOG[path].unit
+            columns.append(SegmentColumn(path, unit, rule.step, rule.store_offset))
     return tuple(columns)

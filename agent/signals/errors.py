@@ -7,6 +7,8 @@ SignalsError
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 
 class SignalsError(Exception):
@@ -15,10 +17,34 @@ class SignalsError(Exception):
     code = "signals"
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a definition: where, what was expected and what was found."""
+
+    file: Path
+    line: int | None
+    text: str
+
+    def __str__(self) -> str:
+        place = str(self.file) if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.text}"
+
+
 class DefinitionError(SignalsError):
-    """A vehicle definition (DBC, TOML or compiled table) cannot be used."""
+    """A vehicle definition (DBC, TOML or compiled table) cannot be used; ``problems`` say why."""
 
     code = "signals.definition"
+
+    def __init__(self, problems: Sequence[Problem], *, advice: str | None = None) -> None:
+        also = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(f"{problems[0]}{also}; {advice or _ADVICE}")
+        self.problems = tuple(problems)
+
+
+_ADVICE = (
+    "no table was written; correct the definition (`okdrive-agent vehicle check` names every "
+    "mistake) and compile it again"
+)
 
 
 class UnknownVehicleError(SignalsError):

@@ -63,24 +63,33 @@ def summary(table: VehicleTable) -> VehicleSummary:
 
 def decode_lines(decoder: Decoder, frames: Iterable[Frame]) -> Iterator[DecodedLine]:
     """Yield one line per change in ``frames``: new values, and values that became invalid."""
-    frame_ids: dict[str, str] = {}
-    for rule in decoder.table.frames:
-        frame_ids |= {signal.path: f"{rule.can_id:X}" for signal in rule.signals}
-        frame_ids |= {product.path: f"{rule.can_id:X}" for product in rule.products}
+    ids = frame_ids(decoder.table)
     aged_s: float | None = None
     for frame in frames:
         if aged_s is None or not aged_s <= frame.time_s < aged_s + _AGE_EVERY_S:
             aged_s = frame.time_s
-            yield from (_line(signal, frame_ids) for signal in decoder.age(frame.time_s))
-        yield from (_line(signal, frame_ids) for signal in decoder.feed(frame))
+            yield from (_line(signal, ids) for signal in decoder.age(frame.time_s))
+        yield from (_line(signal, ids) for signal in decoder.feed(frame))
 
 
-def _line(signal: Signal, frame_ids: dict[str, str]) -> DecodedLine:
+def frame_ids(table: VehicleTable) -> dict[str, str]:
+    """Return the hex id of the frame each path comes from; a derived one names its first source."""
+    ids: dict[str, str] = {}
+    for frame in table.frames:
+        paths = [signal.path for signal in frame.signals]
+        paths += [product.path for product in frame.products]
+        ids |= dict.fromkeys(paths, f"{frame.can_id:X}")
+    for poll in table.polls:
+        ids |= dict.fromkeys(poll.paths(), f"{poll.reply_id:X}")
+    return ids | {rule.path: ids[table.paths_of_state(rule.state)[0]] for rule in table.derived}
+
+
+def _line(signal: Signal, ids: dict[str, str]) -> DecodedLine:
     return DecodedLine(
         t=signal.time_s,
         path=signal.path,
         value=present(signal.path, signal.value),
         unit=CATALOG[signal.path].unit,
         quality=signal.quality,
-        frame=frame_ids[signal.path],
+        frame=ids[signal.path],
     )
