@@ -43,7 +43,7 @@ from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
-from ota.client.client import UpdateClient, UpdateSettings, open_client
+from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
@@ -305,12 +305,14 @@ class Agent:
         )
 
     def _open_client(self, ask_gates: AskGates) -> UpdateClient:
+        marker = self._config.updates.clock_set_file
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
             app_user=self._config.updates.app_user,
             clock=self._clock,
             ask_gates=ask_gates,
+            is_clock_set=has_clock_battery if marker is None else marker.exists,
         )
         return client
 
