@@ -14,10 +14,13 @@ from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_purpose_secret, load_signing_key, load_verify_key
 from agent.consent.ledger import Recipient
 from agent.consent.notices import load_notices
+from agent.control import Control
+from agent.departure import NetworkClass
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
+from agent.limits import departure_limits, quota
 from agent.recorder import Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
@@ -28,9 +31,15 @@ from agent.signals.gateway import GatewaySource
 from agent.signals.model import SignalSource
 from agent.signals.replay import ReplaySource
 from agent.signals.table import VehicleTable, load_table
+from agent.store.battery import BatteryHistory
+from agent.store.keeper import KEPT_PATHS, Keeper
+from agent.store.quota import make_room
+from agent.store.sessions import Sessions
 from agent.store.state import State
+from agent.surroundings import SurroundingsWatch
 from agent.updates import UpdatePolicy, UpdateService
 from agent.uplink import Uplink, UplinkSettings
+from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
@@ -41,13 +50,15 @@ from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
-from telemetry.mqtt import Message, MqttLink, MqttSettings
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import Message, MqttSettings
 
 log = logging.getLogger(__name__)
 
 _RESTART_DELAY_S = 2.0
 _DRAIN_S = 10.0
 _EXPIRY_EVERY_S = 3_600.0
+_QUOTA_EVERY_S = 600.0  # the default rate writes less than 0.1 MB in this time
 
 
 class Agent:
@@ -66,9 +77,9 @@ class Agent:
         table = load_table(config.vehicle.definition)
         self._state = State.open(self._folders.state)
         self._sharing = self._make_sharing()
-        self._uplink = self._make_uplink()
         self._source = self._make_source()
         self._recorder = self._make_recorder(table)
+        self._uplink = self._make_uplink()
         self._stop_apps: Callable[[], None] = lambda: None
         self._updates = self._make_updates()
         self._desk = Desk(
@@ -99,7 +110,10 @@ class Agent:
             await asyncio.to_thread(self._state.close)
 
     def _services(self) -> list[Service]:
-        jobs = [Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60)]
+        jobs = [
+            Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60),
+            Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
+        ]
         screen = create_app(
             self._desk.door(), token=self._token, language=self._config.screen.language
         )
@@ -119,6 +133,8 @@ class Agent:
                 ),
                 critical=True,
             ),
+            Service(name="battery", run=self._keeper.run),
+            Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
@@ -140,8 +156,35 @@ class Agent:
             await asyncio.to_thread(self._sharing.offer_trip, trip, segment)
         self._desk.touch()
 
+    async def _make_room(self) -> None:
+        keep, quota_mb = self._recorder.open_segment, self._config.recording.quota_mb
+        await asyncio.to_thread(self._evict, quota_mb * 1_000_000, keep)
+
+    def _evict(self, quota_bytes: int, keep: str | None) -> None:
+        evicted = make_room(self._folders.segments, quota_bytes, keep=keep)
+        if evicted.names:
+            log.warning("segments_evicted", extra={"segments": len(evicted.names)})
+            self._state.forget_segments(evicted.names, freed_bytes=evicted.freed_bytes)
+
+    def _control(self) -> Control:
+        return Control(
+            self._folders.control,
+            {"why": self._uplink.why_not, "wake": self._wake, "flush": self._flush},
+        )
+
+    async def _wake(self) -> str:
+        self._uplink.wake()
+        return "awake"
+
+    async def _flush(self) -> str:
+        self._uplink.resume()
+        return "trying now"
+
     async def _expire(self) -> None:
         await asyncio.to_thread(self._sharing.expire)
+        self._desk.touch()
+
+    def _touch(self) -> None:
         self._desk.touch()
 
     def _live(self) -> LiveView:
@@ -182,21 +225,28 @@ class Agent:
             segments=self._folders.segments,
             clock=self._clock,
             settings=SharingSettings(
-                hold_s=config.uplink.hold_s, unanswered_days=config.recording.unanswered_days
+                hold_s=config.uplink.hold_s,
+                unanswered_days=config.recording.unanswered_days,
+                quota=quota(config),
             ),
         )
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
+        watch = SurroundingsWatch(
+            self._live, network=NetworkClass(uplink.cost.network), clock=self._clock
+        )
         return Uplink(
             sharing=self._sharing,
-            make_link=link_maker(self._config),
+            make_link=link_maker(self._config, is_parked=watch.is_parked),
+            surroundings=watch.look,
             ingest_key=self._ingest_key,
             clock=self._clock,
             settings=UplinkSettings(
                 puback_timeout_s=uplink.puback_timeout_s,
                 receipt_timeout_s=uplink.receipt_timeout_s,
                 pause_max_s=uplink.pause_max_s,
+                limits=departure_limits(self._config),
             ),
         )
 
@@ -209,9 +259,22 @@ class Agent:
     def _make_recorder(self, table: VehicleTable) -> Recorder:
         recording, vehicle = self._config.recording, self._config.vehicle
         buses = {"ev": vehicle.ev_bus, "car": vehicle.car_bus}
+        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
+        decoder = Decoder(table, wanted, buses=buses)
+        self._keeper = Keeper(
+            table,
+            decoder.latest,
+            history=BatteryHistory.open(self._folders.battery),
+            sessions=Sessions(self._state.database),
+            clock=self._clock,
+            may_record=self._sharing.may_record,
+            new_session_id=lambda: secrets.token_hex(8),
+            on_change=self._touch,
+            rules=with_thresholds(self._config.battery.raise_at),
+        )
         return Recorder(
             self._source,
-            Decoder(table, wanted_paths(table), buses=buses),
+            decoder,
             clock=self._clock,
             segments=self._folders.segments,
             may_record=self._sharing.may_record,
@@ -221,6 +284,7 @@ class Agent:
                 sample_period_s=recording.sample_period_s,
                 trip=TripConfig(park_s=recording.parked_after_s),
             ),
+            observer=self._keeper,
         )
 
     def _make_updates(self) -> UpdateService:
@@ -261,18 +325,24 @@ def boot_token(path: Path, boot_id: str) -> str:
     return token
 
 
-def link_maker(config: AgentConfig) -> Callable[[str, Callable[[Message], None]], MqttLink]:
+def link_maker(
+    config: AgentConfig, *, is_parked: Callable[[], bool] = lambda: False
+) -> Callable[[str, Callable[[Message], None]], MqttLink]:
     """Return what makes a connection to the configured broker under a given client id."""
-    settings = MqttSettings(
-        host=config.uplink.broker_host,
-        port=config.uplink.broker_port,
-        ca_file=config.identity.authority,
-        cert_file=config.identity.certificate,
-        key_file=config.identity.certificate_key,
-    )
-    return lambda client_id, on_message: MqttLink(
-        settings, client_id=client_id, on_message=on_message
-    )
+    cost = config.uplink.cost
+
+    def make(client_id: str, on_message: Callable[[Message], None]) -> MqttLink:
+        settings = MqttSettings(
+            host=config.uplink.broker_host,
+            port=config.uplink.broker_port,
+            ca_file=config.identity.authority,
+            cert_file=config.identity.certificate,
+            key_file=config.identity.certificate_key,
+            keepalive_s=cost.keepalive_parked_s if is_parked() else cost.keepalive_driving_s,
+        )
+        return MqttLink(settings, client_id=client_id, on_message=on_message)
+
+    return make
 
 
 def https_settings(identity: IdentityConfig) -> HttpsSettings:

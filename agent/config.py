@@ -44,6 +44,7 @@ class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sample_period_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     parked_after_s: Annotated[float, Meta(ge=0, le=600)] = 5.0  # P and standing still this long
     unanswered_days: Annotated[int, Meta(ge=1, le=7)] = 7  # then an offered batch is deleted
+    quota_mb: Annotated[int, Meta(ge=8)] = 512  # all segments together; the oldest make way
 
 
 class IdentityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +58,27 @@ class IdentityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     purpose_secrets: Path  # folder of 32-byte secrets, 0700
 
 
+class CostConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What sending may cost: bytes a day per class of network, both ways, and the 12 V battery."""
+
+    network: Literal["unmetered", "metered", "roaming"] = "unmetered"  # of this board
+    unmetered_bytes_per_day: Annotated[int, Meta(ge=0)] | None = None  # None: no limit
+    metered_bytes_per_day: Annotated[int, Meta(ge=0)] | None = 20_000_000
+    roaming_bytes_per_day: Annotated[int, Meta(ge=0)] | None = 0
+    parked_send_s: Annotated[float, Meta(ge=0)] = 900.0  # then it leaves on the next drive
+    min_low_voltage_v: Annotated[float, Meta(ge=0, le=15)] = 11.8  # below: not before charging
+    keepalive_driving_s: Annotated[int, Meta(ge=10, le=1_200)] = 60
+    keepalive_parked_s: Annotated[int, Meta(ge=10, le=1_200)] = 600  # fewer wake-ups of the modem
+
+
+class QueueConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much may wait for a network; beyond it batches are dropped, counted and explained."""
+
+    max_bytes: Annotated[int, Meta(ge=65_536)] = 67_108_864
+    max_batches: Annotated[int, Meta(ge=1)] = 10_000
+    max_age_days: Annotated[int, Meta(ge=1)] = 90  # days on which the vehicle was used
+
+
 class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where and how batches leave the vehicle; TLS is always on."""
 
@@ -68,6 +90,8 @@ class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     puback_timeout_s: Positive = 10.0
     receipt_timeout_s: Positive = 30.0  # then the batch is sent again
     pause_max_s: Annotated[float, Meta(ge=0)] = 30.0  # random, between two pseudonyms
+    cost: CostConfig = CostConfig()
+    queue: QueueConfig = QueueConfig()
 
 
 class EcuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,6 +119,12 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
 
 
+class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Other thresholds for the battery watch than its own (`okdrive-agent battery explain`)."""
+
+    raise_at: dict[str, float] = {}  # alert code -> value, in the unit of its rule
+
+
 class ScreenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The driver's page; loopback only."""
 
@@ -113,6 +143,7 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     updates: UpdatesConfig
     recording: RecordingConfig = RecordingConfig()
     screen: ScreenConfig = ScreenConfig()
+    battery: BatteryConfig = BatteryConfig()
 
 
 def load_config(path: Path) -> AgentConfig:

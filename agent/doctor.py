@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_signing_key, load_verify_key
 from agent.consent.ledger import verify_chain
 from agent.folders import Folders
@@ -25,7 +25,7 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
     return [
         Check(name="vehicle", look=lambda: _vehicle(config.vehicle.definition)),
         Check(name="identity", look=lambda: _identity(config)),
-        Check(name="certificate", look=lambda: _certificate(config.identity.certificate, now)),
+        Check(name="certificate", look=lambda: _certificate(config.identity, now)),
         Check(name="storage", look=lambda: _storage(config.state_dir)),
         Check(name="frames", look=lambda: _frames(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
@@ -48,11 +48,22 @@ def _identity(config: AgentConfig) -> Finding:
     return ok(f"{config.identity.vehicle_id}, key {key.public.key_id}")
 
 
-def _certificate(path: Path, now: datetime) -> Finding:
-    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 (slow to import)
+def _certificate(identity: IdentityConfig, now: datetime) -> Finding:
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 (slow to import)
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
 
-    expires = load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-    return _expiry("certificate", expires, now, "renew it where this vehicle was provisioned")
+    own = load_pem_x509_certificate(identity.certificate.read_bytes())
+    authority = load_pem_x509_certificate(identity.authority.read_bytes())
+    try:
+        own.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return fail(
+            f"expected one of {authority.subject.rfc4514_string()}, found one of "
+            f"{own.issuer.rfc4514_string()}: broker and repositories will refuse it",
+            "what was confirmed waits; install the certificate this vehicle was provisioned with",
+        )
+    todo = "renew it where this vehicle was provisioned"
+    return _expiry("certificate", own.not_valid_after_utc, now, todo)
 
 
 def _storage(folder: Path) -> Finding:

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +32,7 @@ from agent.consent.policy import Decision, decide
 from agent.consent.preview import Preview, preview_of
 from agent.privacy.battery import battery_batches, month_of
 from agent.privacy.pseudonyms import day_token, pseudonym_of
-from agent.store.outbox import Moment, Outbox
+from agent.store.outbox import Moment, Outbox, Quota
 from agent.store.segments import Segment, SegmentError, read_segment
 from agent.store.state import (
     LEDGER_LENGTH,
@@ -83,6 +83,7 @@ class SharingSettings:
 
     hold_s: float = 600.0
     unanswered_days: int = 7
+    quota: Quota = field(default_factory=Quota)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ class Sharing:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.state = state
-        self.outbox = Outbox(state.database)
+        self.outbox = Outbox(state.database, quota=settings.quota)
         self._key = key
         self._notices = notices
         self._recipient = recipient
@@ -278,6 +279,7 @@ class Sharing:
                 (self._segments / trip.segment).unlink(missing_ok=True)
             self.state.expire_trip(trip.trip_id)
         self.outbox.expire_stopped(before_utc=before)
+        self.outbox.age(self.moment())
         return len(overdue)
 
     def moment(self) -> Moment:

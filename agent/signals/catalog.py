@@ -32,6 +32,31 @@ GIDS: Final = f"{OVERLAY}.Battery.Gids"
 CHARGER_STATUS: Final = f"{OVERLAY}.Charger.Status"
 CHARGER_POWER: Final = f"{OVERLAY}.Charger.Power"
 POWER_CONNECTED: Final = f"{BATTERY}.IsPowerConnected"
+CHARGER_AC_RELAY: Final = f"{OVERLAY}.Charger.IsAcRelayClosed"
+CHARGER_QUICK_RELAY: Final = f"{OVERLAY}.Charger.IsQuickRelayClosed"
+LIMIT_REASON: Final = f"{OVERLAY}.Battery.LimitReason"
+FAILSAFE: Final = f"{OVERLAY}.Battery.FailsafeStatus"
+RELAY_CUT: Final = f"{OVERLAY}.Battery.RelayCutRequest"
+INTERLOCK: Final = f"{OVERLAY}.Battery.IsInterlockClosed"
+IS_EMPTY: Final = f"{OVERLAY}.Battery.IsEmpty"
+ISOLATION_FAULT: Final = f"{OVERLAY}.Battery.HasIsolationFault"
+ISOLATION_SENSOR: Final = f"{OVERLAY}.Battery.IsolationSensor"
+CURRENT_TWIN: Final = f"{OVERLAY}.Battery.CurrentSecondSource"
+# from polls: what the battery controller says only when asked
+CAPACITY_AH: Final = f"{OVERLAY}.Battery.Capacity"
+HX: Final = f"{OVERLAY}.Battery.Hx"  # conductance-like; never to be called health
+CELL_TEMPERATURE_MIN: Final = f"{BATTERY}.Temperature.Min"
+CELL_TEMPERATURE_AVERAGE: Final = f"{BATTERY}.Temperature.Average"
+MAX_CELLS: Final = 96
+MAX_THERMISTORS: Final = 4
+# VSS has one array each; a signal holds one number, so every cell has a path of its own, from 1
+CELL_VOLTAGES: Final = tuple(
+    f"{BATTERY}.CellVoltage.CellVoltages.Cell{number}" for number in range(1, MAX_CELLS + 1)
+)
+CELL_TEMPERATURES: Final = tuple(
+    f"{BATTERY}.Temperature.CellTemperature.Cell{number}"
+    for number in range(1, MAX_THERMISTORS + 1)
+)
 
 GEAR_PARK: Final = 126.0  # VSS: 126 park, 127 drive, 0 neutral, -1 reverse
 GEAR_DRIVE: Final = 127.0
@@ -84,6 +109,12 @@ _ROWS: Final = (
     Entry(ENERGY, "kWh", 0, 200),
     Entry(SOH, "percent", 1, 100),
     Entry(CELL_TEMPERATURE_MAX, "celsius", -40, 100),
+    Entry(CELL_TEMPERATURE_MIN, "celsius", -40, 100),
+    Entry(CELL_TEMPERATURE_AVERAGE, "celsius", -40, 100),
+    *(Entry(path, "celsius", -40, 100) for path in CELL_TEMPERATURES),
+    *(Entry(path, "V", 0.5, 4.999) for path in CELL_VOLTAGES),  # 5 V and more is "no cell"
+    Entry(CAPACITY_AH, "Ah", 1, 400),
+    Entry(HX, "percent", 1, 150),
     Entry(POWER_CONNECTED, "", 0, 1, Kind.BOOLEAN),
     Entry(LOW_VOLTAGE, "V", 0, 20),
     Entry(AMBIENT, "celsius", -40, 70),
@@ -96,26 +127,26 @@ _ROWS: Final = (
     Entry(GIDS, "", 0, 1022),
     Entry(f"{OVERLAY}.Battery.GidsWhenFull", "", 0, 1022),
     Entry(f"{OVERLAY}.Battery.FullEnergy", "kWh", 0, 200),
-    Entry(f"{OVERLAY}.Battery.LimitReason", "", 0, 7),
-    Entry(f"{OVERLAY}.Battery.FailsafeStatus", "", 0, 7),
-    Entry(f"{OVERLAY}.Battery.RelayCutRequest", "", 0, 3),
+    Entry(LIMIT_REASON, "", 0, 7),
+    Entry(FAILSAFE, "", 0, 7),
+    Entry(RELAY_CUT, "", 0, 3),
     Entry(f"{OVERLAY}.Battery.DischargeLimitKind", "", 0, 3),
-    Entry(f"{OVERLAY}.Battery.IsInterlockClosed", "", 0, 1, Kind.BOOLEAN),
+    Entry(INTERLOCK, "", 0, 1, Kind.BOOLEAN),
     Entry(f"{OVERLAY}.Battery.IsFull", "", 0, 1, Kind.BOOLEAN),
-    Entry(f"{OVERLAY}.Battery.IsEmpty", "", 0, 1, Kind.BOOLEAN),
-    Entry(f"{OVERLAY}.Battery.CurrentSecondSource", "A", -1500, 1500),
+    Entry(IS_EMPTY, "", 0, 1, Kind.BOOLEAN),
+    Entry(CURRENT_TWIN, "A", -1500, 1500),
     Entry(f"{OVERLAY}.Battery.DischargeLimit", "kW", 0, 300),
     Entry(f"{OVERLAY}.Battery.RegenLimit", "kW", 0, 300),
     Entry(f"{OVERLAY}.Battery.ChargerLimit", "kW", -10, 100),
-    Entry(f"{OVERLAY}.Battery.IsolationSensor", "V", 0, 5),
-    Entry(f"{OVERLAY}.Battery.HasIsolationFault", "", 0, 1, Kind.BOOLEAN),
+    Entry(ISOLATION_SENSOR, "V", 0, 5),
+    Entry(ISOLATION_FAULT, "", 0, 1, Kind.BOOLEAN),
     Entry(f"{OVERLAY}.Motor.InverterVoltage", "V", 0, 508),
     Entry(CHARGER_STATUS, "", 0, 63),
     Entry(CHARGER_POWER, "kW", 0, 51),
     Entry(f"{OVERLAY}.Charger.MaxPower", "kW", 0, 51),
     Entry(f"{OVERLAY}.Charger.AcClass", "", 0, 3),
-    Entry(f"{OVERLAY}.Charger.IsAcRelayClosed", "", 0, 1, Kind.BOOLEAN),
-    Entry(f"{OVERLAY}.Charger.IsQuickRelayClosed", "", 0, 1, Kind.BOOLEAN),
+    Entry(CHARGER_AC_RELAY, "", 0, 1, Kind.BOOLEAN),
+    Entry(CHARGER_QUICK_RELAY, "", 0, 1, Kind.BOOLEAN),
     Entry(f"{OVERLAY}.Speed.SecondSource", "km/h", 0, 250),
     Entry(f"{OVERLAY}.Speed.Cluster", "km/h", 0, 260),
     Entry(f"{OVERLAY}.Odometer.IsInMiles", "", 0, 1, Kind.BOOLEAN),

@@ -13,7 +13,9 @@ from typing import Final
 
 from agent.signals import catalog
 from agent.signals.model import Signal
+from agent.vehicle.sums import SPEED_ERROR, EnergySum, Extremes
 
+LEAST_DISTANCE_M: Final = 100.0  # below this a consumption is all start and stop
 STANDING_KM_H: Final = 0.5  # below this the wheel sensors' noise and zero look alike
 
 
@@ -96,6 +98,7 @@ class Trip:
     started_s: float
     ended_s: float
     started_utc: datetime | None = None
+    is_time_proven: bool = False  # somebody vouched for the wall clock
     distance_m: float = 0.0
     duration_s: float = 0.0
     moving_s: float = 0.0
@@ -109,11 +112,28 @@ class Trip:
     max_speed_km_h: float = 0.0
     samples: int = 0
     invalid_samples: int = 0
+    distance_error_m: float = 0.0  # speed sensor, and what was driven while nothing was heard
+    energy_error_wh: float = 0.0  # the most that rounding of the current can have hidden
+    cell_temp_min_c: float | None = None
+    cell_temp_max_c: float | None = None
+    ambient_c: float | None = None  # mean over time
 
     @property
     def energy_net_wh(self) -> float:
         """Energy taken from the battery, what came back subtracted, in Wh."""
         return self.energy_out_wh - self.energy_in_wh
+
+    @property
+    def regen_share(self) -> float | None:
+        """Share of the energy taken out that came back, 0 to 1; None if none was taken out."""
+        return self.energy_in_wh / self.energy_out_wh if self.energy_out_wh > 0 else None
+
+    @property
+    def consumption_wh_km(self) -> float | None:
+        """Net energy per kilometre; None below 100 m, where it says nothing."""
+        if self.distance_m < LEAST_DISTANCE_M:
+            return None
+        return self.energy_net_wh / (self.distance_m / 1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +153,16 @@ class _Sums:
         self.start_s = self.now_s = start_s
         self._hold_s = hold_s
         self._readings = readings
-        self._wh_out = self._wh_in = self._distance_m = 0.0
+        self._energy = EnergySum()
+        self._cells, self._ambient = Extremes(), Extremes()
+        self._distance_m = self._unheard_m = 0.0
         self._duration_s = self._moving_s = self._unknown_s = 0.0
-        self._power_w = self._regen_w = self._speed_km_h = 0.0
+        self._power_w = self._regen_w = self._speed_km_h = self._last_km_h = 0.0
         self._soc_first = readings[catalog.SOC]
         self._soc_last = self._soc_first
         self._samples = self._invalid = 0
+        for path in _NOTED:
+            self.note(path, readings[path])
 
     def advance(self, time_s: float) -> None:
         """Integrate up to ``time_s``; a clock that goes back starts from there, adding nothing."""
@@ -147,26 +171,24 @@ class _Sums:
             return
         if step_s > self._hold_s:  # nobody was listening, or the clock jumped
             self._unknown_s += step_s
+            self._unheard_m += (self._readings[catalog.SPEED] or 0.0) / 3.6 * step_s
             return
         self._duration_s += step_s
         self._add_motion(step_s)
-        self._add_energy(step_s)
+        power_w, volts = (self._readings[path] for path in (catalog.PACK_POWER, _VOLTS))
+        self._energy.add(power_w or 0.0, volts, step_s)
+        self._ambient.hold(self._readings[catalog.AMBIENT], step_s)
 
     def _add_motion(self, step_s: float) -> None:
         speed_km_h = self._readings[catalog.SPEED]
         if speed_km_h is None:
             self._unknown_s += step_s
+            self._unheard_m += self._last_km_h / 3.6 * step_s
             return
+        self._last_km_h = abs(speed_km_h)
         self._distance_m += speed_km_h / 3.6 * step_s
         if speed_km_h > STANDING_KM_H:
             self._moving_s += step_s
-
-    def _add_energy(self, step_s: float) -> None:
-        power_w = self._readings[catalog.PACK_POWER] or 0.0
-        if power_w < 0:
-            self._wh_out -= power_w * step_s / 3600
-        else:
-            self._wh_in += power_w * step_s / 3600
 
     def count(self, path: str, value: float | None) -> None:
         """Count a reading that just came, and keep its extremes."""
@@ -182,6 +204,13 @@ class _Sums:
             self._soc_first = value if self._soc_first is None else self._soc_first
             self._soc_last = value
 
+    def note(self, path: str, value: float | None) -> None:
+        """Keep the extremes of a temperature."""
+        if path in _CELLS:
+            self._cells.note(value)
+        elif path == catalog.AMBIENT:
+            self._ambient.note(value)
+
     def trip(self, trip_id: str) -> Trip:
         """Return the sums as a trip that ends now."""
         return Trip(
@@ -192,8 +221,8 @@ class _Sums:
             duration_s=self._duration_s,
             moving_s=self._moving_s,
             unknown_s=self._unknown_s,
-            energy_out_wh=self._wh_out,
-            energy_in_wh=self._wh_in,
+            energy_out_wh=self._energy.out_wh,
+            energy_in_wh=self._energy.in_wh,
             soc_start_percent=self._soc_first,
             soc_end_percent=self._soc_last,
             max_power_w=self._power_w,
@@ -201,11 +230,20 @@ class _Sums:
             max_speed_km_h=self._speed_km_h,
             samples=self._samples,
             invalid_samples=self._invalid,
+            distance_error_m=self._distance_m * SPEED_ERROR + self._unheard_m,
+            energy_error_wh=self._energy.error_wh,
+            cell_temp_min_c=self._cells.low,
+            cell_temp_max_c=self._cells.high,
+            ambient_c=self._ambient.mean,
         )
 
 
 _SUMMED: Final = frozenset({catalog.SPEED, catalog.PACK_POWER, catalog.SOC})
-_WATCHED: Final = _SUMMED | {catalog.GEAR, catalog.IGNITION}
+_VOLTS: Final = catalog.PACK_VOLTAGE
+_CELLS: Final = frozenset({catalog.CELL_TEMPERATURE_MIN, catalog.CELL_TEMPERATURE_MAX})
+_NOTED: Final = _CELLS | {catalog.AMBIENT, _VOLTS}  # looked at, but they move nothing
+_MOVING: Final = _SUMMED | {catalog.GEAR, catalog.IGNITION}
+_WATCHED: Final = _MOVING | _NOTED
 # the paths a decoder has to yield for the tracker
 TRIP_PATHS: Final = tuple(sorted(_WATCHED))
 
@@ -243,7 +281,11 @@ class TripTracker:
         go back add nothing and are survived.
         """
         for signal in signals:
-            if signal.path in _WATCHED:
+            if signal.path in _NOTED:
+                self._readings[signal.path] = signal.value
+                if self._sums:
+                    self._sums.note(signal.path, signal.value)
+            elif signal.path in _MOVING:
                 self._advance(signal.time_s)
                 self._readings[signal.path] = signal.value
                 if self._sums and signal.path in _SUMMED:

@@ -21,11 +21,13 @@ from ota.errors import (
     DownloadError,
     InstallError,
     NoRoomError,
+    NotNowError,
     OtaError,
     QuarantinedError,
     RepositoryError,
     ServerRefusedError,
     SlowRetrievalError,
+    StoppedError,
     UnhealthyError,
 )
 from ota.metadata.manifest import Outcome as OutcomeKind
@@ -135,7 +137,9 @@ class UpdateSteps:
         return Step(event=UpdateEvent.NOTHING_NEW, changes={**told, **_NO_OFFER})
 
     def _download(self, entry: JournalEntry) -> Step:
-        self._downloader.download(_offer_of(entry))
+        offer = _offer_of(entry)
+        self._downloader.keep_only(offer)
+        self._downloader.download(offer)
         return Step(event=UpdateEvent.DONE)
 
     def _install(self, entry: JournalEntry) -> Step:
@@ -175,6 +179,8 @@ class UpdateSteps:
     def _judge(self, entry: JournalEntry, error: OtaError) -> Step | None:
         """Return where ``error`` leads: on, back, or nowhere yet."""
         state = entry.state
+        if isinstance(error, NotNowError | StoppedError):
+            return Step(event=None)
         if state in _STUBBORN or (state in _PATIENT and _may_pass(error)):
             return None
         if state is UpdateState.REPORTING:

@@ -6,7 +6,8 @@ the same run, and beside it on tracks cropped by 250 m and 60 s, the same everyw
 
 import pytest
 
-from tests.support.attacks import (
+from tests.support.leaks import leak
+from tests.support.privacy_attacks import (
     HEAD,
     Density,
     Result,
@@ -16,7 +17,6 @@ from tests.support.attacks import (
     read_sizes,
     recognise,
 )
-from tests.support.leaks import leak
 from tests.support.traces import Town
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]

@@ -125,7 +125,7 @@ def _trip_facts(trip: TripCard, texts: Texts) -> str:
 
 def _goes_out(batches: Iterable[BatchPreview], texts: Texts) -> tuple[str, ...]:
     every = tuple(batches)
-    fields = [field for batch in every for field in batch.fields]
+    fields = [field for batch in every for field in batch.fields if field.count]
     names = dict.fromkeys(texts.find(f"field.{field.name}", field.name) for field in fields)
     recipients = dict.fromkeys(_recipient(batch, texts) for batch in every)
     values = texts.number(sum(field.count for field in fields))

@@ -63,6 +63,10 @@ class Drive:
             "ignition": catalog.IGNITION,
             "power": catalog.PACK_POWER,
             "soc": catalog.SOC,
+            "volts": catalog.PACK_VOLTAGE,
+            "hottest": catalog.CELL_TEMPERATURE_MAX,
+            "coldest": catalog.CELL_TEMPERATURE_MIN,
+            "ambient": catalog.AMBIENT,
         }
         signals = [
             Signal(names[name], value, Quality.STALE if value is None else Quality.OK, self.time_s)
@@ -226,5 +230,63 @@ def test_a_clock_step_adds_nothing_and_ends_nothing(step_s: float) -> None:
     assert trip.duration_s == pytest.approx(20)
 
 
-def test_the_tracker_needs_five_paths() -> None:
-    assert len(TRIP_PATHS) == 5
+def test_the_tracker_asks_for_what_moves_it_and_what_it_adds_up() -> None:
+    assert set(TRIP_PATHS) >= {catalog.SPEED, catalog.GEAR, catalog.IGNITION, catalog.PACK_POWER}
+    assert len(TRIP_PATHS) == 9
+
+
+def test_a_tunnel_costs_no_trip_and_widens_the_error_by_what_may_have_been_driven() -> None:
+    drive = Drive()
+    drive.go(60, speed=36.0, gear=D, ignition=ON)
+    drive.go(30, speed=None)
+    drive.go(60, speed=36.0)
+    drive.go(10, speed=0.0, gear=P)
+    (trip,) = drive.trips
+    assert trip.distance_m == pytest.approx(1200)
+    assert trip.unknown_s == pytest.approx(30)
+    assert trip.distance_error_m == pytest.approx(1200 * 0.005 + 300, rel=0.02)
+
+
+def test_a_drive_of_a_hundred_metres_is_a_trip_with_a_consumption() -> None:
+    drive = Drive()
+    drive.go(10.1, speed=36.0, gear=D, ignition=ON, power=-7200.0, volts=360.0)
+    drive.go(10, speed=0.0, gear=P, power=0.0)
+    (trip,) = drive.trips
+    assert trip.distance_m == pytest.approx(101)
+    assert trip.consumption_wh_km == pytest.approx(200)
+    assert trip.energy_error_wh == pytest.approx(0.25 * 360 * 10.1 / 3600)
+
+
+def test_moving_the_vehicle_aside_has_no_consumption() -> None:
+    drive = Drive()
+    drive.go(9, speed=36.0, gear=D, ignition=ON, power=-7200.0)
+    drive.go(10, speed=0.0, gear=P, power=0.0)
+    assert drive.trips[0].consumption_wh_km is None
+
+
+def test_the_share_that_came_back_is_told() -> None:
+    drive = Drive()
+    drive.go(10, speed=36.0, gear=D, ignition=ON, power=-7200.0)
+    drive.go(10, power=1800.0)
+    drive.go(10, speed=0.0, gear=P, power=0.0)
+    assert drive.trips[0].regen_share == pytest.approx(0.25)
+    assert Trip(trip_id="none", started_s=0, ended_s=0).regen_share is None
+
+
+def test_temperatures_have_their_extremes_and_their_mean() -> None:
+    drive = Drive()
+    drive.go(10, speed=36.0, gear=D, ignition=ON, hottest=20.0, coldest=17.0, ambient=10.0)
+    drive.go(10, hottest=24.0, ambient=12.0)
+    drive.go(10, speed=0.0, gear=P)
+    (trip,) = drive.trips
+    assert (trip.cell_temp_min_c, trip.cell_temp_max_c) == (17.0, 24.0)
+    assert trip.ambient_c == pytest.approx(11.0, abs=0.01)
+
+
+def test_a_towed_vehicle_whose_speed_comes_and_goes_makes_no_trip() -> None:
+    drive = Drive()
+    for speed in (0.0, 30.0, None, 45.0, 0.0):
+        drive.go(20, speed=speed, gear=P, ignition=OFF)
+    drive.go(20, speed=40.0, gear=None, ignition=OFF)
+    assert drive.trips == []
+    assert drive.states == []

@@ -9,6 +9,7 @@ import pytest
 from ota.client.floor import Floor
 from ota.client.gates import Refusal
 from ota.client.journal import Journal
+from ota.client.pace import DataUse
 from ota.client.states import UpdateState
 from ota.metadata.manifest import Outcome
 from tests.support.packages import IS_ILL, make_package
@@ -297,6 +298,32 @@ async def test_without_a_network_nothing_changes_and_the_reason_is_kept(
     assert (entry.state, entry.attack) == (UpdateState.IDLE, None)
     assert client.situation.problem is not None
     assert client.situation.problem.code == "ota.download.network"
+
+
+async def test_waiting_for_a_network_that_costs_less_is_no_failed_attempt(
+    simulator: RepositorySimulator, tmp_path: Path
+) -> None:
+    uses = [DataUse(network="roaming", budget_bytes=0)]
+    client = await open_client(simulator, tmp_path, data_use=lambda: uses[0])
+    await update(client)
+    for _ in range(30):
+        entry = await client.advance()
+    assert (entry.state, entry.attempt) == (UpdateState.DOWNLOADING, 0)
+    assert client.situation.problem is not None
+    assert client.situation.problem.code == "ota.not_now.data_budget"
+    uses[0] = DataUse(network="wlan")
+    assert (await client.advance()).state is UpdateState.IDLE
+    assert (await client.installed())[ECU.ecu_id] is not None
+
+
+async def test_a_download_that_nobody_wants_any_more_leaves_nothing(
+    simulator: RepositorySimulator, tmp_path: Path
+) -> None:
+    images = tmp_path / "update" / "images"
+    images.mkdir(parents=True)
+    (images / ("0" * 64 + ".part")).write_bytes(b"half of an older image")
+    await update(await open_client(simulator, tmp_path))
+    assert list(images.iterdir()) == []
 
 
 async def test_a_report_waits_for_the_director_and_is_delivered_once_it_is_back(
