@@ -1,6 +1,7 @@
 """Composition root: configuration -> parts -> services. It wires, and computes nothing."""
 
 import asyncio
+import dataclasses
 import json
 import logging
 import secrets
@@ -100,7 +101,9 @@ class Agent:
     def _services(self) -> list[Service]:
         jobs = [Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60)]
         screen = create_app(
-            self._desk.door(), token=self._token, language=self._config.screen.language
+            dataclasses.replace(self._desk.door(), signals=self._recorder.signals),
+            token=self._token,
+            language=self._config.screen.language,
         )
         return [
             Service(name="recorder", run=self._recorder.run),
