@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import secrets
@@ -115,7 +116,9 @@ class Agent:
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
         screen = create_app(
-            self._desk.door(), token=self._token, language=self._config.screen.language
+            dataclasses.replace(self._desk.door(), signals=self._recorder.signals),
+            token=self._token,
+            language=self._config.screen.language,
         )
         return [
             Service(name="recorder", run=self._recorder.run),
