@@ -168,6 +168,7 @@ class _Desk:
             Route("/exact/{batch_id}", self.exact),
             Route("/language", self.set_language, methods=["POST"]),
             Route("/api/state", self.api_state),
+            Route("/api/signals", self.api_signals),
             Route("/api/purposes", self.api_purposes),
             Route("/api/batches/{batch_id}", self.api_batch),
             Route("/api/events", self.api_events),
@@ -268,6 +269,10 @@ class _Desk:
                 "state": state,
             }
         )
+
+    async def api_signals(self, _request: Request) -> Response:
+        """Return what the vehicle tells now; nothing of it is kept."""
+        return _json(self.door.signals() if self.door.signals else None)
 
     async def api_purposes(self, request: Request) -> Response:
         """Return every purpose with the notice to read, and the hash that names it."""
