@@ -744,7 +744,7 @@ def vehicle_explain(  # noqa: PLR0913 (click hands over one argument for each op
             raise click.UsageError("with LOG, --vehicle has to name its definition")
         else:
             found = _explained(path, log, name, buses)
-        _print("vehicle.explain", found, is_json=is_json, lines=_explain_lines)
+        _print("vehicle.explain", found, is_json=is_json, lines=_why_lines)
 
 
 def _explained(path: str, log: Path, name: str, buses: tuple[str, ...]) -> dict[str, Any]:
@@ -759,7 +759,7 @@ def _explained(path: str, log: Path, name: str, buses: tuple[str, ...]) -> dict[
     return found
 
 
-def _explain_lines(found: dict[str, Any]) -> Iterator[str]:
+def _why_lines(found: dict[str, Any]) -> Iterator[str]:
     value = "no value" if found["value"] is None else f"{found['value']} {found['unit']}".rstrip()
     yield found["path"]
     yield f"now       {value}: {found['quality']} - {found['said']}"
