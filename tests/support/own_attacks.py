@@ -319,6 +319,9 @@ _DELEGATIONS: dict[str, Attack] = {
     "a delegated role is too large": Attack(
         _delegating(pad("image", "apps", 5_000_000)), "ota.repository.endless_data"
     ),
+    "a role whose name fits no file": Attack(
+        _delegating(name="a" * 300), "ota.repository.malformed"
+    ),
     "a role whose name climbs out of its folder": Attack(_delegating(name="../../../apps"), None),
 }
 
