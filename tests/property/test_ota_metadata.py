@@ -29,7 +29,10 @@ plain = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 fields = st.sampled_from(
-    ["hardware_ids", "release_counter", "version", "kind", "name", "release", "ecus", "campaign"]
+    [
+        *("hardware_ids", "release_counter", "version", "kind", "name", "release", "ecus"),
+        *("campaign", "agree_with", "requires", "conflicts", "chunks"),
+    ]
 )
 words = st.text(string.ascii_letters + string.digits + " \"\\'=[]#ä€\x7f-_.", max_size=30)
 
