@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from agent.signals.catalog import AMBIENT, CATALOG, LOW_VOLTAGE
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
+from agent.signals.explain import SignalsNow, signals_now
 from agent.signals.model import Frame, Signal, SignalSource
 from agent.signals.table import VehicleTable
 from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
@@ -210,6 +211,11 @@ class Recorder:
             trip_state=self.tracker.state,
             trip=self.tracker.trip(),
         )
+
+    def signals(self) -> SignalsNow:
+        """Return every signal of the present, on the clock of the frames."""
+        silence_s = self.silence_s() if self._has_heard else 0.0
+        return signals_now(self.decoder, self._frame_s + silence_s)
 
     @property
     def open_segment(self) -> str | None:

@@ -3,11 +3,13 @@
 SignalsError
  +-- DefinitionError      a vehicle's DBC or TOML is wrong: repair the file, compile again
  +-- UnknownVehicleError  no table of this name is shipped
+ +-- UnknownPathError     no such path in this vehicle
  +-- SourceError          a recording or a bus cannot be read
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -59,6 +61,21 @@ class UnknownVehicleError(SignalsError):
             "with `okdrive-agent vehicle compile`"
         )
         self.name, self.known = name, tuple(known)
+
+
+class UnknownPathError(SignalsError):
+    """The path named is not among those that the vehicle tells."""
+
+    code = "signals.path.unknown"
+
+    def __init__(self, vehicle: str, path: str, known: Sequence[str]) -> None:
+        near = (
+            get_close_matches(path, known, n=3, cutoff=0.5)
+            or [name for name in known if path.lower() in name.lower()][:3]
+        )
+        also = f"; near it: {', '.join(near)}" if near else ""
+        super().__init__(f"{vehicle}: expected a path that this vehicle tells, got {path!r}{also}")
+        self.path = path
 
 
 class SourceError(SignalsError):
