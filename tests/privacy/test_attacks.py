@@ -19,7 +19,7 @@ from tests.support.privacy_attacks import (
 )
 from tests.support.traces import Town
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1_800)]
 
 VEHICLES, DAYS, SEED = 4_000, 20, 5
 MARGIN = 0.01  # upper bound of rate minus chance

@@ -20,8 +20,9 @@ from tests.support.leaks import TRACKED, Leak, RawTrack, Stored, find_cell
 from tests.support.traces import HALF_M, POINT_EVERY_M, Spot, Town, Trip, position, spot_of
 
 NEAR_M = 300.0
-TARGETS = 4_000
+TARGETS = 3_500
 KNOWN_TRIPS = 2_000
+ROUNDS = 3  # other days tried for each name, where there are few names
 TRACKS = ("raw", "envirocar")
 
 
@@ -185,7 +186,8 @@ def link_days(stored: Leak, seed: int = 1) -> list[Result]:
             of_day[unit[0].arrived.date()].append(unit)
         days = sorted(of_day)
         hits, lucky, tries = [], [], sample([u for d in days for u in of_day[d]], form)
-        for unit in tries:
+        rounds = ROUNDS if len(tries) < TARGETS and form not in TRACKS else 1
+        for unit in [unit for unit in tries for _ in range(rounds)]:
             other = dice.choice([day for day in days if day != unit[0].arrived.date()])
             pool = of_day[other]
             score = likeness(unit)
@@ -392,5 +394,5 @@ def by_name(batches: Iterable[Stored]) -> dict[bytes, list[Stored]]:
 
 def sample(units: Sequence[Any], form: str) -> Sequence[Any]:
     """Return at most ``TARGETS`` of them, always the same; fewer for tracks, which show clearly."""
-    count = min(len(units), TARGETS // 8 if form in TRACKS else TARGETS)
+    count = min(len(units), TARGETS // 10 if form in TRACKS else TARGETS)
     return random.Random(form).sample(units, count)
