@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import secrets
@@ -42,7 +43,7 @@ from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
-from ota.client.client import UpdateClient, UpdateSettings, open_client
+from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
@@ -86,6 +87,7 @@ class Agent:
             uplink=self._uplink,
             updates=self._updates,
             live=self._live,
+            keeper=self._keeper,
             clock=clock,
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
@@ -114,7 +116,9 @@ class Agent:
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
         screen = create_app(
-            self._desk.door(), token=self._token, language=self._config.screen.language
+            dataclasses.replace(self._desk.door(), signals=self._recorder.signals),
+            token=self._token,
+            language=self._config.screen.language,
         )
         return [
             Service(name="recorder", run=self._recorder.run),
@@ -301,12 +305,14 @@ class Agent:
         )
 
     def _open_client(self, ask_gates: AskGates) -> UpdateClient:
+        marker = self._config.updates.clock_set_file
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
             app_user=self._config.updates.app_user,
             clock=self._clock,
             ask_gates=ask_gates,
+            is_clock_set=has_clock_battery if marker is None else marker.exists,
         )
         return client
 

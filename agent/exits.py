@@ -25,6 +25,9 @@ _FAMILIES = (  # first match counts
     Family("agent.running", 7, "the running agent goes on", "stop it first"),
     Family("agent.not_running", 4, "the queue is intact", "start `okdrive-agent run`"),
     Family("agent.not_found", 6, "nothing was changed", "`okdrive-agent trips list` names them"),
+    Family("agent.not_running", 8, "what is stored is intact", "`okdrive-agent run`"),
+    Family("signals.path", 6, "nothing was changed", "`okdrive-agent vehicle decode` names them"),
+    Family("signals.definition", 1, "no table was changed", "correct the definition"),
     Family("signals.vehicle", 6, _NOTHING_STARTED, "`okdrive-agent vehicle list` names them"),
     Family("signals", 6, "nothing that was recorded before is lost", "name another file"),
     Family(

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.agent_memory import measure as measure_memory
 from benchmarks.decode import measure as measure_decode
+from benchmarks.download import measure as measure_download
 from benchmarks.recording import measure as measure_recording
 from benchmarks.wire_size import measure as measure_wire_size
 
@@ -17,6 +18,7 @@ MEASURES: Mapping[str, Callable[[], Sequence[Mapping[str, Any]]]] = {
     "decode": measure_decode,
     "recording": measure_recording,
     "agent_memory": measure_memory,
+    "download": measure_download,
 }
 OUT = Path("build/bench.json")
 
