@@ -42,9 +42,10 @@ def table(request: pytest.FixtureRequest) -> Table:
         *average_crops(stored, town, density),
         *read_sizes(stored),
     ]
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    for line in ("", HEAD, *(result.line() for result in results)):
-        reporter.write_line(line)  # the table is what this run is for: shown also when all is well
+    plugins = request.config.pluginmanager
+    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
+        for line in ("", HEAD, *(result.line() for result in results)):
+            plugins.getplugin("terminalreporter").write_line(line)  # shown also when all is well
     return {(result.attack, result.form): result for result in results}
 
 
