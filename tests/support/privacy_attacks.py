@@ -58,7 +58,8 @@ class Result:
         if not {0, 1} >= set(self.lucky):
             return self.interval[1] - self.chance
         apart = np.subtract(self.hits, self.lucky, dtype=float)
-        return float(apart.mean() + 1.96 * apart.std() / math.sqrt(len(apart)))
+        high = float(apart.mean() + 1.96 * apart.std() / math.sqrt(len(apart)))
+        return min(high, 1.0 - self.chance)
 
     def line(self) -> str:
         low, high = self.interval
@@ -370,12 +371,10 @@ def _seen(batch: Stored) -> tuple[int, int]:
 
 def _secret(batch: Stored) -> Any:
     body = batch.body
-    if isinstance(body, ChargingBatch):
-        return body.current
+    if isinstance(body, ChargingBatch | TrafficBatch):
+        return body.hour_of_week % 24 // 6
     if isinstance(body, JourneysBatch):
         return body.kind
-    if isinstance(body, TrafficBatch):
-        return body.hour_of_week % 24 // 6
     if isinstance(body, DiagnosticsBatch):
         return body.losses
     return len(body.points) and round(body.points[-1].time_s - body.points[0].time_s) // 300
