@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import secrets
@@ -11,21 +12,20 @@ from pathlib import Path
 
 from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.keys import load_purpose_secret, load_signing_key, load_verify_key
-from agent.consent.ledger import Recipient
-from agent.consent.notices import load_notices
+from agent.consent.keys import load_verify_key
+from agent.consents import sharing_of
 from agent.control import Control
 from agent.departure import NetworkClass
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
-from agent.limits import departure_limits, quota
+from agent.limits import departure_limits
 from agent.recorder import Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
-from agent.sharing import Sharing, SharingSettings
+from agent.sharing import Sharing
 from agent.signals.decode import Decoder
 from agent.signals.gateway import GatewaySource
 from agent.signals.model import SignalSource
@@ -43,7 +43,7 @@ from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
-from ota.client.client import UpdateClient, UpdateSettings, open_client
+from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
@@ -88,6 +88,7 @@ class Agent:
             uplink=self._uplink,
             updates=self._updates,
             live=self._live,
+            keeper=self._keeper,
             clock=clock,
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
@@ -116,7 +117,9 @@ class Agent:
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
         screen = create_app(
-            self._desk.door(), token=self._token, language=self._config.screen.language
+            dataclasses.replace(self._desk.door(), signals=self._recorder.signals),
+            token=self._token,
+            language=self._config.screen.language,
         )
         return [
             Service(name="recorder", run=self._recorder.run),
@@ -174,6 +177,7 @@ class Agent:
                 "why": self._uplink.why_not,
                 "wake": self._wake,
                 "flush": self._flush,
+                "consents": self._reload_consents,
                 "update-check": self._update_check,
                 "update-why": self._update_why,
             },
@@ -187,6 +191,12 @@ class Agent:
         view = self._updates.view()
         reasons = [f"{each.sentence} ({each.code})" for each in view.refusals]
         return " ".join(reasons or ([view.problem] if view.problem else ["Nothing is in the way."]))
+
+    async def _reload_consents(self) -> str:
+        await asyncio.to_thread(self._sharing.reload)
+        self._uplink.wake()
+        self._desk.touch()
+        return "loaded"
 
     async def _wake(self) -> str:
         self._uplink.wake()
@@ -232,20 +242,7 @@ class Agent:
         config = self._config
         self._ingest_key = load_verify_key(config.uplink.ingest_key)
         self._token = boot_token(self._folders.token, self._clock.boot_id())
-        return Sharing(
-            state=self._state,
-            key=load_signing_key(config.identity.ecu_key),
-            notices=load_notices(),
-            recipient=Recipient(name=config.uplink.recipient, key_id=self._ingest_key.key_id),
-            secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
-            segments=self._folders.segments,
-            clock=self._clock,
-            settings=SharingSettings(
-                hold_s=config.uplink.hold_s,
-                unanswered_days=config.recording.unanswered_days,
-                quota=quota(config),
-            ),
-        )
+        return sharing_of(config, self._state, self._clock)
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
@@ -320,6 +317,7 @@ class Agent:
         )
 
     def _open_client(self, ask_gates: AskGates) -> UpdateClient:
+        marker = self._config.updates.clock_set_file
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
@@ -327,6 +325,7 @@ class Agent:
             clock=self._clock,
             ask_gates=ask_gates,
             data_use=lambda: data_use(self._config),
+            is_clock_set=has_clock_battery if marker is None else marker.exists,
         )
         return client
 

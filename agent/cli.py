@@ -12,12 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from agent.config import AgentConfig, load_config
 from agent.folders import Folders
+
+if TYPE_CHECKING:
+    from agent.signals.decode import Decoder
+    from agent.signals.explain import SignalsNow
+    from agent.signals.model import Frame
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -370,6 +375,101 @@ def _wrapped(name: str, text: str) -> Iterator[str]:
 
 
 @main.group()
+def consent() -> None:
+    """What the driver allowed, and the proof of it."""
+
+
+@consent.command("show")
+@as_json
+@click.pass_obj
+def consent_show(caller: Caller, *, is_json: bool) -> None:
+    """Show every purpose: on or off, and since when."""
+    with caller.doing("consent show"):
+        from agent import consents as view  # noqa: PLC0415 (as above)
+
+        found = view.show(caller.config(), caller.folders())
+        _print("consent.show", found, is_json=is_json, lines=view.show_lines)
+
+
+@consent.command("grant")
+@click.argument("purpose")
+@click.option("--language", default="en", show_default=True, type=click.Choice(["en", "de"]))
+@click.option("--yes", is_flag=True, help="The notice was read; do not ask.")
+@click.pass_obj
+def consent_grant(caller: Caller, purpose: str, language: str, *, yes: bool) -> None:
+    """Switch PURPOSE on, after its notice was shown."""
+    with caller.doing("consent grant"):
+        from agent import consents as view  # noqa: PLC0415
+
+        known = _purpose(purpose)
+        if not yes:
+            click.echo(view.notice(known, language).text)
+            click.confirm(f"Switch {known} on?", abort=True)
+        click.echo(view.change(caller.config(), caller.folders(), known, is_granted=True))
+
+
+@consent.command("withdraw")
+@click.argument("purpose")
+@click.pass_obj
+def consent_withdraw(caller: Caller, purpose: str) -> None:
+    """Switch PURPOSE off; what waits for it is deleted."""
+    with caller.doing("consent withdraw"):
+        from agent import consents as view  # noqa: PLC0415
+
+        known = _purpose(purpose)
+        click.echo(view.change(caller.config(), caller.folders(), known, is_granted=False))
+
+
+def _purpose(text: str) -> Any:  # noqa: ANN401 (the type is loaded by the commands that need it)
+    from telemetry.purposes import Purpose  # noqa: PLC0415
+
+    if text not in set(Purpose):
+        raise click.BadParameter(f"{text}: expected one of {', '.join(Purpose)}")
+    return Purpose(text)
+
+
+@consent.command("history")
+@click.option("--entry", type=click.IntRange(1), help="One entry as a receipt to keep.")
+@click.option("-o", "--out", type=FILE, help="Write the signed ledger to this file.")
+@as_json
+@click.pass_obj
+def consent_history(caller: Caller, entry: int | None, out: Path | None, *, is_json: bool) -> None:
+    """Show the ledger: every yes and no, signed by the vehicle."""
+    with caller.doing("consent history"):
+        from agent import consents as view  # noqa: PLC0415
+
+        found = view.history(caller.folders())
+        if entry is not None:
+            found["entries"] = [one for one in found["entries"] if one["sequence"] == entry]
+        if out is not None:
+            out.write_text(json.dumps(found, indent=1) + "\n")
+        _print("consent.history", found, is_json=is_json, lines=view.history_lines)
+
+
+@consent.command("verify")
+@click.option("--file", "path", type=FILE, help="An exported ledger instead of the vehicle's own.")
+@click.option("--key", type=FILE, help="With --file: the vehicle's public key, PEM.")
+@as_json
+@click.pass_obj
+def consent_verify(caller: Caller, path: Path | None, key: Path | None, *, is_json: bool) -> None:
+    """Check every hash and signature of the ledger; exit 3 if one does not hold."""
+    with caller.doing("consent verify"):
+        from agent import consents as view  # noqa: PLC0415
+        from agent.consent.keys import load_verify_key  # noqa: PLC0415
+
+        if (path is None) != (key is None):
+            raise click.UsageError("--file and --key go together")
+        found = (
+            view.verify_file(path, load_verify_key(key))
+            if path and key
+            else view.verify(caller.config(), caller.folders())
+        )
+        _print("consent.verify", found, is_json=is_json, lines=view.verify_lines)
+        if not found["is_whole"]:
+            sys.exit(3)
+
+
+@main.group()
 def queue() -> None:
     """Batches the driver confirmed that have not been delivered yet."""
 
@@ -554,6 +654,48 @@ def config_validate(caller: Caller) -> None:
 
 
 @main.group()
+def signals() -> None:
+    """What the vehicle tells at the moment; nothing of it is kept by looking."""
+
+
+@signals.command("watch")
+@click.argument("pattern", default="*")
+@click.option("--once", is_flag=True, help="Print once instead of every second.")
+@click.option("--json", "is_json", is_flag=True, help="One JSON document on each line.")
+@click.pass_obj
+def signals_watch(caller: Caller, pattern: str, *, once: bool, is_json: bool) -> None:
+    """Show the signals of the running agent whose path matches PATTERN, until Ctrl-C."""
+    with caller.doing("signals watch"):
+        import time  # noqa: PLC0415 (the only command that waits)
+
+        from agent import inspect  # noqa: PLC0415
+
+        folders = caller.folders()
+        while True:
+            _print_signals(inspect.live_signals(folders), pattern, is_json=is_json)
+            if once:
+                return
+            time.sleep(1.0)
+
+
+def _print_signals(now: "SignalsNow", pattern: str, *, is_json: bool) -> None:
+    from msgspec import to_builtins  # noqa: PLC0415
+
+    from agent.signals.explain import chosen, watch_row  # noqa: PLC0415
+
+    lines = list(chosen(now, pattern))
+    document = {"now_s": now.now_s, "signals": to_builtins(lines)}
+    if not is_json and sys.stdout.isatty():
+        click.clear()
+    _print(
+        "signals.watch",
+        document,
+        is_json=is_json,
+        lines=lambda _: (watch_row(line, now.now_s) for line in lines),
+    )
+
+
+@main.group()
 def vehicle() -> None:
     """Vehicle definitions: a DBC and one TOML each, compiled to a table."""
 
@@ -586,23 +728,146 @@ def vehicle_compile(caller: Caller, definition: Path, out: Path) -> None:
         click.echo(f"{out}: {len(table.frames)} frames, {len(table.paths())} signals")
 
 
+@vehicle.command("check")
+@click.argument("definition", type=FILE)
+@as_json
+@click.pass_obj
+def vehicle_check(caller: Caller, definition: Path, *, is_json: bool) -> None:
+    """Name every mistake in DEFINITION with file and line; exit 1 if there is one."""
+    with caller.doing("vehicle check"):
+        from agent.signals.compile import check_vehicle  # noqa: PLC0415 (loads cantools)
+
+        found = [
+            {"file": str(problem.file), "line": problem.line, "text": problem.text}
+            for problem in check_vehicle(definition)
+        ]
+        _print("vehicle.check", {"problems": found}, is_json=is_json, lines=_problem_lines)
+        if found:
+            sys.exit(1)
+
+
+def _problem_lines(document: dict[str, Any]) -> Iterator[str]:
+    for problem in document["problems"]:
+        line = "" if problem["line"] is None else f"{problem['line']}:"
+        yield f"{problem['file']}:{line} {problem['text']}"
+    yield f"{len(document['problems'])} problems"
+
+
 @vehicle.command("decode")
 @click.argument("log", type=FILE)
 @click.option("--vehicle", "name", required=True, help="A shipped name or a compiled table.")
+@click.option("--bus", "buses", multiple=True, metavar="ROLE=INTERFACE", help="As ev=can0.")
 @click.option("--json", "is_json", is_flag=True, help="One JSON line per change.")
 @click.pass_obj
-def vehicle_decode(caller: Caller, log: Path, name: str, *, is_json: bool) -> None:
+def vehicle_decode(
+    caller: Caller, log: Path, name: str, buses: tuple[str, ...], *, is_json: bool
+) -> None:
     """Print every change of every signal in LOG, in any format python-can reads."""
     with caller.doing("vehicle decode"):
-        from agent.clock import SystemClock  # noqa: PLC0415
-        from agent.signals.decode import Decoder  # noqa: PLC0415
-        from agent.signals.explain import decode_lines  # noqa: PLC0415
-        from agent.signals.replay import ReplaySource  # noqa: PLC0415 (loads python-can)
-        from agent.signals.table import load_table  # noqa: PLC0415
+        from agent.signals.explain import decode_lines  # noqa: PLC0415 (loads the decoder)
 
-        source = ReplaySource(log, speed=None, clock=SystemClock())
-        for line in decode_lines(Decoder(load_table(name)), source.read_all()):
+        decoder, frames = _recording(log, name, buses)
+        for line in decode_lines(decoder, frames):
             click.echo(line.json() if is_json else line.text())
+
+
+def _recording(log: Path, name: str, buses: tuple[str, ...]) -> "tuple[Decoder, Iterator[Frame]]":
+    from agent.clock import SystemClock  # noqa: PLC0415 (loads python-can)
+    from agent.signals.decode import Decoder  # noqa: PLC0415
+    from agent.signals.replay import open_recording  # noqa: PLC0415
+    from agent.signals.table import load_table  # noqa: PLC0415
+
+    table = load_table(name)
+    given = dict(text.split("=", 1) for text in buses if "=" in text)
+    if len(given) != len(buses) or not set(given) <= set(table.buses):
+        roles = ", ".join(table.buses)
+        raise click.UsageError(f"--bus: expected ROLE=INTERFACE, the role one of {roles}")
+    found, frames = open_recording(log, table, clock=SystemClock())
+    return Decoder(table, buses={**found, **given}), frames
+
+
+@vehicle.command("explain")
+@click.argument("path")
+@click.argument("log", type=FILE, required=False)
+@click.option("--vehicle", "name", help="A shipped name or a compiled table; with LOG.")
+@click.option("--bus", "buses", multiple=True, metavar="ROLE=INTERFACE", help="As ev=can0.")
+@as_json
+@click.pass_obj
+def vehicle_explain(  # noqa: PLR0913 (click hands over one argument for each option)
+    caller: Caller,
+    path: str,
+    log: Path | None,
+    name: str | None,
+    buses: tuple[str, ...],
+    *,
+    is_json: bool,
+) -> None:
+    """Say where PATH comes from and why it is invalid: at the end of LOG, or in the running agent.
+
+    With LOG, --vehicle names its definition. Without LOG the running agent is asked.
+    """
+    with caller.doing("vehicle explain"):
+        if log is None:
+            from agent.inspect import live_explanation  # noqa: PLC0415
+
+            definition = caller.config().vehicle.definition
+            found = live_explanation(caller.folders(), definition, path)
+        elif name is None:
+            raise click.UsageError("with LOG, --vehicle has to name its definition")
+        else:
+            found = _explained(path, log, name, buses)
+        _print("vehicle.explain", found, is_json=is_json, lines=_why_lines)
+
+
+def _explained(path: str, log: Path, name: str, buses: tuple[str, ...]) -> dict[str, Any]:
+    from msgspec import to_builtins  # noqa: PLC0415
+
+    from agent.signals.explain import explain, feed_with_ages  # noqa: PLC0415
+
+    decoder, frames = _recording(log, name, buses)
+    for _ in feed_with_ages(decoder, frames):
+        pass
+    found: dict[str, Any] = to_builtins(explain(decoder, path))
+    return found
+
+
+def _why_lines(found: dict[str, Any]) -> Iterator[str]:
+    value = "no value" if found["value"] is None else f"{found['value']} {found['unit']}".rstrip()
+    yield found["path"]
+    yield f"now       {value}: {found['quality']} - {found['said']}"
+    yield f"since     {found['t']:.3f} s"
+    yield f"source    {found['source']}"
+    for place, rule in enumerate(found["rules"]):
+        yield f"{'valid if' if place == 0 else '     and':<10}{rule}"
+    counts = ", ".join(f"{count} {reason}" for reason, count in found["rejections"].items())
+    yield f"refused   {counts or 'nothing'} of its frame"
+
+
+@vehicle.command("detect")
+@click.argument("log", type=FILE)
+@as_json
+@click.pass_obj
+def vehicle_detect(caller: Caller, log: Path, *, is_json: bool) -> None:
+    """Say which vehicle LOG is of, from the ids and lengths seen; exit 1 if it cannot be told."""
+    with caller.doing("vehicle detect"):
+        from msgspec import to_builtins  # noqa: PLC0415
+
+        from agent.clock import SystemClock  # noqa: PLC0415 (loads python-can)
+        from agent.signals.detect import Census, detect, matches  # noqa: PLC0415
+        from agent.signals.replay import ReplaySource  # noqa: PLC0415
+        from agent.signals.table import known_vehicles, load_table  # noqa: PLC0415
+
+        census = Census()
+        census.take(ReplaySource(log, speed=None, clock=SystemClock()).read_all())
+        verdicts = detect((load_table(name) for name in known_vehicles()), census)
+        found = matches(verdicts)
+        vehicle_name = found[0].vehicle if len(found) == 1 else None
+        document = {"vehicle": vehicle_name, "verdicts": to_builtins(verdicts)}
+        lines = [verdict.text() for verdict in verdicts]
+        answer = vehicle_name or "none of the known vehicles, or more than one"
+        _print("vehicle.detect", document, is_json=is_json, lines=lambda _: iter((answer, *lines)))
+        if vehicle_name is None:
+            sys.exit(1)
 
 
 def _print(

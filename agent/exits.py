@@ -26,12 +26,18 @@ _FAMILIES = (  # first match counts
     Family("agent.not_running", 4, "the queue is intact", "start `okdrive-agent run`"),
     Family("agent.answer_refused", 4, "nothing was changed", "`okdrive-agent update why-not`"),
     Family("agent.not_found", 6, "nothing was changed", "`okdrive-agent trips list` names them"),
+    Family("agent.not_running", 8, "what is stored is intact", "`okdrive-agent run`"),
+    Family("signals.path", 6, "nothing was changed", "`okdrive-agent vehicle decode` names them"),
+    Family("signals.definition", 1, "no table was changed", "correct the definition"),
     Family("signals.vehicle", 6, _NOTHING_STARTED, "`okdrive-agent vehicle list` names them"),
     Family("signals", 6, "nothing that was recorded before is lost", "name another file"),
     Family(
         "screen.port_taken", 7, "trips and queue are intact", "free the port or set another one"
     ),
     Family("screen", 2, "trips and queue are intact", "correct [screen] in the configuration"),
+    Family("consent.ledger_broken", 3, "the ledger is as it was found", "restore the state file"),
+    Family("consent.export", 6, _NOTHING_STARTED, "name a file that `consent history -o` wrote"),
+    Family("consent", 4, "consents and queue are as they were", "`okdrive-agent consent show`"),
     Family("store.busy", 8, "what was stored before is intact", "try again"),
     Family("store.full", 1, "what was stored before is intact", "make room on that disk"),
     Family("store.missing", 6, "nothing was changed", "start `okdrive-agent run` once"),

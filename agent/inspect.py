@@ -6,7 +6,8 @@ import socket
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -20,7 +21,12 @@ from agent.store.state import State, TripRow
 from agent.vehicle.battery.rules import RULES, Code
 from agent.vehicle.trip import Trip
 
+if TYPE_CHECKING:
+    from agent.signals.explain import SignalsNow
+
 _PROBE_S = 0.2
+_ANSWER_S = 2.0
+_MAX_ANSWER_BYTES = 1 << 20
 
 
 class NotFoundError(Exception):
@@ -227,6 +233,52 @@ def is_running(folders: Folders) -> bool:
     except OSError:
         return False
     return False
+
+
+class NotRunningError(Exception):
+    """No agent answers on this state folder; what is stored is intact."""
+
+    code: ClassVar[str] = "agent.not_running"
+
+
+def live_signals(folders: Folders) -> "SignalsNow":
+    """Return every signal of the running agent; raise NotRunningError."""
+    from agent.signals.explain import SignalsNow  # noqa: PLC0415 (only this command needs it)
+
+    try:
+        known = json.loads((folders.run / "screen.json").read_bytes())
+        host, _, port = str(known["address"]).removeprefix("http://").partition(":")
+        connection = HTTPConnection(host, int(port), timeout=_ANSWER_S)
+        headers = {"authorization": f"Bearer {known['token']}"}
+        with closing(connection):
+            connection.request("GET", "/api/signals", headers=headers)
+            answer = connection.getresponse()
+            content = answer.read(_MAX_ANSWER_BYTES)
+        return msgspec.json.decode(content, type=SignalsNow)
+    except (OSError, HTTPException, ValueError, KeyError) as error:
+        raise NotRunningError(
+            f"{folders.run}: expected a running agent that tells its signals, got: {error}; "
+            "start it with `okdrive-agent run`"
+        ) from error
+
+
+def live_explanation(folders: Folders, vehicle: str, path: str) -> dict[str, Any]:
+    """Return why ``path`` is what it is in the running agent.
+
+    Raises:
+        NotRunningError: No agent answers.
+        UnknownPathError: The vehicle does not tell ``path``, or the agent does not follow it.
+    """
+    from agent.signals.errors import UnknownPathError  # noqa: PLC0415 (as above)
+    from agent.signals.explain import explanation  # noqa: PLC0415
+    from agent.signals.table import load_table  # noqa: PLC0415
+
+    now, table = live_signals(folders), load_table(vehicle)
+    line = next((line for line in now.signals if line.path == path), None)
+    if line is None:
+        raise UnknownPathError(table.name, path, [line.path for line in now.signals])
+    found: dict[str, Any] = msgspec.to_builtins(explanation(table, line, None))
+    return {**found, "t": now.now_s - line.t, "rejections": now.rejected.get(line.frame, {})}
 
 
 def screen(folders: Folders) -> str | None:

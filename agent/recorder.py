@@ -16,8 +16,9 @@ from typing import Final, Protocol
 from agent.signals.catalog import AMBIENT, CATALOG, LOW_VOLTAGE
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
+from agent.signals.explain import SignalsNow, signals_now
 from agent.signals.model import Frame, Signal, SignalSource
-from agent.signals.table import Product, VehicleTable
+from agent.signals.table import VehicleTable
 from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
 from agent.vehicle.live import LiveView, is_switched_off_in_park, view
 from agent.vehicle.trip import (
@@ -211,6 +212,11 @@ class Recorder:
             trip=self.tracker.trip(),
         )
 
+    def signals(self) -> SignalsNow:
+        """Return every signal of the present, on the clock of the frames."""
+        silence_s = self.silence_s() if self._has_heard else 0.0
+        return signals_now(self.decoder, self._frame_s + silence_s)
+
     @property
     def open_segment(self) -> str | None:
         """Return the name of the segment that is being written; None if there is none."""
@@ -348,6 +354,6 @@ def _columns(decoder: Decoder) -> tuple[SegmentColumn, ...]:
     for path in decoder.table.record:
         rule = decoder.table.rule(path)
         if rule is not None and path in decoder.latest:
-            offset = 0.0 if isinstance(rule, Product) else rule.store_offset
-            columns.append(SegmentColumn(path, CATALOG[path].unit, rule.step, offset))
+            unit = CATALOG[path].unit
+            columns.append(SegmentColumn(path, unit, rule.step, rule.store_offset))
     return tuple(columns)

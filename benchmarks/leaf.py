@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.signals.candump import parse_line
 from agent.signals.decode import Decoder
 from agent.signals.model import Frame
-from agent.signals.table import Product, SignalRule, load_table
+from agent.signals.table import Rule, load_table
 from benchmarks.i3 import Table
 
 VEHICLE = "nissan-leaf-ze1"
@@ -31,12 +31,12 @@ def read_candump(path: Path, *, rate_hz: int) -> Table:
         columns=[_filled([row[at] for row in rows]) for at in range(len(rules))],
         names=tuple(rule.path for rule in rules),
         steps=tuple(rule.step for rule in rules),
-        offsets=tuple(_offset(rule) for rule in rules),
+        offsets=tuple(rule.store_offset for rule in rules),
     )
 
 
 def _rows(
-    decoder: Decoder, rules: list[SignalRule | Product], path: Path, rate_hz: int
+    decoder: Decoder, rules: list[Rule], path: Path, rate_hz: int
 ) -> Iterator[list[int | None]]:
     next_s: float | None = None
     for frame in _frames(path):
@@ -58,13 +58,9 @@ def _frames(path: Path) -> Iterator[Frame]:
                 yield frame
 
 
-def _raw(decoder: Decoder, rule: SignalRule | Product) -> int | None:
+def _raw(decoder: Decoder, rule: Rule) -> int | None:
     value = decoder.latest[rule.path].value
-    return None if value is None else round((value - _offset(rule)) / rule.step)
-
-
-def _offset(rule: SignalRule | Product) -> float:
-    return rule.store_offset if isinstance(rule, SignalRule) else 0.0
+    return None if value is None else round((value - rule.store_offset) / rule.step)
 
 
 def _filled(column: list[int | None]) -> list[int]:

@@ -40,7 +40,8 @@ class Door:
 
     ``state`` never blocks. ``wait_change(after)`` returns the number of the newest change as soon
     as that is greater than ``after``; numbers grow by any step, and start above 0.
-    ``preview_rows`` returns the decoded batch as plain objects for JSON.
+    ``preview_rows`` returns the decoded batch as plain objects for JSON. ``signals`` returns what
+    the vehicle tells at the moment, for the local API; None: nothing is told.
     """
 
     state: Callable[[], ScreenState]
@@ -51,4 +52,6 @@ class Door:
     answer_update: Callable[[str, Decision], Awaitable[None]]
     cancel_update: Callable[[str], Awaitable[None]]
     acknowledge: Callable[[], Awaitable[None]]
+    acknowledge_alert: Callable[[str], Awaitable[None]]
     preview_rows: Callable[[str], Awaitable[object]]
+    signals: Callable[[], object] | None = None

@@ -42,6 +42,11 @@ IS_EMPTY: Final = f"{OVERLAY}.Battery.IsEmpty"
 ISOLATION_FAULT: Final = f"{OVERLAY}.Battery.HasIsolationFault"
 ISOLATION_SENSOR: Final = f"{OVERLAY}.Battery.IsolationSensor"
 CURRENT_TWIN: Final = f"{OVERLAY}.Battery.CurrentSecondSource"
+CABLE_CONNECTED: Final = f"{BATTERY}.Charging.ChargingPort.AnyPosition.IsChargingCableConnected"
+IS_CHARGING: Final = f"{BATTERY}.Charging.IsCharging"
+IS_DISCHARGING: Final = f"{BATTERY}.Charging.IsDischarging"
+CELL_VOLTAGE_MIN: Final = f"{BATTERY}.CellVoltage.Min"
+CELL_VOLTAGE_MAX: Final = f"{BATTERY}.CellVoltage.Max"
 # from polls: what the battery controller says only when asked
 CAPACITY_AH: Final = f"{OVERLAY}.Battery.Capacity"
 HX: Final = f"{OVERLAY}.Battery.Hx"  # conductance-like; never to be called health
@@ -93,6 +98,7 @@ CONVERSIONS: Final[dict[tuple[str, str], float]] = {
     ("km", "m"): 1000.0,
     ("mi", "m"): 1609.344,
     ("mV", "V"): 0.001,
+    ("psi", "kPa"): 6.894757,
     ("kW", "W"): 1000.0,
 }
 
@@ -113,6 +119,28 @@ _ROWS: Final = (
     Entry(CELL_TEMPERATURE_AVERAGE, "celsius", -40, 100),
     *(Entry(path, "celsius", -40, 100) for path in CELL_TEMPERATURES),
     *(Entry(path, "V", 0.5, 4.999) for path in CELL_VOLTAGES),  # 5 V and more is "no cell"
+    Entry(CELL_VOLTAGE_MIN, "V", 0.5, 4.999),
+    Entry(CELL_VOLTAGE_MAX, "V", 0.5, 4.999),
+    Entry(f"{BATTERY}.CellVoltage.IdMin", "", 1, MAX_CELLS),
+    Entry(f"{BATTERY}.CellVoltage.IdMax", "", 1, MAX_CELLS),
+    Entry(f"{BATTERY}.Range", "m", 0, 1e6),
+    Entry(f"{BATTERY}.BatteryConditioning.IsActive", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{BATTERY}.BatteryConditioning.IsOngoing", "", 0, 1, Kind.BOOLEAN),
+    Entry(IS_CHARGING, "", 0, 1, Kind.BOOLEAN),
+    Entry(IS_DISCHARGING, "", 0, 1, Kind.BOOLEAN),
+    Entry(CABLE_CONNECTED, "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{BATTERY}.Charging.ChargeVoltage.Phase1", "V", 0, 300),
+    Entry(f"{BATTERY}.Charging.ChargeVoltage.DC", "V", 0, 1000),
+    Entry(f"{BATTERY}.Charging.ChargeCurrent.DC", "A", 0, 500),
+    Entry(f"{BATTERY}.Charging.TimeToComplete", "s", 0, 200_000),
+    Entry("Vehicle.Powertrain.Range", "m", 0, 1e6),
+    Entry("Vehicle.Chassis.Accelerator.PedalPosition", "percent", 0, 100),
+    *(
+        Entry(f"Vehicle.Chassis.Axle.Row{row}.Wheel.{side}.Tire.Pressure", "kPa", 0, 500)
+        for row in (1, 2)
+        for side in ("Left", "Right")
+    ),
+    Entry("Vehicle.Body.Trunk.Rear.IsOpen", "", 0, 1, Kind.BOOLEAN),
     Entry(CAPACITY_AH, "Ah", 1, 400),
     Entry(HX, "percent", 1, 150),
     Entry(POWER_CONNECTED, "", 0, 1, Kind.BOOLEAN),
@@ -150,6 +178,58 @@ _ROWS: Final = (
     Entry(f"{OVERLAY}.Speed.SecondSource", "km/h", 0, 250),
     Entry(f"{OVERLAY}.Speed.Cluster", "km/h", 0, 260),
     Entry(f"{OVERLAY}.Odometer.IsInMiles", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Battery.RemainingEnergy", "kWh", 0, 200),
+    Entry(f"{OVERLAY}.Battery.Temperature", "celsius", -40, 100),
+    Entry(f"{OVERLAY}.Battery.IsHeaterRequested", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Battery.TroubleByte", "", 0, 255),
+    Entry(f"{OVERLAY}.Battery.IsPlusRelayClosed", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Battery.PolledVoltage", "V", 0, 1000),
+    Entry(f"{OVERLAY}.Battery.PolledLowVoltage", "V", 0, 20),
+    Entry(f"{OVERLAY}.Battery.PolledStateOfCharge", "percent", 0, 100),
+    Entry(f"{OVERLAY}.Battery.PolledStateOfHealth", "percent", 1, 100),
+    Entry(f"{OVERLAY}.Brake.IsPressed", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.CarCan.AirTemperature", "celsius", -40, 70),
+    Entry(f"{OVERLAY}.CarCan.ClusterSpeed", "km/h", 0, 260),
+    Entry(f"{OVERLAY}.CarCan.LowVoltageSystemState", "", 0, 5, Kind.WORD),
+    Entry(f"{OVERLAY}.CarCan.SelectedGear", "", -1, 127),
+    Entry(f"{OVERLAY}.CarCan.Speed", "km/h", 0, 250),
+    Entry(f"{OVERLAY}.CarCan.StateOfHealth", "percent", 1, 100),
+    Entry(f"{OVERLAY}.Charger.CableLimit", "A", 0, 80),
+    Entry(f"{OVERLAY}.Charger.CommandedPower", "kW", -10, 100),
+    Entry(f"{OVERLAY}.Charger.IsLongLifeMode", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Charger.Request", "", 0, 3),
+    Entry(f"{OVERLAY}.Charger.State", "", 0, 255),
+    Entry(f"{OVERLAY}.Charging.Bars", "", 0, 31),
+    Entry(f"{OVERLAY}.Charging.DisplayedMinutes", "min", 0, 2046),
+    *(
+        Entry(f"{OVERLAY}.Charging.Minutes{kind}", "min", 0, 8190)
+        for kind in (
+            "Quick", "ToFull6kW", "ToFull200V", "ToFull100V",
+            "To80Percent6kW", "To80Percent200V", "To80Percent100V",
+        )
+    ),
+    Entry(f"{OVERLAY}.Charging.QuickCharges", "", 0, 65_534),
+    Entry(f"{OVERLAY}.Charging.NormalCharges", "", 0, 65_534),
+    Entry(f"{OVERLAY}.Door.IsDriverLocked", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Door.IsFrontLeftOpen", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Door.IsFrontRightOpen", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Door.IsRearLeftOpen", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Door.IsRearRightOpen", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Motor.InverterTemperature", "celsius", -40, 120),
+    Entry(f"{OVERLAY}.Motor.InverterTemperature2", "celsius", -40, 120),
+    Entry(f"{OVERLAY}.Motor.IsHighVoltageSupplied", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.Motor.TorqueRequest", "Nm", -500, 500),
+    Entry(f"{OVERLAY}.QuickCharge.AvailableCurrent", "A", 0, 255),
+    Entry(f"{OVERLAY}.QuickCharge.AvailableVoltage", "V", 0, 1000),
+    Entry(f"{OVERLAY}.QuickCharge.Faults", "", 0, 255),
+    Entry(f"{OVERLAY}.QuickCharge.IsCharging", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.QuickCharge.IsConnectorLocked", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.QuickCharge.IsEnabled", "", 0, 1, Kind.BOOLEAN),
+    Entry(f"{OVERLAY}.QuickCharge.MaximumVoltage", "V", 0, 1000),
+    Entry(f"{OVERLAY}.QuickCharge.RequestedCurrent", "A", 0, 255),
+    Entry(f"{OVERLAY}.QuickCharge.TargetVoltage", "V", 0, 1000),
+    Entry(f"{OVERLAY}.Range.Kind1", "m", 0, 1e6),
+    Entry(f"{OVERLAY}.Range.Kind2", "m", 0, 1e6),
 )
 # fmt: on
 CATALOG: Final[dict[str, Entry]] = {row.path: row for row in _ROWS}

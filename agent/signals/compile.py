@@ -1,27 +1,49 @@
 """DBC + TOML -> the compact table the agent loads. Needs cantools, which the vehicle has not.
 
-Every mistake in a definition is one DefinitionError that names the file, what was expected and
-what was found; a table is written only when the whole definition is right.
+Every mistake of a definition is found in one go, with file, line, what was expected and what was
+found; a table is written only when the whole definition is right.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from agent.signals.catalog import CATALOG, CONVERSIONS, Entry
-from agent.signals.errors import DefinitionError
+from agent.signals.dbc import MAX_FRAME_BYTES, DbcFile, field
+from agent.signals.definition import (
+    ArrayText,
+    DefinitionText,
+    DetectText,
+    FrameText,
+    NumberText,
+    PartText,
+    PollText,
+    ProductText,
+    ReplyText,
+    SignalText,
+    TomlFile,
+    UnitText,
+)
+from agent.signals.errors import DefinitionError, Problem
 from agent.signals.table import (
     FORMAT,
-    Bits,
     Condition,
     Counter,
-    Field,
+    DerivedState,
+    Detection,
+    Evidence,
     FrameRule,
+    Number,
+    PolledArray,
+    PolledSignal,
+    PollRule,
     Product,
+    Reply,
     Scales,
     Selector,
     SignalRule,
@@ -30,98 +52,37 @@ from agent.signals.table import (
 )
 
 if TYPE_CHECKING:
-    from cantools.database.can import Database, Message
+    from cantools.database.can import Message
     from cantools.database.can import Signal as DbcSignal
 
-MAX_FRAME_BYTES = 8
-STALE_PERIODS = 3  # source: the validity chain of the vehicle facts
-_ADVICE = "no table was written; correct the definition and compile it again"
-_CONDITION = re.compile(r"(\S+) (==|>=|<=) (-?\d+(?:\.\d+)?)")
-
-
-class BusText(Struct, frozen=True, forbid_unknown_fields=True):
-    """``[buses]``: where a role is expected, and the DBC beside the TOML that describes it."""
-
-    interface: str
-    dbc: str
-
-
-class UnitText(Struct, frozen=True, forbid_unknown_fields=True):
-    """``unit_of``: the unit depends on the value of another path."""
-
-    path: str
-    units: dict[int, str]
-
-
-class SignalText(Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of ``signals``."""
-
-    name: str
-    path: str
-    unit: str | None = None  # in place of the DBC's
-    minimum: float | None = None
-    maximum: float | None = None
-    sentinels: tuple[int, ...] = ()
-    sentinel_of: str | None = None
-    values: dict[int, float] | None = None
-    unit_of: UnitText | None = None
-    step: float | None = None
-    stale_ms: float | None = None
-
-
-class ProductText(Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of ``products``: two names of the same message."""
-
-    path: str
-    of: tuple[str, str]
-    step: float
-
-
-class FrameText(Struct, frozen=True, forbid_unknown_fields=True):
-    """One ``[[frames]]``."""
-
-    message: str
-    bus: str
-    period_ms: float
-    signals: tuple[SignalText, ...]
-    check: Literal["crc8-85", "nibble-sum"] | None = None
-    counter: str | None = None
-    min_length: int | None = None
-    products: tuple[ProductText, ...] = ()
-
-
-class DefinitionText(Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole TOML file."""
-
-    name: str
-    title: str
-    record: tuple[str, ...]
-    buses: dict[str, BusText]
-    states: dict[str, tuple[tuple[str, ...], ...]]
-    frames: tuple[FrameText, ...]
+STALE_PERIODS: Final = 3  # source: the validity chain of the vehicle facts
+MAX_MAPPED_BITS: Final = 8  # `otherwise` fills a map of all raw values
+_CONDITION: Final = re.compile(r"(\S+) (==|>=|<=) (-?\d+(?:\.\d+)?)")
+_EVIDENCE: Final = re.compile(r"([0-9A-F]{3}|[0-9A-F]{8})(?:/([0-8]))?")
+T = TypeVar("T")
 
 
 def compile_vehicle(definition: Path) -> VehicleTable:
     """Return the table of the vehicle defined in ``definition`` (TOML) and the DBCs beside it.
 
     Raises:
-        DefinitionError: Any mistake: unreadable file, unknown key, message, signal, path or
+        DefinitionError: All mistakes: unreadable file, unknown key, message, signal, path or
             unit, overlapping signals, a signal outside its frame, two rules for one path.
     """
-    text = _read_definition(definition)
-    databases = {role: _read_dbc(definition.parent / bus.dbc) for role, bus in text.buses.items()}
-    frames = tuple(_frame(definition, frame, text, databases) for frame in text.frames)
-    table = VehicleTable(
-        format=FORMAT,
-        name=text.name,
-        title=text.title,
-        buses={role: bus.interface for role, bus in text.buses.items()},
-        frames=frames,
-        states={name: _state(definition, name, rows) for name, rows in text.states.items()},
-        record=text.record,
-    )
-    _check_whole(definition, table)
+    builder = _Builder(definition)
+    table = builder.table()
+    if builder.problems or table is None:
+        raise DefinitionError(builder.problems)
     return table
+
+
+def check_vehicle(definition: Path) -> tuple[Problem, ...]:
+    """Return every mistake in ``definition``, none if it is right."""
+    try:
+        compile_vehicle(definition)
+    except DefinitionError as error:
+        return error.problems
+    return ()
 
 
 def write_table(definition: Path, target: Path) -> VehicleTable:
@@ -131,136 +92,318 @@ def write_table(definition: Path, target: Path) -> VehicleTable:
     return table
 
 
-def _fail(file: Path, what: str) -> DefinitionError:
-    return DefinitionError(f"{file}: {what}; {_ADVICE}")
+class _WrongError(Exception):
+    """One mistake, on its way to the list."""
+
+    def __init__(self, text: str, *, line: int | None = None) -> None:
+        super().__init__(text)
+        self.line = line
 
 
-def _read_definition(file: Path) -> DefinitionText:
-    try:
-        return msgspec.toml.decode(file.read_bytes(), type=DefinitionText)
-    except OSError as error:
-        raise _fail(file, f"expected a readable file, got {error.strerror}") from error
-    except ValueError as error:
-        raise _fail(file, str(error)) from error
+class _Builder:
+    """Builds one table; ``problems`` collects every mistake on the way."""
 
+    def __init__(self, definition: Path) -> None:
+        self.problems: list[Problem] = []
+        self._toml = TomlFile(definition)
+        text = self._toml.parse(DefinitionText)
+        assert isinstance(text, DefinitionText)  # noqa: S101 (narrows the parser's two kinds)
+        self._text = text
+        self._file = definition
+        self._databases: dict[str, list[DbcFile]] = {}
 
-def _read_dbc(file: Path) -> "Database":
-    # lazily: cantools is a tool for engineers, the vehicle runs without it
-    try:
-        from cantools.database import load_file  # noqa: PLC0415
-        from cantools.database.can import Database  # noqa: PLC0415
-        from cantools.errors import Error  # noqa: PLC0415
-    except ImportError as error:
-        raise _fail(file, "expected cantools (extra `tools`) to read it, got none") from error
-    try:
-        database = load_file(file, database_format="dbc", strict=True)
-    except OSError as error:
-        raise _fail(file, f"expected a readable file, got {error.strerror}") from error
-    except (Error, ValueError) as error:
-        raise _fail(file, str(error).rstrip(".")) from error
-    if not isinstance(database, Database):
-        raise _fail(file, f"expected a CAN database, got {type(database).__name__}")
-    return database
-
-
-def _frame(
-    file: Path, text: FrameText, definition: DefinitionText, databases: "dict[str, Database]"
-) -> FrameRule:
-    if text.bus not in databases:
-        raise _fail(
-            file, f"{text.message}: expected a bus of {sorted(databases)}, got {text.bus!r}"
+    def table(self) -> VehicleTable | None:
+        """Return the table; None if a mistake leaves none. Mistakes are in ``problems``."""
+        text = self._text
+        self._databases = self._read_databases()
+        frames: list[FrameRule] = []
+        polls: list[PollRule] = []
+        for toml, part in self._parts():
+            frames += self._frames(toml, part.frames)
+            polls += self._polls(toml, part.polls)
+        states = {
+            name: self._tried(partial(self._state, name, rows)) or ()
+            for name, rows in text.states.items()
+        }
+        table = VehicleTable(
+            format=FORMAT,
+            name=text.name,
+            title=text.title,
+            buses={role: bus.interface for role, bus in text.buses.items()},
+            frames=tuple(frames),
+            polls=tuple(polls),
+            states=states,
+            derived=tuple(self._derived()),
+            detection=self._tried(partial(self._detection, text.detect)),
+            record=text.record,
         )
-    dbc = file.parent / definition.buses[text.bus].dbc
-    message = _message(file, databases[text.bus], text.message, dbc)
-    signals = tuple(_signal(file, message, row, text) for row in text.signals)
-    counter = _field(_dbc_signal(file, message, text.counter)) if text.counter else None
-    return FrameRule(
-        bus=text.bus,
-        can_id=message.frame_id,
-        name=message.name,
-        length=_length(file, text, message, signals),
-        period_s=text.period_ms / 1000,
-        check=text.check,
-        counter=Counter(counter[0]) if counter else None,
-        signals=signals,
-        products=tuple(_product(file, row, text) for row in text.products),
-    )
+        if not self.problems:  # what is only missing because of a mistake is not a second one
+            self._check_whole(table)
+        return table
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _note(self, text: str, line: int | None = None, file: Path | None = None) -> None:
+        problem = Problem(file or self._file, line, text)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _tried(
+        self, build: Callable[[], T], *, file: Path | None = None, line: int | None = None
+    ) -> T | None:
+        """Return what ``build`` makes; None if it is wrong, which is noted."""
+        try:
+            return build()
+        except _WrongError as wrong:
+            self._note(str(wrong), wrong.line or line, file)
+        except DefinitionError as error:
+            self.problems += error.problems
+        return None
+
+    def _read_databases(self) -> dict[str, list[DbcFile]]:
+        """Return the DBCs of each role; each file is read and checked once."""
+        files: dict[Path, DbcFile | None] = {}
+        found: dict[str, list[DbcFile]] = {}
+        for role, bus in self._text.buses.items():
+            for name in bus.files():
+                file = self._file.parent / name
+                if file not in files:
+                    files[file] = read = self._tried(partial(DbcFile, file))
+                    self.problems += read.problems() if read else ()
+                if dbc := files[file]:
+                    found.setdefault(role, []).append(dbc)
+        return found
+
+    def _parts(self) -> Iterator[tuple[TomlFile, "PartText | DefinitionText"]]:
+        yield self._toml, self._text
+        for name in self._text.include:
+            toml = self._tried(partial(TomlFile, self._file.parent / name))
+            part = self._tried(partial(toml.parse, PartText)) if toml else None
+            if toml and part:
+                yield toml, part
+
+    # -- frames --------------------------------------------------------------------------------
+
+    def _frames(self, toml: TomlFile, texts: Sequence[FrameText]) -> Iterator[FrameRule]:
+        for place, text in enumerate(texts):
+            line = toml.frame(place)
+            frame = self._tried(partial(self._frame, toml, line, text), file=toml.file, line=line)
+            if frame:
+                yield frame
+
+    def _frame(self, toml: TomlFile, line: int | None, text: FrameText) -> FrameRule | None:
+        if text.bus not in self._text.buses:
+            known = sorted(self._text.buses)
+            raise _WrongError(f"{text.message}: expected a bus of {known}, got {text.bus!r}")
+        message = self._message(text)
+        if message is None:
+            return None
+        signals = []
+        for row in text.signals:
+            at = toml.below(line, f'"{row.path}"')
+            signal = self._tried(partial(_signal, message, row, text), file=toml.file, line=at)
+            signals += [signal] if signal else []
+        counter = field(_dbc_signal(message, text.counter)) if text.counter else None
+        return FrameRule(
+            bus=text.bus,
+            can_id=message.frame_id,
+            name=message.name,
+            length=_length(text, message, signals),
+            period_s=text.period_ms / 1000,
+            check=text.check,
+            counter=Counter(counter[0]) if counter else None,
+            signals=tuple(signals),
+            products=tuple(_product(row, text) for row in text.products),
+        )
+
+    def _message(self, text: FrameText) -> "Message | None":
+        """Return the message in the DBCs of its bus; None if one of these could not be read."""
+        known = self._databases.get(text.bus, [])
+        for dbc in known:
+            if message := dbc.messages.get(text.message):
+                return message
+        files = self._text.buses[text.bus].files()
+        if len(known) < len(files):
+            return None
+        raise _WrongError(f"expected a message of {', '.join(files)}, got {text.message!r}")
+
+    # -- polls ---------------------------------------------------------------------------------
+
+    def _polls(self, toml: TomlFile, texts: Sequence[PollText]) -> Iterator[PollRule]:
+        for place, text in enumerate(texts):
+            poll = self._tried(partial(self._poll, text), file=toml.file, line=toml.poll(place))
+            if poll:
+                yield poll
+
+    def _poll(self, text: PollText) -> PollRule:
+        if text.bus not in self._text.buses:
+            raise _WrongError(
+                f"{text.name}: expected a bus of {sorted(self._text.buses)}, got {text.bus!r}"
+            )
+        if text.needs is not None and text.needs not in self._text.states:
+            raise _WrongError(f"{text.name}: expected a state of [states], got {text.needs!r}")
+        lengths = [reply.length for reply in text.replies]
+        if len(set(lengths)) != len(lengths):
+            raise _WrongError(f"{text.name}: expected one reply for each length, got {lengths}")
+        if text.is_private and any(reply.signals or reply.arrays for reply in text.replies):
+            raise _WrongError(f"{text.name}: expected no signals in a private reply, got some")
+        return PollRule(
+            name=text.name,
+            bus=text.bus,
+            request_id=text.request_id,
+            reply_id=text.reply_id,
+            service=text.service,
+            period_s=text.period_s,
+            stale_s=text.stale_s or text.period_s * STALE_PERIODS,
+            needs=text.needs,
+            is_private=text.is_private,
+            replies=tuple(_reply(text.name, reply) for reply in text.replies),
+        )
+
+    # -- the rest ------------------------------------------------------------------------------
+
+    def _state(
+        self, name: str, rows: tuple[tuple[str, ...], ...]
+    ) -> tuple[tuple[Condition, ...], ...]:
+        return tuple(tuple(self._condition(name, text) for text in row) for row in rows)
+
+    def _condition(self, name: str, text: str) -> Condition:
+        match = _CONDITION.fullmatch(text)
+        if match is None or match[1] not in CATALOG:
+            line = self._toml.below(self._toml.below(1, "[states]"), text)
+            raise _WrongError(
+                f"states.{name}: expected `path == number` (or >=, <=), got {text!r}", line=line
+            )
+        return msgspec.convert(
+            {"path": match[1], "op": match[2], "value": float(match[3])}, Condition
+        )
+
+    def _derived(self) -> Iterator[DerivedState]:
+        for path, state in self._text.derived.items():
+            line = self._toml.below(self._toml.below(1, "[derived]"), path)
+            if path not in CATALOG:
+                self._note(f"derived: expected a path of the catalogue, got {path!r}", line)
+            elif state not in self._text.states:
+                self._note(f"derived: expected a state of [states], got {state!r}", line)
+            else:
+                yield DerivedState(path=path, state=state)
+
+    def _detection(self, text: DetectText | None) -> Detection | None:
+        if text is None:
+            return None
+        line = self._toml.below(1, "[detect]")
+        if text.bus not in self._text.buses:
+            known = sorted(self._text.buses)
+            raise _WrongError(f"detect: expected a bus of {known}, got {text.bus!r}", line=line)
+        seen, unseen = (
+            tuple(_evidence(item, line) for item in items) for items in (text.seen, text.unseen)
+        )
+        return Detection(bus=text.bus, seen=seen, unseen=unseen)
+
+    def _check_whole(self, table: VehicleTable) -> None:
+        paths = table.paths()
+        for path, count in Tally(paths).items():
+            if count > 1:
+                self._note(f"expected one rule for {path}, got {count}", self._second(path))
+        for (bus, can_id), count in Tally((f.bus, f.can_id) for f in table.frames).items():
+            if count > 1:
+                self._note(f"expected one entry for {can_id:#x} on bus {bus}, got more")
+        for path in _used(table):
+            if path not in paths:
+                line = self._toml.below(1, path)
+                self._note(f"expected a path that a signal here yields, got {path!r}", line)
+
+    def _second(self, path: str) -> int | None:
+        first = self._toml.below(self._toml.frame(0), f'path = "{path}"')
+        return self._toml.below((first or 0) + 1, f'path = "{path}"')
 
 
-def _message(file: Path, database: "Database", name: str, dbc: Path) -> "Message":
-    for message in database.messages:
-        if message.name == name:
-            if message.length > MAX_FRAME_BYTES:
-                raise _fail(dbc, f"{name}: expected at most 8 bytes, got {message.length}")
-            return message
-    raise _fail(file, f"expected a message of {dbc.name}, got {name!r}")
+def _used(table: VehicleTable) -> Iterator[str]:
+    yield from table.record
+    for name in table.states:
+        yield from table.paths_of_state(name)
+    for frame in table.frames:
+        yield from (rule.scales.path for rule in frame.signals if rule.scales)
 
 
-def _dbc_signal(file: Path, message: "Message", name: str) -> "DbcSignal":
+def _dbc_signal(message: "Message", name: str) -> "DbcSignal":
     for signal in message.signals:
         if signal.name == name:
             return signal
-    raise _fail(file, f"{message.name}: expected a signal of this message, got {name!r}")
+    raise _WrongError(f"{message.name}: expected a signal of this message, got {name!r}")
 
 
-def _length(file: Path, text: FrameText, message: "Message", signals: Sequence[SignalRule]) -> int:
+def _length(text: FrameText, message: "Message", signals: Sequence[SignalRule]) -> int:
     last = max((bits.byte for rule in signals for bits in rule.field), default=0)
     needed = message.length if text.check or text.counter else last + 1
     length = needed if text.min_length is None else text.min_length
-    if not needed <= length <= message.length:
-        raise _fail(
-            file,
-            f"{text.message}: expected min_length from {needed} to {message.length}, got {length}",
+    if not needed <= length <= min(message.length, MAX_FRAME_BYTES):
+        raise _WrongError(
+            f"{text.message}: expected min_length from {needed} to {message.length}, got {length}"
         )
     return length
 
 
-def _signal(file: Path, message: "Message", text: SignalText, frame: FrameText) -> SignalRule:
-    entry = CATALOG.get(text.path)
+def _signal(message: "Message", text: SignalText, frame: FrameText) -> SignalRule:
     where = f"{message.name}.{text.name}"
-    if entry is None:
-        raise _fail(file, f"{where}: expected a path of the catalogue, got {text.path!r}")
-    dbc = _dbc_signal(file, message, text.name)
+    entry = _entry(where, text.path)
+    dbc = _dbc_signal(message, text.name)
     unit = (dbc.unit or "") if text.unit is None else text.unit
-    scale = 1.0 if text.unit_of else _conversion(file, where, unit, entry)
+    scale = 1.0 if text.unit_of else _conversion(where, unit, entry)
     factor, offset = _tidy(float(dbc.scale) * scale), _tidy(float(dbc.offset) * scale)
-    is_mapped = text.values is not None
+    values = _values(where, text, dbc)
     return SignalRule(
         path=text.path,
         name=dbc.name,
-        field=_field(dbc),
+        field=field(dbc),
         is_signed=dbc.is_signed,
         factor=factor,
         offset=offset,
         minimum=float(entry.minimum if text.minimum is None else text.minimum),
         maximum=float(entry.maximum if text.maximum is None else text.maximum),
         sentinels=text.sentinels,
-        sentinel_of=_path_of(file, where, text.sentinel_of, frame) if text.sentinel_of else None,
-        selector=_selector(file, where, dbc, message),
-        values=text.values,
-        scales=_scales(file, where, text.unit_of, entry) if text.unit_of else None,
-        step=text.step or (1.0 if is_mapped else factor),
-        store_offset=0.0 if is_mapped else offset,
+        sentinel_of=_path_of(where, text.sentinel_of, frame) if text.sentinel_of else None,
+        selector=_selector(where, text, dbc, message),
+        values=values,
+        scales=_scales(where, text.unit_of, entry) if text.unit_of else None,
+        step=text.step or (factor if values is None else 1.0),
+        store_offset=offset if values is None else 0.0,
         stale_s=(text.stale_ms or frame.period_ms * STALE_PERIODS) / 1000,
     )
 
 
-def _conversion(file: Path, where: str, unit: str, entry: Entry) -> float:
+def _entry(where: str, path: str) -> Entry:
+    entry = CATALOG.get(path)
+    if entry is None:
+        raise _WrongError(f"{where}: expected a path of the catalogue, got {path!r}")
+    return entry
+
+
+def _values(where: str, text: SignalText, dbc: "DbcSignal") -> dict[int, float] | None:
+    if text.otherwise is None:
+        return text.values
+    if dbc.length > MAX_MAPPED_BITS or dbc.is_signed:
+        raise _WrongError(
+            f"{where}: expected `otherwise` on at most {MAX_MAPPED_BITS} unsigned bits, "
+            f"got {dbc.length}"
+        )
+    return dict.fromkeys(range(1 << dbc.length), text.otherwise) | (text.values or {})
+
+
+def _conversion(where: str, unit: str, entry: Entry) -> float:
     if unit == entry.unit:
         return 1.0
     factor = CONVERSIONS.get((unit, entry.unit))
     if factor is None:
-        raise _fail(
-            file,
-            f"{where}: expected a unit that becomes {entry.unit!r} of {entry.path}, got {unit!r}",
+        raise _WrongError(
+            f"{where}: expected a unit that becomes {entry.unit!r} of {entry.path}, got {unit!r}"
         )
     return factor
 
 
-def _scales(file: Path, where: str, text: UnitText, entry: Entry) -> Scales:
-    if text.path not in CATALOG:
-        raise _fail(file, f"{where}: expected a path of the catalogue, got {text.path!r}")
-    factors = {value: _conversion(file, where, unit, entry) for value, unit in text.units.items()}
+def _scales(where: str, text: UnitText, entry: Entry) -> Scales:
+    _entry(where, text.path)
+    factors = {value: _conversion(where, unit, entry) for value, unit in text.units.items()}
     return Scales(path=text.path, factors=factors)
 
 
@@ -269,82 +412,90 @@ def _tidy(number: float) -> float:
     return float(f"{number:.15g}")
 
 
-def _path_of(file: Path, where: str, name: str, frame: FrameText) -> str:
+def _path_of(where: str, name: str, frame: FrameText) -> str:
     for row in frame.signals:
         if row.name == name:
             return row.path
-    raise _fail(file, f"{where}: expected a name among this frame's signals, got {name!r}")
+    raise _WrongError(f"{where}: expected a name among this frame's signals, got {name!r}")
 
 
-def _selector(file: Path, where: str, dbc: "DbcSignal", message: "Message") -> Selector | None:
+def _selector(
+    where: str, text: SignalText, dbc: "DbcSignal", message: "Message"
+) -> Selector | None:
+    if text.when:
+        if dbc.multiplexer_ids:
+            raise _WrongError(f"{where}: expected `when` or a multiplexer of the DBC, got both")
+        return Selector(field=field(_dbc_signal(message, text.when.name)), value=text.when.value)
     if not dbc.multiplexer_ids:
         return None
     if len(dbc.multiplexer_ids) != 1 or dbc.multiplexer_signal is None:
-        raise _fail(file, f"{where}: expected one multiplexer value, got {dbc.multiplexer_ids}")
-    switch = _dbc_signal(file, message, dbc.multiplexer_signal)
-    return Selector(field=_field(switch), value=dbc.multiplexer_ids[0])
+        raise _WrongError(f"{where}: expected one multiplexer value, got {dbc.multiplexer_ids}")
+    switch = _dbc_signal(message, dbc.multiplexer_signal)
+    return Selector(field=field(switch), value=dbc.multiplexer_ids[0])
 
 
-def _product(file: Path, text: ProductText, frame: FrameText) -> Product:
-    if text.path not in CATALOG:
-        raise _fail(file, f"{frame.message}: expected a path of the catalogue, got {text.path!r}")
-    first, second = (_path_of(file, text.path, name, frame) for name in text.of)
+def _product(text: ProductText, frame: FrameText) -> Product:
+    _entry(frame.message, text.path)
+    first, second = (_path_of(text.path, name, frame) for name in text.of)
     return Product(path=text.path, of=(first, second), step=text.step)
 
 
-def _state(
-    file: Path, name: str, rows: tuple[tuple[str, ...], ...]
-) -> tuple[tuple[Condition, ...], ...]:
-    return tuple(tuple(_condition(file, name, text) for text in row) for row in rows)
+def _evidence(text: str, line: int | None) -> Evidence:
+    match = _EVIDENCE.fullmatch(text)
+    if match is None:
+        raise _WrongError(f"detect: expected ID or ID/LENGTH, as 5A9/7, got {text!r}", line=line)
+    return Evidence(int(match[1], 16), int(match[2]) if match[2] else None)
 
 
-def _condition(file: Path, name: str, text: str) -> Condition:
-    match = _CONDITION.fullmatch(text)
-    if match is None or match[1] not in CATALOG:
-        raise _fail(file, f"states.{name}: expected `path == number` (or >=, <=), got {text!r}")
-    return msgspec.convert({"path": match[1], "op": match[2], "value": float(match[3])}, Condition)
+def _reply(poll: str, text: ReplyText) -> Reply:
+    where = f"{poll}, reply of {text.length} bytes"
+    return Reply(
+        length=text.length,
+        signals=tuple(
+            PolledSignal(path=row.path, number=_number(where, row.path, row, text.length))
+            for row in text.signals
+        ),
+        arrays=tuple(_array(where, row, text.length) for row in text.arrays),
+    )
 
 
-def _check_whole(file: Path, table: VehicleTable) -> None:
-    paths = table.paths()
-    for path in paths:
-        if paths.count(path) > 1:
-            raise _fail(file, f"expected one rule for {path}, got {paths.count(path)}")
-    keys = [(frame.bus, frame.can_id) for frame in table.frames]
-    for bus, can_id in keys:
-        if keys.count((bus, can_id)) > 1:
-            raise _fail(file, f"expected one entry for {can_id:#x} on bus {bus}, got more")
-    for path in _used(table):
-        if path not in paths:
-            raise _fail(file, f"expected a path that a signal here yields, got {path!r}")
+def _number(where: str, path: str, text: "NumberText | ArrayText", length: int) -> Number:
+    entry = _entry(where, path)
+    if text.at < 0 or text.at + text.size > length:
+        raise _WrongError(
+            f"{where}: {path} does not fit: expected bytes 0 to {length - 1}, "
+            f"got {text.at} to {text.at + text.size - 1}"
+        )
+    scale = _conversion(f"{where}: {path}", text.unit, entry)
+    return Number(
+        at=text.at,
+        size=text.size,
+        is_signed=text.is_signed,
+        factor=_tidy(text.factor * scale),
+        offset=_tidy(text.offset * scale),
+        minimum=float(entry.minimum),
+        maximum=float(entry.maximum),
+        sentinels=text.sentinels,
+    )
 
 
-def _used(table: VehicleTable) -> Iterator[str]:
-    yield from table.record
-    for alternatives in table.states.values():
-        yield from (condition.path for row in alternatives for condition in row)
-    for frame in table.frames:
-        yield from (rule.scales.path for rule in frame.signals if rule.scales)
-
-
-def _field(signal: "DbcSignal") -> Field:
-    """Return the pieces of ``signal``, most significant first, at most one per byte."""
-    if signal.byte_order == "big_endian":
-        return tuple(_motorola(signal.start, signal.length))
-    return tuple(reversed(tuple(_intel(signal.start, signal.length))))
-
-
-def _motorola(start: int, length: int) -> Iterator[Bits]:
-    byte, top = divmod(start, 8)  # start is the most significant bit
-    while length > 0:
-        width = min(top + 1, length)
-        yield Bits(byte, top + 1 - width, width)
-        byte, top, length = byte + 1, 7, length - width
-
-
-def _intel(start: int, length: int) -> Iterator[Bits]:
-    byte, low = divmod(start, 8)  # start is the least significant bit
-    while length > 0:
-        width = min(8 - low, length)
-        yield Bits(byte, low, width)
-        byte, low, length = byte + 1, 0, length - width
+def _array(where: str, text: ArrayText, length: int) -> PolledArray:
+    end = text.at + text.every * (text.count - 1) + text.size
+    if end > length:
+        raise _WrongError(f"{where}: {text.prefix} does not fit: expected {end} bytes or more")
+    array = PolledArray(
+        prefix=text.prefix,
+        count=text.count,
+        every=text.every,
+        number=_number(where, f"{text.prefix}1", text, length),
+        absent_at=text.absent_at,
+        absent=text.absent,
+        lowest=text.lowest,
+        highest=text.highest,
+        mean=text.mean,
+        lowest_id=text.lowest_id,
+        highest_id=text.highest_id,
+    )
+    for path in array.paths():
+        _entry(where, path)
+    return array

@@ -7,15 +7,26 @@ is counted by frame and reason, and the paths concerned are invalid until a good
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import GeneratorType, MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from agent.signals.crc import crc8, nibble_sum, word_tables
 from agent.signals.generate import Part, Slot, decoder_source, words_of
 from agent.signals.model import Frame, Quality, Signal
-from agent.signals.table import FrameRule, Product, Scales, Selector, SignalRule, VehicleTable
+from agent.signals.replies import Replies, placed
+from agent.signals.states import any_row
+from agent.signals.table import (
+    DerivedState,
+    FrameRule,
+    Product,
+    Scales,
+    Selector,
+    SignalRule,
+    VehicleTable,
+)
 
 _NEVER: Final = float("-inf")
 _SHORT_IDS: Final = 0x800  # of 11 bits
@@ -93,17 +104,25 @@ class Decoder:
         self._keys: list[FrameKey] = []
         self._parts: list[Part] = []
         self._checks = checks
+        self._scaling = {
+            rule.scales.path for frame in table.frames for rule in frame.signals if rule.scales
+        }
         wanted = _with_needs(table, table.paths() if paths is None else paths)
         interfaces = {**table.buses, **(buses or {})}
         # the block of a frequent frame is found first
         for rule in sorted(table.frames, key=lambda rule: rule.period_s):
             self._place(rule, FrameKey(interfaces[rule.bus], rule.can_id), wanted)
+        self._is_any_old = _old(self._groups)
+        self._states = _Derived(table, wanted)
+        for derived in self._states.rules:
+            self._new_path(derived.path)
+        self._replies = self._listeners(interfaces, wanted)
         self._run = self._start()
 
     @property
     def needed(self) -> Collection[FrameKey]:
         """Which frames are looked at; a source may leave out all others."""
-        return frozenset(self._keys)
+        return frozenset((*self._keys, *self._replies))
 
     def feed(self, frame: Frame) -> Sequence[Signal]:
         """Decode one frame; return the signals that changed or became invalid."""
@@ -123,6 +142,13 @@ class Decoder:
 
         ``now_s`` is on the clock of the frames. Where that clock went back, ages start again.
         """
+        if self._is_any_old(now_s, self._seen):
+            self._make_stale(now_s)
+        for replies in self._replies.values():
+            replies.age(now_s)
+        return self._take()
+
+    def _make_stale(self, now_s: float) -> None:
         for index, group in enumerate(self._groups):
             seen_s = self._seen[index]
             if seen_s > now_s:
@@ -131,12 +157,42 @@ class Decoder:
                 self._seen[index] = _NEVER
                 self._refuse(group.part, group.indexes, Quality.STALE, now_s)
                 self._forgotten += group.indexes
-        return self._take()
 
     def _take(self) -> Sequence[Signal]:
         changes = self._changes[:]
         self._changes.clear()
+        if self._states.rules:
+            for signal in self._states.follow(changes, self._latest):
+                self._latest[signal.path] = signal
+                changes.append(signal)
         return changes
+
+    def _listeners(
+        self, interfaces: Mapping[str, str], wanted: Collection[str]
+    ) -> dict[FrameKey, Replies]:
+        found: dict[FrameKey, Replies] = {}
+        for place, polls in placed(self.table.polls, interfaces).items():
+            told = dict.fromkeys(p for poll in polls for p in poll.paths() if p in wanted)
+            if told:
+                for path in told:
+                    self._new_path(path)
+                key = FrameKey(*place)
+                reject = partial(self._count, key)
+                found[key] = Replies(polls, told, emit=self._tell, reject=reject)
+        return found
+
+    def _count(self, key: FrameKey, reason: Quality) -> None:
+        self.counters[Rejection(*key, reason)] += 1
+
+    def _tell(self, path: str, value: float | None, quality: Quality, time_s: float) -> None:
+        known = self._latest[path]
+        if known.value != value or known.quality is not quality:
+            self._latest[path] = signal = Signal(path, value, quality, time_s)
+            self._changes.append(signal)
+
+    def _listen(self, block: int, frame: Frame) -> None:
+        replies = [*self._replies.values()][block - len(self._keys) - 1]
+        replies.feed(frame)
 
     def _place(self, rule: FrameRule, key: FrameKey, wanted: Collection[str]) -> None:
         number = len(self._parts)
@@ -156,10 +212,10 @@ class Decoder:
         for number, group in enumerate(self._groups):
             if group.part == part and _age_of(group) == _age_of(rule):
                 group.indexes.append(index)
-                return Slot(index, number, rule)
+                return Slot(index, number, rule, is_held=rule.path not in self._scaling)
         self._groups.append(_Group(part, *_age_of(rule), [index]))
         self._seen.append(_NEVER)
-        return Slot(index, len(self._seen) - 1, rule)
+        return Slot(index, len(self._seen) - 1, rule, is_held=rule.path not in self._scaling)
 
     def _product(self, part: int, product: Product) -> int:
         index = self._new_path(product.path)
@@ -188,17 +244,20 @@ class Decoder:
         """Return what the generated text calls and reads."""
         slots = [slot for part in self._parts for slot in part.slots]
         names: dict[str, Any] = {
-            "tables": {bus: self._ids(bus) for bus in {key.bus for key in self._keys}},
+            "tables": {bus: self._ids(bus) for bus in {key.bus for key in self.needed}},
             "nothing": self._ids(""),
+            "wanted": self._wanted_ids(),
             "error": struct.error,
             "reject": self._reject,
             "gap": self._count_missed,
             "invalid": self._invalid,
             "mark": self._mark,
+            "listen": self._listen,
             "new": Signal,
             "ok": Quality.OK,
+            "unknown": Quality.SENTINEL,
             "latest": self._latest,
-            "emit": self._changes.append,
+            "changes": self._changes,
             "seen": self._seen,
             "maps": {slot.index: slot.rule.values for slot in slots},
             "scale": _scaler({slot.index: slot.rule.scales for slot in slots}),
@@ -214,8 +273,14 @@ class Decoder:
 
         A list finds a short id in a third of the time of a dict, and most frames are not wanted.
         """
-        blocks = {key.can_id: n for n, key in enumerate(self._keys, start=1) if key.bus == bus}
+        keys = (*self._keys, *self._replies)  # replies have the numbers after the last block
+        blocks = {key.can_id: n for n, key in enumerate(keys, start=1) if key.bus == bus}
         return [blocks.get(can_id, 0) for can_id in range(_SHORT_IDS)], blocks
+
+    def _wanted_ids(self) -> list[bool]:
+        """Return for each short id whether any bus has a block for it."""
+        ids = {key.can_id for key in self.needed}
+        return [can_id in ids for can_id in range(_SHORT_IDS)]
 
     def _names_of(self, part: Part) -> dict[str, Any]:
         quiet: dict[bytes, int] = {}
@@ -230,9 +295,6 @@ class Decoder:
         }
 
     def _reject(self, part: int, reason: str, time_s: float) -> None:
-        for number, group in enumerate(self._groups):
-            if group.part == part:
-                self._seen[number] = time_s  # the frame is there: wrong, but not stale
         self._refuse(part, self._parts[part].indexes(), Quality(reason), time_s)
 
     def _refuse(self, part: int, indexes: Collection[int], reason: Quality, time_s: float) -> None:
@@ -254,11 +316,58 @@ class Decoder:
             self._changes.append(signal)
 
 
+def _old(groups: Sequence[_Group]) -> Callable[[float, Sequence[float]], bool]:
+    """Return a comparison of every age in one expression: no loop as long as nothing is stale."""
+    ages = (
+        f"(not 0 <= now - seen[{n}] <= {group.stale_s!r} and seen[{n}] != never)"
+        for n, group in enumerate(groups)
+    )
+    text = f"lambda now, seen: {' or '.join(ages) or False}"
+    # floats and numbers of ours; why text becomes code: agent/signals/generate.py
+    is_old: Callable[[float, Sequence[float]], bool] = eval(text, {"never": _NEVER})  # noqa: S307
+    return is_old
+
+
+class _Derived:
+    """Paths that follow a named state of the definition."""
+
+    def __init__(self, table: VehicleTable, wanted: Collection[str]) -> None:
+        self.rules = tuple(rule for rule in table.derived if rule.path in wanted)
+        self._states = table.states
+        self._needs = {
+            rule.path: frozenset(table.paths_of_state(rule.state)) for rule in self.rules
+        }
+        self._all = frozenset().union(*self._needs.values())
+
+    def follow(self, changes: Sequence[Signal], latest: Mapping[str, Signal]) -> Iterator[Signal]:
+        """Yield what became true, false or unknown with ``changes``."""
+        touched = {signal.path: signal.time_s for signal in changes if signal.path in self._all}
+        if not touched:
+            return
+        for rule in self.rules:
+            times = [time_s for path, time_s in touched.items() if path in self._needs[rule.path]]
+            if times:
+                signal = self._now(rule, latest, max(times))
+                known = latest[rule.path]
+                if signal.value != known.value or signal.quality is not known.quality:
+                    yield signal
+
+    def _now(self, rule: DerivedState, latest: Mapping[str, Signal], time_s: float) -> Signal:
+        holds = any_row(self._states[rule.state], latest)
+        if holds is not None:
+            return Signal(rule.path, float(holds), Quality.OK, time_s)
+        needs = sorted(self._needs[rule.path])
+        reason = next(latest[path].quality for path in needs if latest[path].value is None)
+        return Signal(rule.path, None, reason, time_s)
+
+
 def _with_needs(table: VehicleTable, paths: Collection[str]) -> Collection[str]:
     """Return ``paths`` and everything they are computed from."""
     wanted = set(paths)
     if unknown := wanted.difference(table.paths()):
         raise ValueError(f"{table.name}: expected paths of this vehicle, got {sorted(unknown)}")
+    for derived in table.derived:
+        wanted.update(table.paths_of_state(derived.state) if derived.path in wanted else ())
     for frame in table.frames:
         for product in frame.products:
             wanted.update(product.of if product.path in wanted else ())

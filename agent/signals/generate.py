@@ -53,6 +53,7 @@ class Slot(Struct, frozen=True):
     index: int
     group: int  # which ``seen`` time tells its age
     rule: SignalRule
+    is_held: bool = True  # nothing reads ``latest`` of this path in mid-batch
 
 
 class Part(Struct, frozen=True):
@@ -77,6 +78,7 @@ def decoder_source(parts: Sequence[Part], names: Iterable[str], *, checks: bool)
         checks: False leaves out everything but scaling, to compare with decoders that check
             nothing (benchmarks/decode.py).
     """
+    groups = sorted({slot.group for part in parts for slot in part.slots}) if checks else []
     return "\n".join(
         (
             f"def run({', '.join(names)}):",
@@ -85,28 +87,53 @@ def decoder_source(parts: Sequence[Part], names: Iterable[str], *, checks: bool)
             "    table = []",
             "    while True:",
             "        frames, forgotten = yield",
+            *_indent(
+                2, [f"{' = '.join(f'seen{group}' for group in groups)} = None"] * bool(groups)
+            ),
             "        if forgotten:",
             *_indent(3, (line for part in parts for line in _forget(part))),
             "            pass",
             "        for frame in frames:",
-            "            if frame.bus is not bus:",  # equal but another object: one look-up more
-            "                bus = frame.bus",
-            "                table, wide = tables.get(bus, nothing)",
             "            try:",
+            "                if not wanted[frame.can_id]: continue",  # most frames
+            "                if frame.bus is not bus:",  # equal but another object: a look-up more
+            "                    bus = frame.bus",
+            "                    table, wide = tables.get(bus, nothing)",
             "                k = table[frame.can_id]",
             "            except IndexError:",  # an extended id
-            "                k = wide.get(frame.can_id, 0)",
+            "                k = tables.get(frame.bus, nothing)[1].get(frame.can_id, 0)",
             "            if k:",
             "                t, data = frame.time_s, frame.data",
             *_indent(4, (line for part in parts for line in _block(part, checks=checks))),
+            "                listen(k, frame)",
+            *_indent(2, _tell_ages(groups)),
+            *_indent(2, (line for part in parts for line in _told(part.slots))),
         )
     )
 
 
+def _told(slots: Sequence[Slot]) -> Iterator[str]:
+    """Yield what puts held signals into ``latest``: once a batch, not at every change."""
+    for slot in slots:
+        if slot.is_held:
+            i = slot.index
+            yield f"if held{i} is not None: latest[p{i}] = held{i}; held{i} = None"
+
+
+def _tell_ages(groups: Sequence[int]) -> Iterator[str]:
+    """Yield the end of a batch: instants are kept in locals until then, a store each saved."""
+    for group in groups:
+        yield f"if seen{group} is not None: seen[{group}] = seen{group}"
+
+
 def _start(part: Part) -> Iterator[str]:
     f = part.number
+    if part.rule.counter:
+        count = 1 << part.rule.counter.bits.width
+        yield f"after{f} = {tuple((n + 1) % count for n in range(count))}"
     yield f"due{f}, repeats{f}, calm{f} = None, 0, False"
     yield f"{' = '.join(_state(part.slots, part.products))} = None"
+    yield f"{' = '.join(f'held{slot.index}' for slot in part.slots)} = None"
 
 
 def _forget(part: Part) -> Iterator[str]:
@@ -144,8 +171,9 @@ def _body(part: Part, *, checks: bool) -> Iterator[str]:
     yield from _products(slots, part.products)
     if is_memorable:
         yield "if fresh:"
-        yield f"    calm{f} = False"
-        yield f"    if quiet{f}: hush{f}()"
+        yield f"    if calm{f}:"  # only then is anything remembered
+        yield f"        calm{f} = False"
+        yield f"        hush{f}()"
         yield "else:"
         yield f"    calm{f} = True"
         yield f"    if not refused and len(quiet{f}) < {_MAX_QUIET}: quiet{f}[data] = n"
@@ -155,12 +183,14 @@ def _rejected(part: Part, how: str) -> Iterator[str]:
     """Yield what happens to a frame that is refused as a whole."""
     yield f"{' = '.join(_state(part.slots, part.products))} = None"
     yield f"hush{part.number}()"
+    yield from _see(part.slots)  # the frame is there: wrong, but not stale
+    yield from _told(part.slots)
     yield f"reject({part.number}, {how!r}, t)"
     yield "continue"
 
 
 def _see(slots: Sequence[Slot]) -> Iterator[str]:
-    return (f"seen[{group}] = t" for group in sorted({slot.group for slot in slots}))
+    return (f"seen{group} = t" for group in sorted({slot.group for slot in slots}))
 
 
 def _state(slots: Sequence[Slot], products: Products) -> Iterator[str]:
@@ -225,7 +255,7 @@ def _counting(part: Part) -> Iterator[str]:
     yield "    else:"
     yield f"        repeats{f} = 0"
     yield f"        gap({f}, n - due{f} & {modulus})"
-    yield f"due{f} = n + 1 & {modulus}"
+    yield f"due{f} = after{f}[n]"
 
 
 def _values(part: Part, slots: Sequence[Slot], *, checks: bool) -> Iterator[str]:
@@ -234,7 +264,7 @@ def _values(part: Part, slots: Sequence[Slot], *, checks: bool) -> Iterator[str]
         lines = list(_value(part, slot, slots, checks=checks))
         if checks and slot.group not in seen:
             seen.add(slot.group)
-            lines.insert(0, f"seen[{slot.group}] = t")
+            lines.insert(0, f"seen{slot.group} = t")
         if slot.rule.selector:
             yield f"if {_expression(slot.rule.selector.field)} == {slot.rule.selector.value}:"
             yield from _indent(1, lines)
@@ -274,7 +304,14 @@ def _judged(part: Part, slot: Slot, slots: Sequence[Slot]) -> Iterator[str]:
         yield f"{word} {condition}:"
         yield f"    {' = '.join(_dependents(slot, slots))} = value{i} = None"
         yield "    refused = True"
-        yield f"    invalid({part.number}, {i}, {reason!r}, t)"
+        yield from _indent(1, _told((slot,)))
+        # a code of a mapped field that says "cannot tell" is an answer, not a rejection
+        is_answer = slot.rule.values is not None and reason == "not_available"
+        yield (
+            f"    mark({i}, unknown, t)"
+            if is_answer
+            else f"    invalid({part.number}, {i}, {reason!r}, t)"
+        )
         word = "elif"
     if not refusals:
         yield from _accepted(slot)
@@ -296,9 +333,8 @@ def _refusals(slot: Slot, slots: Sequence[Slot]) -> Iterator[tuple[str, str]]:
     number = _number(slot)
     conditions = [f"{number} == {code}" for code in rule.sentinels]
     for twin in slots:
-        if twin.rule.path == rule.sentinel_of:
-            raw = _expression(twin.rule.field)
-            conditions += [f"({raw}) == {code}" for code in twin.rule.sentinels]
+        if twin.rule.path == rule.sentinel_of:  # its text comes first, so its raw value is there
+            conditions += [f"r{twin.index} == {code}" for code in twin.rule.sentinels]
     if conditions:
         yield " or ".join(conditions), "not_available"
     if rule.scales:
@@ -324,8 +360,9 @@ def _accepted(slot: Slot) -> Iterator[str]:
     i = slot.index
     yield f"last{i} = r{i}"
     yield f"value{i} = {_scaled(slot)}"
-    yield f"latest[p{i}] = s = new(p{i}, value{i}, ok, t)"
-    yield "emit(s)"
+    store = f"held{i}" if slot.is_held else f"latest[p{i}]"
+    yield f"{store} = s = new(p{i}, value{i}, ok, t)"
+    yield "changes.append(s)"
 
 
 def _scaled(slot: Slot) -> str:
@@ -360,7 +397,7 @@ def _products(slots: Sequence[Slot], products: Products) -> Iterator[str]:
         yield f"        mark({i}, latest[p{a} if value{a} is None else p{b}].quality, t)"
         yield "    else:"
         yield f"        latest[p{i}] = s = new(p{i}, value{a} * value{b}, ok, t)"
-        yield "        emit(s)"
+        yield "        changes.append(s)"
 
 
 def _expression(field: Field) -> str:

@@ -16,6 +16,8 @@ class Quality(StrEnum):
     COUNTER = "counter"  # the rolling counter of the frame does not move: a stuck sender
     SENTINEL = "not_available"  # the sender says "not available"
     MUX = "mux"  # the multiplexer selects another signal
+    SEQUENCE = "sequence"  # a reply of several frames has one missing or too many
+    TIMING = "timing"  # a reply of several frames came too slowly
     RANGE = "range"  # outside what is physically possible
     STALE = "stale"  # nothing new within the allowed age
     MISSING = "missing"  # never seen

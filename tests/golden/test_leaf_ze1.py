@@ -23,7 +23,8 @@ from tests.support.clock import FakeClock
 
 pytestmark = pytest.mark.recorded
 ZE1 = load_table("nissan-leaf-ze1")
-DBC = Path(__file__).parents[2] / "configs" / "vehicles" / "nissan-leaf-ze1.dbc"
+DBCS = ("nissan-leaf-ze1", "parts/leaf-ev", "parts/leaf-charger2")
+FOLDER = Path(__file__).parents[2] / "configs" / "vehicles"
 ECO, STARTUP = "ze1_62kwh_eco_drive", "ze1_62kwh_startup"
 PROVEN = (0x11A, 0x1DA, 0x1DB, 0x1DC, 0x55B, 0x390)
 
@@ -192,7 +193,9 @@ def test_distance_energy_and_power_of_the_trip(recordings: Path, tmp_path: Path)
 
 def compared(frames: list[Frame]) -> Iterator[tuple[SignalRule, float, float]]:
     """Yield what the table says and what cantools says, for every signal of every frame."""
-    database = cantools.database.load_file(DBC)
+    database = cantools.database.can.Database()
+    for name in DBCS:
+        database.add_dbc_file(FOLDER / f"{name}.dbc")
     rules = {rule.can_id: rule for rule in ZE1.frames if rule.bus == "ev"}
     decoder = Decoder(ZE1)
     for frame in frames:
