@@ -1,6 +1,7 @@
 """Composition root: configuration -> parts -> services. It wires, and computes nothing."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
@@ -14,23 +15,37 @@ from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_purpose_secret, load_signing_key, load_verify_key
 from agent.consent.ledger import Recipient
 from agent.consent.notices import load_notices
+from agent.control import Control
+from agent.departure import NetworkClass
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
+from agent.limits import departure_limits, quota
 from agent.recorder import Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
 from agent.sharing import Sharing, SharingSettings
-from agent.signals.decode import Decoder
+from agent.signals.bus import BusWatch
+from agent.signals.can import CanSource
+from agent.signals.decode import Decoder, FrameKey
 from agent.signals.gateway import GatewaySource
+from agent.signals.live import LiveSource
 from agent.signals.model import SignalSource
+from agent.signals.polls import Poller
 from agent.signals.replay import ReplaySource
+from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
+from agent.store.battery import BatteryHistory
+from agent.store.keeper import KEPT_PATHS, Keeper
+from agent.store.quota import make_room
+from agent.store.sessions import Sessions
 from agent.store.state import State
+from agent.surroundings import SurroundingsWatch
 from agent.updates import UpdatePolicy, UpdateService
 from agent.uplink import Uplink, UplinkSettings
+from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
@@ -41,13 +56,16 @@ from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
-from telemetry.mqtt import Message, MqttLink, MqttSettings
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import Message, MqttSettings
 
 log = logging.getLogger(__name__)
+_LOSSES = ("dropped", "malformed", "skipped", "other_frames", "backwards", "jumps")
 
 _RESTART_DELAY_S = 2.0
 _DRAIN_S = 10.0
 _EXPIRY_EVERY_S = 3_600.0
+_QUOTA_EVERY_S = 600.0  # the default rate writes less than 0.1 MB in this time
 
 
 class Agent:
@@ -66,9 +84,12 @@ class Agent:
         table = load_table(config.vehicle.definition)
         self._state = State.open(self._folders.state)
         self._sharing = self._make_sharing()
+        self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
+        decoder = self._make_decoder(table)
+        self._live_source = self._make_source(decoder)
+        self._source = self._live_source.source
+        self._recorder = self._make_recorder(table, decoder)
         self._uplink = self._make_uplink()
-        self._source = self._make_source()
-        self._recorder = self._make_recorder(table)
         self._stop_apps: Callable[[], None] = lambda: None
         self._updates = self._make_updates()
         self._desk = Desk(
@@ -81,7 +102,11 @@ class Agent:
             unanswered_days=config.recording.unanswered_days,
         )
         self._vitals = Vitals(
-            self._folders.vitals, self._recorder, losses=self._losses, clock=clock
+            self._folders.vitals,
+            self._recorder,
+            losses=self._losses,
+            troubles=self._live_source.watch.troubles,
+            clock=clock,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -99,7 +124,10 @@ class Agent:
             await asyncio.to_thread(self._state.close)
 
     def _services(self) -> list[Service]:
-        jobs = [Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60)]
+        jobs = [
+            Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60),
+            Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
+        ]
         screen = create_app(
             dataclasses.replace(self._desk.door(), signals=self._recorder.signals),
             token=self._token,
@@ -121,6 +149,8 @@ class Agent:
                 ),
                 critical=True,
             ),
+            Service(name="battery", run=self._keeper.run),
+            Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
@@ -142,8 +172,35 @@ class Agent:
             await asyncio.to_thread(self._sharing.offer_trip, trip, segment)
         self._desk.touch()
 
+    async def _make_room(self) -> None:
+        keep, quota_mb = self._recorder.open_segment, self._config.recording.quota_mb
+        await asyncio.to_thread(self._evict, quota_mb * 1_000_000, keep)
+
+    def _evict(self, quota_bytes: int, keep: str | None) -> None:
+        evicted = make_room(self._folders.segments, quota_bytes, keep=keep)
+        if evicted.names:
+            log.warning("segments_evicted", extra={"segments": len(evicted.names)})
+            self._state.forget_segments(evicted.names, freed_bytes=evicted.freed_bytes)
+
+    def _control(self) -> Control:
+        return Control(
+            self._folders.control,
+            {"why": self._uplink.why_not, "wake": self._wake, "flush": self._flush},
+        )
+
+    async def _wake(self) -> str:
+        self._uplink.wake()
+        return "awake"
+
+    async def _flush(self) -> str:
+        self._uplink.resume()
+        return "trying now"
+
     async def _expire(self) -> None:
         await asyncio.to_thread(self._sharing.expire)
+        self._desk.touch()
+
+    def _touch(self) -> None:
         self._desk.touch()
 
     def _live(self) -> LiveView:
@@ -159,7 +216,7 @@ class Agent:
         )
 
     def _losses(self) -> dict[str, int]:
-        names = ("dropped", "malformed", "skipped", "other_frames", "backwards", "jumps")
+        names = (*_LOSSES, "reopened")
         return {name: found for name in names if (found := getattr(self._source, name, 0))}
 
     def _announce(self, port: int) -> None:
@@ -174,7 +231,7 @@ class Agent:
     def _make_sharing(self) -> Sharing:
         config = self._config
         self._ingest_key = load_verify_key(config.uplink.ingest_key)
-        self._token = secrets.token_urlsafe(24)  # of this boot
+        self._token = boot_token(self._folders.token, self._clock.boot_id())
         return Sharing(
             state=self._state,
             key=load_signing_key(config.identity.ecu_key),
@@ -184,36 +241,88 @@ class Agent:
             segments=self._folders.segments,
             clock=self._clock,
             settings=SharingSettings(
-                hold_s=config.uplink.hold_s, unanswered_days=config.recording.unanswered_days
+                hold_s=config.uplink.hold_s,
+                unanswered_days=config.recording.unanswered_days,
+                quota=quota(config),
             ),
         )
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
+        watch = SurroundingsWatch(
+            self._live, network=NetworkClass(uplink.cost.network), clock=self._clock
+        )
         return Uplink(
             sharing=self._sharing,
-            make_link=link_maker(self._config),
+            make_link=link_maker(self._config, is_parked=watch.is_parked),
+            surroundings=watch.look,
             ingest_key=self._ingest_key,
             clock=self._clock,
             settings=UplinkSettings(
                 puback_timeout_s=uplink.puback_timeout_s,
                 receipt_timeout_s=uplink.receipt_timeout_s,
                 pause_max_s=uplink.pause_max_s,
+                limits=departure_limits(self._config),
             ),
         )
 
-    def _make_source(self) -> SignalSource:
-        source, vehicle = self._config.source, self._config.vehicle
+    def _make_decoder(self, table: VehicleTable) -> Decoder:
+        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
+        return Decoder(table, wanted, buses=self._buses)
+
+    def _make_source(self, decoder: Decoder) -> LiveSource:
+        polls = decoder.table.polls
+        interfaces = {**decoder.table.buses, **self._buses}
+        watch = BusWatch(
+            {interfaces[role] for role in self._buses},
+            periods_s=decoder.periods_s(),
+            requests={(interfaces[poll.bus], poll.request_id) for poll in polls},
+            silent_s=self._config.source.silent_s,
+        )
+        if self._config.source.kind != "can":
+            return LiveSource(self._make_plain_source(), watch)
+        asked = {FrameKey(interfaces[poll.bus], poll.request_id) for poll in polls}
+        source = CanSource(
+            [*self._buses.values()],
+            asked.union(decoder.needed),
+            clock=self._clock,
+            watch=watch,
+            kind=self._config.source.driver,
+        )
+        if not self._config.polls.enabled:
+            return LiveSource(source, watch)
+        poller = Poller(
+            polls,
+            interfaces,
+            is_state=lambda name: any_row(decoder.table.states[name], decoder.latest),
+            is_tester_there=watch.is_tester_there,
+        )
+        return LiveSource(source, watch, poller=poller, send=source.send)
+
+    def _make_plain_source(self) -> SignalSource:
+        source = self._config.source
+        if source.path is None:  # the configuration has refused it
+            raise RuntimeError(f"source: expected a path for kind {source.kind}, got none")
         if source.kind == "gateway":
-            return GatewaySource(source.path, (vehicle.ev_bus, vehicle.car_bus))
+            return GatewaySource(source.path, [*self._buses.values()])
         return ReplaySource(source.path, speed=source.speed, clock=self._clock)
 
-    def _make_recorder(self, table: VehicleTable) -> Recorder:
-        recording, vehicle = self._config.recording, self._config.vehicle
-        buses = {"ev": vehicle.ev_bus, "car": vehicle.car_bus}
+    def _make_recorder(self, table: VehicleTable, decoder: Decoder) -> Recorder:
+        recording = self._config.recording
+        self._keeper = Keeper(
+            table,
+            decoder.latest,
+            history=BatteryHistory.open(self._folders.battery),
+            sessions=Sessions(self._state.database),
+            clock=self._clock,
+            may_record=self._sharing.may_record,
+            new_session_id=lambda: secrets.token_hex(8),
+            on_change=self._touch,
+            rules=with_thresholds(self._config.battery.raise_at),
+        )
         return Recorder(
-            self._source,
-            Decoder(table, wanted_paths(table), buses=buses),
+            self._live_source,
+            decoder,
             clock=self._clock,
             segments=self._folders.segments,
             may_record=self._sharing.may_record,
@@ -223,6 +332,7 @@ class Agent:
                 sample_period_s=recording.sample_period_s,
                 trip=TripConfig(park_s=recording.parked_after_s),
             ),
+            observer=self._keeper,
         )
 
     def _make_updates(self) -> UpdateService:
@@ -252,18 +362,35 @@ class Agent:
         return client
 
 
-def link_maker(config: AgentConfig) -> Callable[[str, Callable[[Message], None]], MqttLink]:
+def boot_token(path: Path, boot_id: str) -> str:
+    """Return the screen's token of this boot, so that an open page survives a restart. Blocks."""
+    with contextlib.suppress(OSError, ValueError):
+        known_boot, token = path.read_text().split()
+        if known_boot == boot_id:
+            return token
+    token = secrets.token_urlsafe(24)
+    replace_file(path, f"{boot_id} {token}\n".encode())
+    return token
+
+
+def link_maker(
+    config: AgentConfig, *, is_parked: Callable[[], bool] = lambda: False
+) -> Callable[[str, Callable[[Message], None]], MqttLink]:
     """Return what makes a connection to the configured broker under a given client id."""
-    settings = MqttSettings(
-        host=config.uplink.broker_host,
-        port=config.uplink.broker_port,
-        ca_file=config.identity.authority,
-        cert_file=config.identity.certificate,
-        key_file=config.identity.certificate_key,
-    )
-    return lambda client_id, on_message: MqttLink(
-        settings, client_id=client_id, on_message=on_message
-    )
+    cost = config.uplink.cost
+
+    def make(client_id: str, on_message: Callable[[Message], None]) -> MqttLink:
+        settings = MqttSettings(
+            host=config.uplink.broker_host,
+            port=config.uplink.broker_port,
+            ca_file=config.identity.authority,
+            cert_file=config.identity.certificate,
+            key_file=config.identity.certificate_key,
+            keepalive_s=cost.keepalive_parked_s if is_parked() else cost.keepalive_driving_s,
+        )
+        return MqttLink(settings, client_id=client_id, on_message=on_message)
+
+    return make
 
 
 def https_settings(identity: IdentityConfig) -> HttpsSettings:

@@ -1,12 +1,10 @@
 """What the flows know, as the cards that the screen shows. Pure: rows in, cards out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-import msgspec
-
-from agent.consent.preview import Preview
+from agent.consent.preview import Preview, PreviewField
 from agent.hmi.views import (
     BatchPreview,
     Criticality,
@@ -21,6 +19,7 @@ from agent.hmi.views import (
     UpdateFacts,
     UpdatePhase,
 )
+from agent.store.figures import figures
 from agent.store.outbox import OutboxState
 from agent.store.state import TripOutcome, TripRow
 from agent.updates import Offer, UpdateView
@@ -33,6 +32,7 @@ from ota.metadata.custom import Facts
 NEVER_SENT = ("position", "speed", "exact_time", "torque", "vin")
 _GATE_LINES = {
     "ota.gate.not_parked": "parked",
+    "ota.gate.moving": "standing",
     "ota.gate.battery_low": "soc",
     "ota.gate.aux_battery_low": "battery_12v",
 }
@@ -44,29 +44,12 @@ _STEPS = {
 }
 
 
-class TripFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of a stored trip summary that cards and lists show; other keys are ignored."""
-
-    started_utc: datetime | None = None
-    distance_m: float = 0.0
-    duration_s: float = 0.0
-    energy_out_wh: float = 0.0
-    energy_in_wh: float = 0.0
-    soc_start_percent: float | None = None
-    soc_end_percent: float | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """An update the driver put off to a time."""
 
     content_hash: str
     at_utc: datetime
-
-
-def figures(trip: TripRow) -> TripFigures:
-    """Return the figures of a trip's summary."""
-    return msgspec.json.decode(trip.summary, type=TripFigures)
 
 
 def trip_card(
@@ -120,19 +103,29 @@ def batch_preview(preview: Preview) -> BatchPreview:
         purpose=preview.purpose,
         size_bytes=preview.size_bytes,
         recipient=preview.recipient,
-        fields=tuple(
-            FieldPreview(
-                name=field.name,
-                unit=field.unit,
-                precision=field.precision,
-                count=field.count,
-                lowest=field.lowest,
-                highest=field.highest,
-            )
-            for field in preview.fields
-        ),
+        fields=(*(_field(field) for field in preview.fields), *_once(preview)),
         not_sent=NEVER_SENT,
     )
+
+
+def _field(field: PreviewField) -> FieldPreview:
+    return FieldPreview(
+        name=field.name,
+        unit=field.unit,
+        precision=field.precision,
+        count=field.count,
+        lowest=field.lowest,
+        highest=field.highest,
+    )
+
+
+def _once(preview: Preview) -> Iterator[FieldPreview]:
+    """Yield what a batch holds once, not per row."""
+    if (soh := preview.soh_percent) is not None:
+        yield FieldPreview(
+            name="soh_percent", unit="%", precision=1, count=1, lowest=soh, highest=soh
+        )
+    yield FieldPreview(name="month", unit="", precision=0, count=1, text=preview.month)
 
 
 def update_card(

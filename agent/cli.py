@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -85,7 +86,9 @@ def main(context: click.Context, config: Path | None, *, debug: bool, verbose: b
       okdrive-agent run              the daemon, until Ctrl-C
       okdrive-agent status           one page: consents, trips, queue, apps
       okdrive-agent doctor           every check: ok, warn or fail, and what to do
-      okdrive-agent trips list       what was driven and what became of it
+      okdrive-agent trips list       what was driven and charged, and what became of it
+      okdrive-agent battery show     how the battery is; needs no consent and no network
+      okdrive-agent queue list       what was confirmed and has not left yet, and why
       okdrive-agent vehicle decode LOG --vehicle NAME --json
 
     Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 verification failed, 4 not allowed
@@ -216,7 +219,7 @@ def trips() -> None:
 @as_json
 @click.pass_obj
 def trips_list(caller: Caller, *, limit: int, is_json: bool) -> None:
-    """List trips, newest first, and what became of their data."""
+    """List trips and charges, newest first, and what became of their data."""
     with caller.doing("trips list"):
         from agent import inspect  # noqa: PLC0415
 
@@ -226,12 +229,16 @@ def trips_list(caller: Caller, *, limit: int, is_json: bool) -> None:
 
 
 def _trip_lines(document: dict[str, Any]) -> Iterator[str]:
-    yield f"{'TRIP':<18}{'ENDED (UTC)':<22}{'KM':>7}{'MIN':>7}{'KWH':>7}  DATA"
+    yield f"{'TRIP':<18}{'KIND':<8}{'ENDED (UTC)':<18}{'KM':>7}{'MIN':>7}{'KWH':>8}  DATA"
     for trip in document["trips"]:
+        is_charge = trip["kind"] == "charge"
         kwh = (trip["energy_out_wh"] - trip["energy_in_wh"]) / 1_000
+        used = f"{-kwh:+.2f}" if is_charge else f"{kwh:.2f}"  # + went into the battery
+        far = "-" if is_charge else f"{trip['distance_m'] / 1_000:.2f}"
+        ended = trip["ended_utc"][:16].replace("T", " ")
         yield (
-            f"{trip['trip_id']:<18}{trip['ended_utc'][:19]:<22}{trip['distance_m'] / 1_000:>7.2f}"
-            f"{trip['duration_s'] / 60:>7.1f}{kwh:>7.2f}  {trip['outcome']}"
+            f"{trip['trip_id']:<18}{trip['kind']:<8}{ended:<18}{far:>7}"
+            f"{trip['duration_s'] / 60:>7.1f}{used:>8}  {trip['outcome']}"
         )
 
 
@@ -244,13 +251,218 @@ def trips_show(caller: Caller, trip_id: str, *, is_json: bool) -> None:
     with caller.doing("trips show"):
         from agent import inspect  # noqa: PLC0415
 
-        _, summary = inspect.trip(caller.folders(), trip_id)
-        _print("trips.show", {"trip": summary}, is_json=is_json, lines=_figure_lines)
+        line, summary = inspect.trip(caller.folders(), trip_id)
+        document = {"trip": summary, "kind": line.kind}
+        _print("trips.show", document, is_json=is_json, lines=_figure_lines)
 
 
 def _figure_lines(document: dict[str, Any]) -> Iterator[str]:
+    yield f"{'kind':<22}{document['kind']}"
     for key, value in document["trip"].items():
-        yield f"{key:<22}{value:.1f}" if isinstance(value, float) else f"{key:<22}{value}"
+        yield f"{key:<22}{_figure(key, value)}"
+
+
+def _figure(key: str, value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(f"{one:.0f}" for one in value[:12]) + (" …" if len(value) > 12 else "")  # noqa: PLR2004 (a line has 80 columns)
+    if isinstance(value, float):
+        return f"{value:.2f}" if key.endswith("_share") else f"{value:.1f}"
+    return "not known" if value is None else str(value)
+
+
+@main.group()
+def battery() -> None:
+    """The battery watch: works without consent and network, and stays in the vehicle."""
+
+
+@battery.command("show")
+@as_json
+@click.pass_obj
+def battery_show(caller: Caller, *, is_json: bool) -> None:
+    """Show the latest figures and every alert that is raised."""
+    with caller.doing("battery show"):
+        from agent import inspect  # noqa: PLC0415
+
+        document = inspect.battery(caller.folders())
+        _print("battery.show", document, is_json=is_json, lines=_battery_lines)
+
+
+def _battery_lines(document: dict[str, Any]) -> Iterator[str]:
+    yield f"{'FIGURE':<36}{'DAY':<12}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
+    for name, figure in document["figures"].items():
+        yield (
+            f"{name:<36}{figure['day']:<12}{figure['mean']:>9.3f}"
+            f"{figure['low']:>9.3f}{figure['high']:>9.3f}"
+        )
+    if not document["figures"]:
+        yield "nothing measured yet"
+    yield from _alert_lines(document["alerts"])
+    if document["damaged_rows"]:
+        yield f"{document['damaged_rows']} damaged rows were left out"
+
+
+def _alert_lines(alerts: list[dict[str, Any]]) -> Iterator[str]:
+    for alert in alerts:
+        ended = f" to {alert['cleared_utc'][:16]}" if alert["cleared_utc"] else ""
+        figure = f"{alert['value']:.3g} {alert['unit']}".strip()
+        yield (
+            f"{alert['severity']:<10}{alert['code']:<20}since {alert['raised_utc'][:16]}{ended}"
+            f"  {figure}"
+        )
+    if not alerts:
+        yield "no alerts"
+
+
+@battery.command("history")
+@click.option("--kind", help="health, capacity, hx, resistance, imbalance, …; default: all.")
+@as_json
+@click.pass_obj
+def battery_history(caller: Caller, *, kind: str | None, is_json: bool) -> None:
+    """Show every figure by day, oldest first, and every alert there was."""
+    with caller.doing("battery history"):
+        from agent import inspect  # noqa: PLC0415
+
+        document = inspect.battery_history(caller.folders(), kind)
+        _print("battery.history", document, is_json=is_json, lines=_history_lines)
+
+
+def _history_lines(document: dict[str, Any]) -> Iterator[str]:
+    yield f"{'DAY':<12}{'FIGURE':<36}{'N':>5}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
+    for figure in document["days"]:
+        name = f"{figure['kind']} {figure['where']}".strip()
+        yield (
+            f"{figure['day']:<12}{name:<36}{figure['count']:>5}{figure['mean']:>9.3f}"
+            f"{figure['low']:>9.3f}{figure['high']:>9.3f}"
+        )
+    yield from _alert_lines(document["alerts"])
+
+
+@battery.command("explain")
+@click.argument("code")
+@as_json
+@click.pass_obj
+def battery_explain(caller: Caller, code: str, *, is_json: bool) -> None:
+    """Say what the alert CODE means: rule, source, evidence, what to do."""
+    with caller.doing("battery explain"):
+        from agent import inspect  # noqa: PLC0415
+
+        document = inspect.battery_explain(caller.folders(), code)
+        _print("battery.explain", document, is_json=is_json, lines=_explain_lines)
+
+
+def _explain_lines(document: dict[str, Any]) -> Iterator[str]:
+    rule, latest = document["rule"], document["latest"]
+    yield f"{document['code']}: {document['title']}"
+    yield from _wrapped("do", document["advice"])
+    yield f"{'state':<10}{document['state']}"
+    limit = f"{rule['raise_at']:g} {rule['unit']}".strip()
+    yield (
+        f"{'rule':<10}{rule['severity']}: {rule['bad_readings']} readings of {limit} or more, "
+        f"{rule['apart_s']:g} s apart"
+    )
+    yield f"{'':<10}taken back after {rule['good_readings']} below {rule['clear_at']:g}"
+    yield from _wrapped("source", rule["source"])
+    if latest:
+        yield f"{'since':<10}{latest['raised_utc']}, {latest['readings']} readings agree"
+        for one in latest["evidence"]:
+            yield f"{'':<10}{one['name']:<22}{one['value']} {one['unit']}".rstrip()
+        yield f"{'':<10}{len(document['around'])} readings around it are in --json"
+
+
+def _wrapped(name: str, text: str) -> Iterator[str]:
+    for number, line in enumerate(textwrap.wrap(text, 68)):
+        yield f"{name if number == 0 else '':<10}{line}"
+
+
+@main.group()
+def queue() -> None:
+    """Batches the driver confirmed that have not been delivered yet."""
+
+
+@queue.command("list")
+@as_json
+@click.pass_obj
+def queue_list(caller: Caller, *, is_json: bool) -> None:
+    """List what waits in the order of leaving, what was given up, and why nothing leaves now."""
+    with caller.doing("queue list"):
+        from agent import queue as view  # noqa: PLC0415 (the daemon does not need it)
+
+        found = view.listing(caller.config(), caller.folders())
+        _print("queue.list", found, is_json=is_json, lines=view.list_lines)
+
+
+@queue.command("stats")
+@as_json
+@click.pass_obj
+def queue_stats(caller: Caller, *, is_json: bool) -> None:
+    """Show how much waits, what was dropped, and what sending has cost today."""
+    with caller.doing("queue stats"):
+        from agent import queue as view  # noqa: PLC0415
+
+        found = view.stats(caller.config(), caller.folders())
+        _print("queue.stats", found, is_json=is_json, lines=view.stats_lines)
+
+
+@queue.command("pause")
+@click.pass_obj
+def queue_pause(caller: Caller) -> None:
+    """Stop sending until `resume`, also after a restart; nothing is lost."""
+    with caller.doing("queue pause"):
+        from agent import queue as view  # noqa: PLC0415
+
+        click.echo(view.pause(caller.folders()))
+
+
+@queue.command("resume")
+@click.pass_obj
+def queue_resume(caller: Caller) -> None:
+    """Send again after `pause`, or after the broker refused this vehicle for good."""
+    with caller.doing("queue resume"):
+        from agent import queue as view  # noqa: PLC0415
+
+        click.echo(view.resume(caller.folders()))
+
+
+@queue.command("flush")
+@click.pass_obj
+def queue_flush(caller: Caller) -> None:
+    """Try now instead of waiting for the next attempt; what the driver can take back stays."""
+    with caller.doing("queue flush"):
+        from agent import queue as view  # noqa: PLC0415
+
+        click.echo(view.flush(caller.folders()))
+
+
+@main.group()
+def update() -> None:
+    """Signed updates: where they stand."""
+
+
+@update.command("show")
+@as_json
+@click.pass_obj
+def update_show(caller: Caller, *, is_json: bool) -> None:
+    """Show the update under way, and how the last one ended and why."""
+    with caller.doing("update show"):
+        from agent import inspect  # noqa: PLC0415
+
+        found = inspect.update(caller.folders())
+        _print("update.show", found, is_json=is_json, lines=_update_lines)
+
+
+def _update_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield f"state     {found['state']}"
+    for name, version in found["installed"].items():
+        yield f"runs      {name} {version}"
+    if offer := found["offer"]:
+        yield f"offered   {offer['custom']['name']} {offer['custom']['version']}"
+    if last := found["outcome"]:
+        yield f"last      {last['name']} {last['version']}: {last['result']['outcome']}"
+        yield f"          {last['sentence']}"
+        if last["detail"]:
+            yield f"          {last['detail']} ({last['result']['code']})"
+    if found["attack"]:
+        yield f"refused   {found['attack']}"
 
 
 @main.group()
@@ -437,7 +649,7 @@ def vehicle_explain(  # noqa: PLR0913 (click hands over one argument for each op
             raise click.UsageError("with LOG, --vehicle has to name its definition")
         else:
             found = _explained(path, log, name, buses)
-        _print("vehicle.explain", found, is_json=is_json, lines=_explain_lines)
+        _print("vehicle.explain", found, is_json=is_json, lines=_source_lines)
 
 
 def _explained(path: str, log: Path, name: str, buses: tuple[str, ...]) -> dict[str, Any]:
@@ -452,7 +664,7 @@ def _explained(path: str, log: Path, name: str, buses: tuple[str, ...]) -> dict[
     return found
 
 
-def _explain_lines(found: dict[str, Any]) -> Iterator[str]:
+def _source_lines(found: dict[str, Any]) -> Iterator[str]:
     value = "no value" if found["value"] is None else f"{found['value']} {found['unit']}".rstrip()
     yield found["path"]
     yield f"now       {value}: {found['quality']} - {found['said']}"

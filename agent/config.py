@@ -33,9 +33,31 @@ class VehicleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class SourceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where frames come from."""
 
-    kind: Literal["replay", "gateway"]
-    path: Path  # replay: a recording in any format python-can reads; gateway: the socket to open
+    kind: Literal["replay", "gateway", "can"]
+    # replay: a recording in any format python-can reads; gateway: the socket to open
+    path: Path | None = None
     speed: Annotated[float, Meta(ge=0)] = 1.0  # replay: 1 = as recorded; 0 = as fast as possible
+    driver: str = "socketcan"  # can: python-can's name of the interface kind
+    silent_s: Positive = 5.0  # a bus on which nothing comes for this long is told as silent
+
+    def __post_init__(self) -> None:
+        """Refuse a source that has no place to come from."""
+        if self.kind != "can" and self.path is None:
+            raise ValueError(f"source: expected `path` for kind {self.kind!r}, got none")
+
+
+class PollsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Questions to the vehicle's control units; off: nothing is ever sent to a bus."""
+
+    enabled: bool = False
+
+
+class GnssConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Position fixes from gpsd."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: Port = 2947
 
 
 class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +66,7 @@ class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sample_period_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     parked_after_s: Annotated[float, Meta(ge=0, le=600)] = 5.0  # P and standing still this long
     unanswered_days: Annotated[int, Meta(ge=1, le=7)] = 7  # then an offered batch is deleted
+    quota_mb: Annotated[int, Meta(ge=8)] = 512  # all segments together; the oldest make way
 
 
 class IdentityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +80,27 @@ class IdentityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     purpose_secrets: Path  # folder of 32-byte secrets, 0700
 
 
+class CostConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What sending may cost: bytes a day per class of network, both ways, and the 12 V battery."""
+
+    network: Literal["unmetered", "metered", "roaming"] = "unmetered"  # of this board
+    unmetered_bytes_per_day: Annotated[int, Meta(ge=0)] | None = None  # None: no limit
+    metered_bytes_per_day: Annotated[int, Meta(ge=0)] | None = 20_000_000
+    roaming_bytes_per_day: Annotated[int, Meta(ge=0)] | None = 0
+    parked_send_s: Annotated[float, Meta(ge=0)] = 900.0  # then it leaves on the next drive
+    min_low_voltage_v: Annotated[float, Meta(ge=0, le=15)] = 11.8  # below: not before charging
+    keepalive_driving_s: Annotated[int, Meta(ge=10, le=1_200)] = 60
+    keepalive_parked_s: Annotated[int, Meta(ge=10, le=1_200)] = 600  # fewer wake-ups of the modem
+
+
+class QueueConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much may wait for a network; beyond it batches are dropped, counted and explained."""
+
+    max_bytes: Annotated[int, Meta(ge=65_536)] = 67_108_864
+    max_batches: Annotated[int, Meta(ge=1)] = 10_000
+    max_age_days: Annotated[int, Meta(ge=1)] = 90  # days on which the vehicle was used
+
+
 class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where and how batches leave the vehicle; TLS is always on."""
 
@@ -68,6 +112,8 @@ class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     puback_timeout_s: Positive = 10.0
     receipt_timeout_s: Positive = 30.0  # then the batch is sent again
     pause_max_s: Annotated[float, Meta(ge=0)] = 30.0  # random, between two pseudonyms
+    cost: CostConfig = CostConfig()
+    queue: QueueConfig = QueueConfig()
 
 
 class EcuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,6 +141,12 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
 
 
+class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Other thresholds for the battery watch than its own (`okdrive-agent battery explain`)."""
+
+    raise_at: dict[str, float] = {}  # alert code -> value, in the unit of its rule
+
+
 class ScreenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The driver's page; loopback only."""
 
@@ -113,6 +165,9 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     updates: UpdatesConfig
     recording: RecordingConfig = RecordingConfig()
     screen: ScreenConfig = ScreenConfig()
+    polls: PollsConfig = PollsConfig()
+    gnss: GnssConfig = GnssConfig()
+    battery: BatteryConfig = BatteryConfig()
 
 
 def load_config(path: Path) -> AgentConfig:

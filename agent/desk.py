@@ -199,7 +199,8 @@ class Desk:
             speed_km_h=None if live.speed_km_h is None else float(round(live.speed_km_h)),
             trip_km=None if live.trip is None else round(live.trip.distance_m / 1_000, 1),
             purposes=tuple(
-                PurposeToggle(purpose=purpose, granted=purpose in granted) for purpose in Purpose
+                PurposeToggle(purpose=purpose, granted=purpose in granted)
+                for purpose in self._sharing.purposes()
             ),
             trips=gathered.trips,
             update=update_card(view, self._memory.planned, zone=None),

@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_signing_key, load_verify_key
 from agent.consent.ledger import verify_chain
 from agent.folders import Folders
@@ -17,6 +17,7 @@ from agent.store.state import LEDGER_LENGTH, State
 
 _LOW_BYTES = 200 << 20
 _SOON = timedelta(days=14)
+_BROKEN = frozenset({"crc", "length", "counter", "range"})  # not "not available", not "stale"
 
 
 def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
@@ -24,8 +25,10 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
     return [
         Check(name="vehicle", look=lambda: _vehicle(config.vehicle.definition)),
         Check(name="identity", look=lambda: _identity(config)),
-        Check(name="certificate", look=lambda: _certificate(config.identity.certificate, now)),
+        Check(name="certificate", look=lambda: _certificate(config.identity, now)),
         Check(name="storage", look=lambda: _storage(config.state_dir)),
+        Check(name="frames", look=lambda: _frames(folders)),
+        Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
         Check(name="queue", look=lambda: _with_state(folders, _queue)),
         Check(name="metadata", look=lambda: _metadata(folders, now)),
@@ -46,17 +49,58 @@ def _identity(config: AgentConfig) -> Finding:
     return ok(f"{config.identity.vehicle_id}, key {key.public.key_id}")
 
 
-def _certificate(path: Path, now: datetime) -> Finding:
-    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 (slow to import)
+def _certificate(identity: IdentityConfig, now: datetime) -> Finding:
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 (slow to import)
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
 
-    expires = load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-    return _expiry("certificate", expires, now, "renew it where this vehicle was provisioned")
+    own = load_pem_x509_certificate(identity.certificate.read_bytes())
+    authority = load_pem_x509_certificate(identity.authority.read_bytes())
+    try:
+        own.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return fail(
+            f"expected one of {authority.subject.rfc4514_string()}, found one of "
+            f"{own.issuer.rfc4514_string()}: broker and repositories will refuse it",
+            "what was confirmed waits; install the certificate this vehicle was provisioned with",
+        )
+    todo = "renew it where this vehicle was provisioned"
+    return _expiry("certificate", own.not_valid_after_utc, now, todo)
 
 
 def _storage(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     text = f"{free >> 20:,} MiB free in {folder}"
     return ok(text) if free >= _LOW_BYTES else warn(text, "make room: recording stops when full")
+
+
+def _frames(folders: Folders) -> Finding:
+    try:
+        vitals = json.loads(folders.vitals.read_bytes())
+    except OSError:
+        return warn("nothing was received yet", "start `okdrive-agent run`")
+    rejected: dict[str, int] = vitals["rejected"]
+    text = f"{vitals['frames']:,} frames since the start"
+    broken = {why: n for why, n in rejected.items() if why.rpartition(" ")[2] in _BROKEN}
+    if broken:
+        worst = max(broken, key=lambda why: broken[why])
+        return warn(
+            f"{text}; {sum(broken.values()):,} refused, most often {worst}",
+            "look at the wiring, or at the vehicle definition named above",
+        )
+    return ok(f"{text}; {sum(rejected.values()):,} values were not available or stale")
+
+
+def _buses(folders: Folders) -> Finding:
+    try:
+        troubles = json.loads(folders.vitals.read_bytes()).get("troubles", [])
+    except (OSError, ValueError):
+        return ok("the agent is not running")
+    if not troubles:
+        return ok("no trouble on any bus")
+    text = " | ".join(str(trouble["text"]) for trouble in troubles)
+    if all(trouble["trouble"] == "silent" for trouble in troubles):  # an ordinary parked vehicle
+        return ok(text)
+    return warn(text, "`okdrive-agent signals watch` shows what still comes")
 
 
 def _with_state(folders: Folders, look: Callable[[State], Finding]) -> Finding:

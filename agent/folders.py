@@ -17,6 +17,11 @@ class Folders:
         return self.root / "state.sqlite"
 
     @property
+    def battery(self) -> Path:
+        """The battery's local history."""
+        return self.root / "battery.sqlite"
+
+    @property
     def segments(self) -> Path:
         """One file of samples per trip."""
         return self.root / "segments"
@@ -40,6 +45,16 @@ class Folders:
     def vitals(self) -> Path:
         """What the running agent counts."""
         return self.run / "vitals.json"
+
+    @property
+    def control(self) -> Path:
+        """The socket on which commands reach the daemon."""
+        return self.run / "control.sock"
+
+    @property
+    def token(self) -> Path:
+        """Who may talk to the screen in this boot; 0600."""
+        return self.root / "screen.token"
 
     @property
     def desk(self) -> Path:

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from agent.cards import TripFigures, figures
 from agent.folders import Folders
+from agent.hmi.texts import load_texts
+from agent.store.battery import AlertRow, BatteryHistory, DayFigure
+from agent.store.figures import TripFigures, figures
 from agent.store.outbox import Outbox
+from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import State, TripRow
+from agent.vehicle.battery.rules import RULES, Code
+from agent.vehicle.trip import Trip
 
 if TYPE_CHECKING:
     from agent.signals.explain import SignalsNow
@@ -32,9 +37,10 @@ class NotFoundError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TripLine:
-    """One trip as `trips list` shows it."""
+    """One trip or charge session as `trips list` shows it; ``kind`` is ``trip`` or ``charge``."""
 
     trip_id: str
+    kind: str = "trip"
     ended_utc: datetime
     outcome: str
     known: TripFigures
@@ -43,6 +49,7 @@ class TripLine:
         """Return the trip for JSON: SI units in the names, UTC times."""
         return {
             "trip_id": self.trip_id,
+            "kind": self.kind,
             "ended_utc": self.ended_utc.astimezone(UTC).isoformat(timespec="seconds"),
             "outcome": self.outcome,
             **msgspec.to_builtins(self.known),
@@ -50,23 +57,124 @@ class TripLine:
 
 
 def trips(folders: Folders, *, limit: int) -> list[TripLine]:
-    """Return the newest ``limit`` trips; raise StoreError."""
+    """Return the newest ``limit`` trips and charge sessions, newest first; raise StoreError."""
     with closing(State.open_to_read(folders.state)) as state:
-        return [_line(trip) for trip in state.trips(limit=limit)]
+        driven = [_line(trip) for trip in state.trips(limit=limit)]
+        charged = [_charge_line(row) for row in Sessions(state.database).rows(limit=limit)]
+    return sorted(driven + charged, key=lambda line: line.ended_utc, reverse=True)[:limit]
 
 
 def trip(folders: Folders, prefix: str) -> tuple[TripLine, dict[str, Any]]:
-    """Return the one trip whose id starts with ``prefix``, and its whole summary.
+    """Return the one trip or charge session whose id starts with ``prefix``, and all of it.
 
     Raises:
         NotFoundError: None or several.
         StoreError: The state cannot be read.
     """
     with closing(State.open_to_read(folders.state)) as state:
-        found = [row for row in state.trips(limit=-1) if row.trip_id.startswith(prefix)]
+        driven = [row for row in state.trips(limit=-1) if row.trip_id.startswith(prefix)]
+        sessions = Sessions(state.database).rows(limit=-1)
+    found = [(_line(row), _with_shares(row.summary)) for row in driven]
+    charged = [row for row in sessions if row.session_id.startswith(prefix)]
+    found += [(_charge_line(row), json.loads(row.summary)) for row in charged]
     if len(found) != 1:
         raise NotFoundError(f"trip {prefix}: expected exactly one, found {len(found)}")
-    return _line(found[0]), json.loads(found[0].summary)
+    return found[0]
+
+
+def _with_shares(summary: str) -> dict[str, Any]:
+    """Return the figures of a trip with what follows from them."""
+    known: dict[str, Any] = json.loads(summary)
+    try:
+        trip = msgspec.convert(known, Trip)
+    except msgspec.ValidationError:
+        return known  # an older summary: shown as it is
+    return known | {"regen_share": trip.regen_share, "consumption_wh_km": trip.consumption_wh_km}
+
+
+def _charge_line(row: SessionRow) -> TripLine:
+    return TripLine(
+        trip_id=row.session_id,
+        kind="charge",
+        ended_utc=row.created_utc,
+        outcome="open" if row.is_open else "local",
+        known=msgspec.json.decode(row.summary, type=TripFigures),
+    )
+
+
+def battery(folders: Folders) -> dict[str, Any]:
+    """Return what the battery's history says now: figures, alerts; raise StoreError."""
+    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+        figures_now: dict[str, DayFigure] = {}
+        for figure in history.figures():
+            figures_now[f"{figure.kind} {figure.place}".strip()] = figure
+        alerts, damaged = history.alerts(), history.damaged()
+    return {
+        "figures": {name: _figure(figure) for name, figure in figures_now.items()},
+        "alerts": [_alert(row) for row in alerts if row.cleared_utc is None],
+        "damaged_rows": damaged,
+    }
+
+
+def battery_history(folders: Folders, kind: str | None) -> dict[str, Any]:
+    """Return the battery's figures by day, oldest first, and every alert; raise StoreError."""
+    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+        return {
+            "days": [_figure(figure) for figure in history.figures(kind)],
+            "alerts": [_alert(row) for row in history.alerts()],
+        }
+
+
+def battery_explain(folders: Folders, code: str) -> dict[str, Any]:
+    """Return rule, advice and the latest evidence of one alert.
+
+    Raises:
+        NotFoundError: There is no such rule.
+        StoreError: The history cannot be read.
+    """
+    if code not in list(Code):
+        raise NotFoundError(f"{code}: expected one of {', '.join(Code)}; nothing was changed")
+    rule, texts = RULES[Code(code)], load_texts()["en"]
+    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+        rows = [row for row in history.alerts(limit=-1) if row.code == code]
+    latest = _alert(rows[0]) if rows else None
+    return {
+        "code": code,
+        "title": texts.say(f"battery.{code}.title"),
+        "advice": texts.say(f"battery.{code}.advice"),
+        "rule": msgspec.to_builtins(rule),
+        "state": "never raised"
+        if not rows
+        else ("raised" if rows[0].cleared_utc is None else "cleared"),
+        "latest": latest,
+        "around": json.loads(rows[0].event) if rows else [],
+    }
+
+
+def _figure(figure: DayFigure) -> dict[str, Any]:
+    return {
+        "day": figure.day.isoformat(),
+        "kind": figure.kind,
+        "where": figure.place,
+        "count": figure.count,
+        "mean": round(figure.mean, 4),
+        "low": round(figure.low, 4),
+        "high": round(figure.high, 4),
+    }
+
+
+def _alert(row: AlertRow) -> dict[str, Any]:
+    cleared = row.cleared_utc.isoformat(timespec="seconds") if row.cleared_utc else None
+    return {
+        "code": row.code,
+        "severity": row.severity,
+        "raised_utc": row.raised_utc.isoformat(timespec="seconds"),
+        "cleared_utc": cleared,
+        **{key: value for key, value in json.loads(row.body).items() if key in _SHOWN},
+    }
+
+
+_SHOWN = frozenset({"value", "limit", "unit", "readings", "evidence"})
 
 
 def status(folders: Folders) -> dict[str, Any]:
@@ -104,6 +212,15 @@ def installed_apps(folders: Folders) -> dict[str, str]:
         record = link.parent / f"{link.readlink().name}.json"
         found[link.parent.name] = str(json.loads(record.read_bytes())["version"])
     return found
+
+
+def update(folders: Folders) -> dict[str, Any]:
+    """Return where the update stands; raise InstallError if its journal is damaged."""
+    from ota.client.journal import Journal  # noqa: PLC0415 (status does without it)
+
+    entry = Journal(folders.update / "journal").read()
+    document: dict[str, Any] = msgspec.to_builtins(entry)
+    return document | {"installed": installed_apps(folders)}
 
 
 def is_running(folders: Folders) -> bool:

@@ -9,7 +9,7 @@ import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,7 +19,7 @@ from agent.signals.errors import SourceError
 from agent.signals.explain import SignalsNow, signals_now
 from agent.signals.model import Frame, Signal, SignalSource
 from agent.signals.table import VehicleTable
-from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter
+from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
 from agent.vehicle.live import LiveView, is_switched_off_in_park, view
 from agent.vehicle.trip import (
     IN_TRIP,
@@ -46,6 +46,9 @@ class Clock(Protocol):
     def boot_id(self) -> str:
         """Return the id of this boot."""
 
+    def is_proven(self) -> bool:
+        """Return whether wall time is synchronised with a source that is trusted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecorderConfig:
@@ -68,6 +71,16 @@ class RecorderCounters:
     trips: int = 0
     short_trips: int = 0
     last_error: str | None = None
+
+
+class Observer(Protocol):
+    """Somebody else who follows every change of a signal; neither call may block."""
+
+    def take(self, changes: Sequence[Signal], now_s: float) -> None:
+        """Take what changed up to ``now_s``, on the clock of the frames."""
+
+    def finish(self, now_s: float) -> None:
+        """The source ended: no more changes will come."""
 
 
 TripEnd = Callable[[Trip, Path | None], Awaitable[None]]
@@ -98,6 +111,7 @@ class Recorder:
         on_trip_end: TripEnd,
         new_trip_id: Callable[[], str],
         config: RecorderConfig | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Wire one recorder; nothing is opened.
 
@@ -110,6 +124,7 @@ class Recorder:
             on_trip_end: Told each trip and its segment; None if nothing of it was recorded.
             new_trip_id: Makes a random id, which also names the segment.
             config: Periods and limits.
+            observer: Told every change too: the battery watch needs no consent.
         """
         self.decoder = decoder
         self.counters = RecorderCounters()
@@ -121,10 +136,11 @@ class Recorder:
         self._segments = segments
         self._may_record = may_record
         self._on_trip_end = on_trip_end
+        self._observer = observer
         self._columns = _columns(decoder)
         self._writer: SegmentWriter | None = None
         self._trip_id = ""
-        self._started_utc: datetime | None = None
+        self._started_s = 0.0  # on the monotonic clock
         self._next_row_s: float | None = None
         self._frame_s = 0.0  # the latest instant on the clock of the frames ...
         self._heard_s = clock.monotonic_s()  # ... and when it was heard
@@ -198,8 +214,18 @@ class Recorder:
 
     def signals(self) -> SignalsNow:
         """Return every signal of the present, on the clock of the frames."""
-        silence_s = self.silence_s() if self._has_heard else 0.0
-        return signals_now(self.decoder, self._frame_s + silence_s)
+        return signals_now(self.decoder, self.now_s())
+
+    def now_s(self) -> float:
+        """Return the present on the clock of the frames; before the first one, our own clock's."""
+        if self._has_heard:
+            return self._frame_s + self.silence_s()
+        return self._clock.monotonic_s()
+
+    @property
+    def open_segment(self) -> str | None:
+        """Return the name of the segment that is being written; None if there is none."""
+        return None if self._writer is None else self._writer.path.name
 
     @property
     def is_recording(self) -> bool:
@@ -212,6 +238,8 @@ class Recorder:
                 await self.take(frames)
         except SourceError as error:  # handed over, so that it leaves run() without a group around
             return error
+        if self._observer:
+            self._observer.finish(self._frame_s)
         return None
 
     async def _tick_for_ever(self) -> None:
@@ -222,13 +250,15 @@ class Recorder:
     async def _follow(self, changes: list[Signal], *, silence_s: float = 0.0) -> None:
         now_s = self._frame_s + silence_s
         changes += self.decoder.age(now_s)
+        if self._observer:
+            self._observer.take(changes, now_s)
         await self._handle(self.tracker.step(changes, now_s))
         if self.tracker.state in IN_TRIP:
             await self._write_due_row(now_s)
 
     def _new_id(self) -> str:
         self._trip_id = self._make_id()
-        self._started_utc = self._clock.utc_now()
+        self._started_s = self._clock.monotonic_s()
         self._next_row_s = None
         return self._trip_id
 
@@ -245,7 +275,18 @@ class Recorder:
             await self._delete(path)
             return
         self.counters.trips += 1
-        await self._on_trip_end(dataclasses.replace(trip, started_utc=self._started_utc), path)
+        await self._on_trip_end(self._dated(trip), path)
+
+    def _dated(self, trip: Trip) -> Trip:
+        """Return ``trip`` with its start in wall time: the clock may have been proven since."""
+        driven_s = self._clock.monotonic_s() - self._started_s
+        started_utc = self._clock.utc_now() - timedelta(seconds=driven_s)
+        is_proven = self._clock.is_proven()
+        return dataclasses.replace(trip, started_utc=started_utc, is_time_proven=is_proven)
+
+    def _anchor(self, time_ms: int) -> TimeAnchor:
+        clock = self._clock
+        return TimeAnchor(time_ms=time_ms, utc=clock.utc_now(), is_proven=clock.is_proven())
 
     async def _write_due_row(self, now_s: float) -> None:
         period_s = self.config.sample_period_s
@@ -279,7 +320,12 @@ class Recorder:
         if self._writer is None:
             self._segments.mkdir(parents=True, exist_ok=True)
             path = self._segments / f"{self._trip_id}.seg"
-            self._writer = SegmentWriter.create(path, self._columns, boot_id=self._clock.boot_id())
+            self._writer = SegmentWriter.create(
+                path,
+                self._columns,
+                boot_id=self._clock.boot_id(),
+                anchor=self._anchor(time_ms),
+            )
         self._writer.append(time_ms, row)
 
     async def _close(self) -> Path | None:

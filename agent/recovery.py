@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from agent.signals import catalog
 from agent.signals.model import Quality, Signal
-from agent.store.segments import Segment, SegmentError, read_segment
+from agent.store.segments import Segment, SegmentError, TimeAnchor, read_segment
 from agent.vehicle.trip import Trip, TripConfig, TripTracker
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ def recover_trips(folder: Path, is_known: Callable[[str], bool]) -> list[tuple[T
     in which nothing moved, or whose header is gone, is deleted: nobody could be asked about it.
     """
     found = []
+    for torn in folder.glob("*.new"):  # a header that never got its name
+        torn.unlink()
     left = sorted(folder.glob("*.seg"), key=lambda path: path.stat().st_mtime)
     for path in (path for path in left if not is_known(path.stem)):
         trip = _trip_of(path)
@@ -47,7 +50,13 @@ def add_up(segment: Segment, trip_id: str) -> Trip | None:
         last_s = time_ms / 1_000
         tracker.step(_signals(segment, row, last_s), last_s)
     ended = tracker.finish(last_s)
-    return next((change.trip for change in ended if change.trip), None)
+    trip = next((change.trip for change in ended if change.trip), None)
+    return _dated(trip, segment.anchor) if trip and segment.anchor else trip
+
+
+def _dated(trip: Trip, anchor: TimeAnchor) -> Trip:
+    started_utc = anchor.utc_at(trip.started_s * 1_000)
+    return replace(trip, started_utc=started_utc, is_time_proven=anchor.is_proven)
 
 
 def _signals(segment: Segment, row: list[int | None], time_s: float) -> Iterator[Signal]:

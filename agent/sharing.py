@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +32,7 @@ from agent.consent.policy import Decision, decide
 from agent.consent.preview import Preview, preview_of
 from agent.privacy.battery import battery_batches, month_of
 from agent.privacy.pseudonyms import day_token, pseudonym_of
-from agent.store.outbox import Moment, Outbox
+from agent.store.outbox import Moment, Outbox, Quota
 from agent.store.segments import Segment, SegmentError, read_segment
 from agent.store.state import (
     LEDGER_LENGTH,
@@ -83,6 +83,7 @@ class SharingSettings:
 
     hold_s: float = 600.0
     unanswered_days: int = 7
+    quota: Quota = field(default_factory=Quota)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ class Sharing:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.state = state
-        self.outbox = Outbox(state.database)
+        self.outbox = Outbox(state.database, quota=settings.quota)
         self._key = key
         self._notices = notices
         self._recipient = recipient
@@ -155,6 +156,10 @@ class Sharing:
         length = self.state.counters().get(LEDGER_LENGTH, 0)
         return verify_chain(self.state.ledger(), self._key.public, expected_length=length)
 
+    def purposes(self) -> tuple[Purpose, ...]:
+        """Return the purposes that a driver can switch on in this vehicle. Does not block."""
+        return tuple(purpose for purpose in Purpose if purpose in _SCHEMA_OF)
+
     def may_record(self) -> bool:
         """Tell whether anything of a trip may touch the disk. Does not block."""
         return self._is_intact and bool(self._granted)
@@ -174,7 +179,7 @@ class Sharing:
 
     def notice(self, purpose: Purpose) -> Notice:
         """Return the text a driver agrees to; raise SharingError if there is none."""
-        if purpose not in self._notices:
+        if purpose not in self._notices or purpose not in _SCHEMA_OF:
             raise SharingError("consent.no_notice", f"There is no notice text for {purpose}.")
         return self._notices[purpose]
 
@@ -274,6 +279,7 @@ class Sharing:
                 (self._segments / trip.segment).unlink(missing_ok=True)
             self.state.expire_trip(trip.trip_id)
         self.outbox.expire_stopped(before_utc=before)
+        self.outbox.age(self.moment())
         return len(overdue)
 
     def moment(self) -> Moment:

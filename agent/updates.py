@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ota.client.client import UpdateClient
-from ota.client.download import Progress
 from ota.client.gates import GateLimits, Refusal, Situation, VehicleState, closed_gates
 from ota.client.offer import Offer as VerifiedOffer
 from ota.client.offer import Outcome
 from ota.client.states import UpdateState
-from ota.errors import DownloadError, InstallError
+from ota.client.transfer import Progress
+from ota.errors import DownloadError, InstallError, ServerRefusedError
 from ota.metadata.custom import Criticality, Facts
 
 log = logging.getLogger(__name__)
@@ -249,5 +249,9 @@ class UpdateService:
         return self._next_retry_s()
 
     def _next_retry_s(self) -> float:
+        """Return a random pause that grows; a server that named its own is not asked earlier."""
+        problem = self._client.situation.problem
+        wished_s = problem.retry_after_s if isinstance(problem, ServerRefusedError) else None
         self._retry_s = min(_RETRY_MOST_S, self._retry_s * 2)
-        return random.uniform(_RETRY_FIRST_S, self._retry_s)  # noqa: S311 (jitter, no secret)
+        jitter_s = random.uniform(_RETRY_FIRST_S, self._retry_s)  # noqa: S311 (no secret)
+        return (wished_s or 0.0) + jitter_s

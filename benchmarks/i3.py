@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECORDED_HZ = 10
+_DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,18 @@ class I3Signal:
 
 
 SIGNALS = (
-    I3Signal("Battery Voltage [V]", "battery_voltage_v", 0.5),
-    I3Signal("Battery Current [A]", "battery_current_a", 0.5),
-    I3Signal("SoC [%]", "soc_percent", 0.1),
-    I3Signal("displayed SoC [%]", "displayed_soc_percent", 0.5),
-    I3Signal("Battery Temperature [°C]", "battery_temperature_c", 1.0, -40.0),
-    I3Signal("Velocity [km/h]", "velocity_km_h", 0.01),
-    I3Signal("Motor Torque [Nm]", "motor_torque_nm", 0.5),
-    I3Signal("Throttle [%]", "throttle_percent", 0.5),
-    I3Signal("Ambient Temperature [°C]", "ambient_temperature_c", 0.5, -40.0),
-    I3Signal("AirCon Power [kW]", "aircon_power_kw", 0.05),
-    I3Signal("Heating Power CAN [kW]", "heating_power_kw", 0.3),
-    I3Signal("Regenerative Braking Signal ", "regenerative_braking", 1.0),
+    I3Signal("Battery Voltage [V]", "voltage", 0.5),
+    I3Signal("Battery Current [A]", "current", 0.5),
+    I3Signal("SoC [%]", "soc", 0.1),
+    I3Signal("displayed SoC [%]", "dsoc", 0.5),
+    I3Signal("Battery Temperature [°C]", "temp", 1.0, -40.0),
+    I3Signal("Velocity [km/h]", "speed", 0.01),
+    I3Signal("Motor Torque [Nm]", "torque", 0.5),
+    I3Signal("Throttle [%]", "throttle", 0.5),
+    I3Signal("Ambient Temperature [°C]", "ambient", 0.5, -40.0),
+    I3Signal("AirCon Power [kW]", "aircon", 0.05),
+    I3Signal("Heating Power CAN [kW]", "heating", 0.3),
+    I3Signal("Regenerative Braking Signal ", "regen", 1.0),
 )
 
 
@@ -56,8 +57,9 @@ class Table:
         return len(self.times_ms) * len(self.columns)
 
     def value(self, column: int, row: int) -> float:
-        """Return a value in its unit."""
-        return self.columns[column][row] * self.steps[column] + self.offsets[column]
+        """Return a value in its unit, as the decimal number that is meant: 0.15, not 0.1500…2."""
+        exact = self.columns[column][row] * self.steps[column] + self.offsets[column]
+        return round(exact, _DECIMALS)
 
     def first_columns(self, count: int) -> "Table":
         """Return the same rows with the first ``count`` columns only."""

@@ -18,8 +18,11 @@ import snappy
 from benchmarks.i3 import Table
 
 _EVENT_TIME_MS = 1_700_000_000_000
-_CAMPAIGN = "arn:aws:iotfleetwise:eu-central-1:123456789012:campaign/okdrive-wire-size00"
-_DECODER = "arn:aws:iotfleetwise:eu-central-1:123456789012:decoder-manifest/wiresize"
+_EVENT_ID = 123_456_789
+# 75 and 72 characters; zeros, so that snappy finds as much to share as there can be
+_ARN = "arn:aws:iotfleetwise:eu-central-1:123456789012:"
+_CAMPAIGN = f"{_ARN}campaign/{'0' * 19}"
+_DECODER = f"{_ARN}decoder-manifest/{'0' * 8}"
 
 
 def fleetwise_snappy(table: Table) -> bytes:
@@ -35,14 +38,15 @@ def fleetwise_snappy(table: Table) -> bytes:
 def fleetwise(table: Table) -> bytes:
     """Return the protobuf message without compression, samples in time order, ids from 1."""
     head = _text(1, _CAMPAIGN) + _text(2, _DECODER)
-    head += b"\x18" + _varint(1) + b"\x20" + _varint(_EVENT_TIME_MS)
+    head += b"\x18" + _varint(_EVENT_ID) + b"\x20" + _varint(_EVENT_TIME_MS)
     return head + b"".join(_captured_signals(table))
 
 
 def _captured_signals(table: Table) -> Iterator[bytes]:
     columns = range(len(table.columns))
     for row, time_ms in enumerate(table.times_ms):
-        time_field = b"\x08" + _varint(time_ms << 1)  # zig-zag of a number that is not negative
+        # proto3 leaves out what is 0; else zig-zag of a number that is not negative
+        time_field = b"\x08" + _varint(time_ms << 1) if time_ms else b""
         for column in columns:
             value = struct.pack("<d", table.value(column, row))
             signal = time_field + b"\x10" + _varint(column + 1) + b"\x19" + value
@@ -65,8 +69,7 @@ def _varint(value: int) -> bytes:
 def json_gzip(table: Table) -> bytes:
     """One compact JSON object per row, gzip level 9."""
     rows = [
-        {"t": time_ms}
-        | {name: round(table.value(column, row), 2) for column, name in enumerate(table.names)}
+        {"t": time_ms} | {name: table.value(column, row) for column, name in enumerate(table.names)}
         for row, time_ms in enumerate(table.times_ms)
     ]
     return gzip.compress(json.dumps(rows, separators=(",", ":")).encode(), 9, mtime=0)

@@ -16,6 +16,6 @@ class Result(TypedDict):
     unit: str
     peer: float | None
     ratio: float | None
-    must: str | None
-    aim: str | None
+    must: float | None
+    aim: float | None
     ok: bool | None

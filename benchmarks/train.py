@@ -11,20 +11,25 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.i3 import Table, read_i3
-from benchmarks.models import BATTERY, I3, Input, ModelShape, Shape
+from benchmarks.models import BATTERY, I3, Input, Map, ModelShape, Shape
 from telemetry.codec.columns import encode_columns
 from telemetry.codec.models import (
     LINEAR,
     PREVIOUS,
+    Calm,
     ColumnModel,
+    Grid,
     Model,
+    Move,
     Predictor,
     Term,
+    external,
     generic_model,
     pack_odds,
 )
@@ -33,10 +38,14 @@ from telemetry.codec.residuals import SLOTS
 
 TRAINING = ("A01", "A02", "A03", "A04", "A05", "B02")
 MAX_CONFIDENCE = 20  # answers; source: measured, between 8 and 50 nothing changes by 0.2 %
+RIDGE = 1e-6
+ROUNDS, NEAR = 12, 1.0  # of the fit by distances: rounds, and what counts as no distance
+CALM_ROUNDS, LEAST_CALM = 300, 0.05
 BATCH_MS, SLICE_MS, BLOCK_MS = 60_000, 300_000, 10_000
 
 Columns = list[list[int]]
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.floating[Any]]
+Vector = NDArray[np.floating[Any]]
 
 
 class _Tally(list[int]):
@@ -128,50 +137,133 @@ def _fit(
 def _fit_column(
     shape: Shape, at: int, whole: Sequence[Columns], starts: Sequence[Columns]
 ) -> ColumnModel:
-    first = _predictor(shape.first, 0, at, [_head(columns) for columns in starts], skip=0)
+    nothing = Shape(inputs=shape.first)
+    first = _predictor(nothing, at, [_head(columns) for columns in starts], skip=0)
     if not shape.own:
-        return ColumnModel(first=first, rise=shape.rise)
-    predictor = _predictor(shape.inputs, shape.own, at, whole, skip=3)
-    return ColumnModel(predictors=(predictor, PREVIOUS, LINEAR), first=first, rise=shape.rise)
+        predictors: tuple[Predictor, ...] = (PREVIOUS, LINEAR)
+    else:
+        predictors = (_predictor(shape, at, whole, skip=3), PREVIOUS, LINEAR)
+    best = LINEAR if shape.rise else predictors[0]
+    calm = _calm(shape, at, best, whole)
+    return ColumnModel(predictors=predictors, first=first, rise=shape.rise, calm=calm)
 
 
 def _head(columns: Columns) -> Columns:
     return [column[:1] for column in columns]
 
 
-def _predictor(
-    inputs: Sequence[Input], own: int, at: int, tables: Sequence[Columns], *, skip: int
-) -> Predictor:
-    inputs = (*(Input(at, lag) for lag in range(1, own + 1)), *inputs)
-    left = np.vstack([_features(inputs, columns)[skip:] for columns in tables])
+def _predictor(shape: Shape, at: int, tables: Sequence[Columns], *, skip: int) -> Predictor:
+    inputs = (*(Input(at, lag) for lag in range(1, shape.own + 1)), *shape.inputs)
+    left = np.vstack([_features(inputs, shape.grids, columns)[skip:] for columns in tables])
     right = np.concatenate([np.array(columns[at][skip:], float) for columns in tables])
-    weights = [round(weight * ONE) for weight in _least_squares(left, right)]
+    weights = [round(weight * ONE) for weight in _least_distances(left, right)]
+    count = len(inputs) + 1
     return Predictor(
-        own=(*weights[1 : own + 1], *[0] * (3 - own)),  # type: ignore[arg-type]
+        own=(*weights[1 : shape.own + 1], *[0] * (3 - shape.own)),
         constant=weights[0],
         terms=tuple(
             Term(weight, one.column, one.lag, one.times, one.shift)
-            for weight, one in zip(weights[own + 1 :], inputs[own:], strict=True)
+            for weight, one in zip(weights[shape.own + 1 : count], shape.inputs, strict=True)
             if weight
         ),
+        grids=tuple(_grids(shape.grids, weights[count:])),
     )
 
 
-def _least_squares(left: Matrix, right: Matrix) -> list[float]:
-    ridge = 1e-6 * np.eye(left.shape[1])
-    solution: list[float] = np.linalg.solve(left.T @ left + ridge, left.T @ right).tolist()
-    return solution
+def _grids(maps: Sequence[Map], heights: list[int]) -> Iterator[Grid]:
+    for one in maps:
+        count = len(one.x_knots) * len(one.y_knots)
+        yield Grid(one.x, one.y, one.lag, one.x_knots, one.y_knots, tuple(heights[:count]))
+        heights = heights[count:]
 
 
-def _features(inputs: Sequence[Input], columns: Columns) -> Matrix:
-    rows = len(columns[0])
-    features = [np.ones(rows)]
+def _least_distances(left: Matrix, right: Vector) -> Vector:
+    """Fit so that the sum of distances, not of their squares, is least: that is what bits cost."""
+    ridge = RIDGE * np.eye(left.shape[1])
+    weights: Vector = np.linalg.solve(left.T @ left + ridge, left.T @ right)
+    for _ in range(ROUNDS):
+        certain = 1 / np.maximum(np.abs(right - left @ weights), NEAR)
+        scaled = (left * certain[:, None]).T
+        weights = np.linalg.solve(scaled @ left + ridge, scaled @ right)
+    return weights
+
+
+def _features(inputs: Sequence[Input], maps: Sequence[Map], columns: Columns) -> Matrix:
+    features: list[Matrix] = [np.ones((len(columns[0]), 1))]
     for one in inputs:
         values = np.array(columns[one.column], np.int64)
         if one.times is not None:
             values = values * np.array(columns[one.times], np.int64) >> one.shift
-        features.append(values[np.clip(np.arange(rows) - one.lag, 0, rows - 1)].astype(float))
-    return np.stack(features, axis=1)
+        features.append(_lagged(values, one.lag)[:, None])
+    for one_map in maps:
+        x = _hats(_lagged(np.array(columns[one_map.x]), one_map.lag), one_map.x_knots)
+        y = _hats(_lagged(np.array(columns[one_map.y]), one_map.lag), one_map.y_knots)
+        features.append((y[:, :, None] * x[:, None, :]).reshape(len(x), -1))
+    return np.hstack(features)
+
+
+def _lagged(values: NDArray[np.int64], lag: int) -> Vector:
+    rows = len(values)
+    return values[np.clip(np.arange(rows) - lag, 0, rows - 1)].astype(float)
+
+
+def _hats(values: Vector, knots: Sequence[int]) -> Matrix:
+    """Return for each value how near it is to each knot: two neighbours share 1."""
+    return np.stack([np.interp(values, knots, row) for row in np.eye(len(knots))], axis=1)
+
+
+def _calm(shape: Shape, at: int, predictor: Predictor, tables: Sequence[Columns]) -> Calm:
+    offs, features = [], []
+    for columns in tables:
+        off = _distances(predictor, at, columns)
+        offs.append(off)
+        features.append(_calm_features(off, shape.moves, columns))
+    right = np.concatenate(offs)
+    weights = _never_negative(np.vstack(features), right)
+    one, two, three, constant, *moves = (round(weight * ONE) for weight in weights)
+    return Calm(
+        own=(one, two, three),
+        constant=constant,
+        moves=tuple(
+            Move(weight, move.column, move.lag, move.other)
+            for weight, move in zip(moves, shape.moves, strict=True)
+            if weight
+        ),
+        start=round(float(right.mean())),
+    )
+
+
+def _distances(predictor: Predictor, at: int, columns: Columns) -> Vector:
+    """Return how far off ``predictor`` is in each row; 0 in the first three."""
+    values = columns[at]
+    one, two, three = predictor.own
+    base = external(predictor, columns, len(values))
+    exact = [
+        one * last + two * before + three * third + rest >> 16
+        for third, before, last, rest in zip(values, values[1:], values[2:], base[3:], strict=False)
+    ]
+    off = [abs(value - there) for value, there in zip(values[3:], exact, strict=False)]
+    return np.array([0, 0, 0, *off], float)
+
+
+def _calm_features(off: Vector, moves: Sequence[Move], columns: Columns) -> Matrix:
+    own = [np.concatenate([np.zeros(lag), off[:-lag]]) for lag in (1, 2, 3)]
+    outer = []
+    for move in moves:
+        values = np.array(columns[move.column])
+        moved = _lagged(values, move.lag)
+        outer.append(np.abs(moved if move.other is None else moved - _lagged(values, move.other)))
+    return np.stack([*own, np.ones(len(off)), *outer], axis=1)
+
+
+def _never_negative(left: Matrix, right: Vector) -> Vector:
+    """Fit weights of which none is negative, by ratios of distances: D. Lee, H. Seung (2001)."""
+    weights = np.full(left.shape[1], 0.1)
+    for _ in range(CALM_ROUNDS):
+        found = left @ weights + LEAST_CALM
+        scaled = (left / found[:, None] ** 2).T
+        weights *= scaled @ right / (scaled @ (left @ weights) + 1e-9)
+    return weights
 
 
 def _tallies(model: Model, tables: Iterator[Columns]) -> dict[int, list[_Tally]]:
@@ -195,7 +287,9 @@ def _odds(tallies: Sequence[_Tally], fallback: Slots) -> Slots:
 def _write(path: Path, what: str, columns: Sequence[ColumnModel], odds: Sequence[Slots]) -> None:
     lines = [f'"""Data, written by ``benchmarks.train``: {what}."""', ""]
     if columns:
-        lines += ["from telemetry.codec.models import ColumnModel, Predictor, Term", ""]
+        names = ("Calm", "ColumnModel", "Grid", "Move", "Predictor", "Term")
+        used = [name for name in names if f"{name}(" in repr(columns)]
+        lines += [f"from telemetry.codec.models import {', '.join(used)}", ""]
         lines += ["COLUMNS = (", *(f"    {column!r}," for column in columns), ")", ""]
     text = textwrap.wrap(pack_odds(odds), 90)
     lines += ["ODDS = (", *(f"    {line!r}" for line in text), ")", ""]

@@ -123,6 +123,20 @@ class DirectorDelegationError(RepositoryError):
     sentence = "The update server passed on a right that it must keep to itself."
 
 
+class DisagreementError(RepositoryError):
+    """Roles that must agree on an image do not: one of their keys may be in wrong hands."""
+
+    code = "ota.repository.disagreement"
+    sentence = "Those who must release an update together did not agree on it."
+
+
+class TooManyDelegationsError(RepositoryError):
+    """A search through delegations that has no end in sight."""
+
+    code = "ota.repository.too_many_delegations"
+    sentence = "The update server kept passing the question on."
+
+
 class ForeignVehicleError(RepositoryError):
     """Director metadata made for another vehicle (replay)."""
 
@@ -209,14 +223,28 @@ class SlowRetrievalError(DownloadError):
 
 
 class ServerRefusedError(DownloadError):
-    """The server answered with an error status."""
+    """The server answered with an error status; ``retry_after_s`` is when it wants to be asked."""
 
     code = "ota.download.refused"
     sentence = "The update server refused to answer."
 
-    def __init__(self, url: str, *, status: int) -> None:
+    def __init__(self, url: str, *, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(url, expected="HTTP status 200", got=str(status))
-        self.url, self.status = url, status
+        self.url, self.status, self.retry_after_s = url, status, retry_after_s
+
+
+class WrongAnswerError(DownloadError):
+    """An answer that is not the one to the question: another range, compressed, a login page."""
+
+    code = "ota.download.wrong_answer"
+    sentence = "Something between the car and the update server answered in its place."
+
+
+class StoppedError(DownloadError):
+    """The agent ends: the download goes on where it is, after the next start."""
+
+    code = "ota.download.stopped"
+    sentence = "The download goes on when the car is started again."
 
 
 class UntrustedServerError(DownloadError):
@@ -243,6 +271,14 @@ class TimeUnknownError(NotNowError):
 
     code = "ota.not_now.time_unknown"
     sentence = "The car does not know the time for certain yet, so the update has to wait."
+
+
+class DataBudgetError(NotNowError):
+    """The rest of the download costs more data than this network may be used for."""
+
+    code = "ota.not_now.data_budget"
+    sentence = "The download waits for a network on which it does not cost too much data."
+    advice = "Nothing to do: it goes on by itself on another network."
 
 
 class GateClosedError(NotNowError):

@@ -14,6 +14,7 @@ START_TIMEOUT_S = 10.0  # source: measured 13 to 25 ms; a busy machine gets plen
 STOP_TIMEOUT_S = 5.0
 INGEST_NAME = "ingest"  # the certificate name the ACL knows
 _POLL_S = 0.01
+_SETTLE_S = 0.05  # a broker that cannot start ends within this; measured 5 ms
 
 
 class BrokerError(Exception):
@@ -123,7 +124,7 @@ class Broker:
 
     def _wait_until_listening(self) -> None:
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        while not _listens(self.port):
+        while not self._is_up():
             if self.pid is None or time.monotonic() > deadline_s:
                 self.kill()
                 tail = self.log_file.read_text(errors="replace")[-400:].strip()
@@ -132,6 +133,13 @@ class Broker:
                     code="sim.broker.not_listening",
                 )
             time.sleep(_POLL_S)
+
+    def _is_up(self) -> bool:
+        """Tell whether the port answers and it is this process that lives, not another's."""
+        if not _listens(self.port):
+            return False
+        time.sleep(_SETTLE_S)
+        return self.pid is not None
 
 
 def _listens(port: int) -> bool:

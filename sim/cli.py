@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-RECORDING = Path("../shared/data/leaf/ze1_62kwh_eco_drive.log.gz")
-_TEMPORARY = 8
+
+
+KILL_WITHIN_S = 60.0  # the demo lasts a little longer
 
 
 def _home(given: Path | None) -> Path:
@@ -42,14 +43,26 @@ def main() -> None:
 @click.option("--drive", type=click.Path(path_type=Path), help="A recording of a Leaf ZE1.")
 @click.option("--driver", type=click.Choice(["robot", "me"]), default="robot", show_default=True)
 @click.option("--seed", default=7, show_default=True, help="Of the synthetic drive.")
+@click.option("--kills", default=0, help="SIGKILL agent, ingest or broker this often.")
+@click.option("--kill-seed", default=1, show_default=True, help="Which plan of kills.")
 @click.option("--debug", is_flag=True, help="A traceback instead of four lines.")
-def demo(*, home: Path | None, drive: Path | None, driver: str, seed: int, debug: bool) -> None:
+def demo(  # noqa: PLR0913 (one per option)
+    *,
+    home: Path | None,
+    drive: Path | None,
+    driver: str,
+    seed: int,
+    kills: int,
+    kill_seed: int,
+    debug: bool,
+) -> None:
     """Play one drive, one OK, one good and one bad update; exit non-zero if a step is missing.
 
     Without --drive it takes the recording beside the project if that is there, and a synthetic
     drive otherwise. Afterwards OKDRIVE_HOME=.demo makes all four commands look at what it left.
     """
-    from sim.demo import made_up_drive, recorded_drive, run_demo  # noqa: PLC0415 (slow to load)
+    from sim.demo import RECORDING, made_up_drive, recorded_drive, run_demo  # noqa: PLC0415 (slow)
+    from sim.kills import Killer  # noqa: PLC0415
 
     began = time.monotonic()
 
@@ -60,7 +73,8 @@ def demo(*, home: Path | None, drive: Path | None, driver: str, seed: int, debug
     recording = drive or (RECORDING if RECORDING.exists() else None)
     try:
         chosen = recorded_drive(recording) if recording else made_up_drive(seed)
-        asyncio.run(run_demo(folder, chosen, say=say, is_person=driver == "me"))
+        killer = Killer(kill_seed, kills=kills, within_s=KILL_WITHIN_S) if kills else None
+        asyncio.run(run_demo(folder, chosen, say=say, is_person=driver == "me", killer=killer))
     except KeyboardInterrupt:
         click.echo(f"\nokdrive-sim: stopped; what was there stays in {folder}", err=True)
         sys.exit(130)
@@ -69,6 +83,26 @@ def demo(*, home: Path | None, drive: Path | None, driver: str, seed: int, debug
             raise
         _explain("demo", error, folder)
     say(f"Done       look around: OKDRIVE_HOME={folder} okdrive-agent status")
+
+
+@main.command()
+@home_option
+@click.option("--port", default=8088, show_default=True, help="Of the driver's screen.")
+@click.option("--debug", is_flag=True, help="A traceback instead of four lines.")
+def stack(*, home: Path | None, port: int, debug: bool) -> None:
+    """Run broker, Director, ingest, a parked vehicle and the driver's screen until Ctrl-C."""
+    from sim.demo import run_stack  # noqa: PLC0415 (slow to load)
+
+    folder = _home(home)
+    try:
+        asyncio.run(run_stack(folder, say=click.echo, screen_port=port))
+    except KeyboardInterrupt:
+        click.echo(f"\nokdrive-sim: stopped; its state stays in {folder}", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        _explain("stack", error, folder)
 
 
 def _explain(doing: str, error: BaseException, folder: Path) -> None:

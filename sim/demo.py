@@ -8,32 +8,42 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
+from http.client import HTTPException
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from playwright.async_api import Error as PlaywrightError
 
 from agent.clock import SystemClock
 from agent.signals.model import Frame
 from agent.signals.replay import ReplaySource
-from sim.bus import Bus, open_bus
+from sim.bus import Bus, open_bus, standing
 from sim.drive import last_state, park_tail, synthetic_drive
-from sim.driver import Driver, RobotDriver, Screen
+from sim.driver import Driver, DriverError, RobotDriver, Screen
 from sim.frames import PARK, POWER_OFF, VehicleState
 from sim.home import APP, TEMPLATES, Home, HomeSettings, prepare
+from sim.kills import Killer
 from sim.stack import Stack
 
+RECORDING = Path("../shared/data/leaf/ze1_62kwh_eco_drive.log.gz")  # beside the project
 HOLD_S = 2.0
 COUNTDOWN_S = 2.0
 CHECK_EVERY_S = 3.0
 RECEIPT_TIMEOUT_S = 5.0
 LEAD_S = 3.0  # parked on our own frames before the drive, so that the driver can switch sharing on
-TAIL_PARKED_S = 7.0
-TAIL_OFF_S = 1.0
+TAIL_PARKED_S = 5.5
+TAIL_OFF_S = 0.5
 SYNTHETIC_HOPS = 1
 BEGIN_FRAMES = 2_000  # about 1.5 s: long enough that every signal was told once
+STACK_LEAD_FRAMES = 20_000  # about half a minute in which sharing can be switched on
 _PERSON_S = 24 * 3_600.0  # a person may think as long as a demo lasts
-_ROBOT_S = 60.0
+_ROBOT_S = 90.0
+_PRESSES, _PRESS_S = 5, 8.0
+_MANIFEST_TRIES, _MANIFEST_PAUSE_S = 50, 0.2
 
 Say = Callable[[str], None]
 
@@ -103,7 +113,17 @@ def _parked(state: VehicleState) -> VehicleState:
 class Demo:
     """One run of the story against one home."""
 
-    def __init__(self, home: Home, drive: Drive, *, say: Say, is_person: bool) -> None:
+    def __init__(
+        self,
+        home: Home,
+        drive: Drive,
+        *,
+        say: Say,
+        is_person: bool,
+        killer: Killer | None = None,
+    ) -> None:
+        self._killer = killer
+        self._parked = asyncio.Event()
         self.home = home
         self.drive = drive
         self.stack = Stack(home)
@@ -119,12 +139,15 @@ class Demo:
             with open_bus(self.home.bus_socket) as bus:
                 self._tell_beginning(driver)
                 async with asyncio.TaskGroup() as group:
-                    standing = group.create_task(self._drive(bus, driver))
-                    trip = await self._wait_trip()
-                    await self._share(trip, driver)
+                    others = [group.create_task(self._drive(bus, driver))]
+                    if self._killer:
+                        others.append(group.create_task(self._killer.run(self.stack, self._say)))
+                    await self._parked.wait()
+                    await self._share(driver)
                     await self._good_update(driver)
                     await self._bad_update(driver)
-                    standing.cancel()
+                    for task in others:
+                        task.cancel()
             await self._tell_end()
 
     # -- telemetry -----------------------------------------------------------------------------
@@ -136,12 +159,13 @@ class Demo:
             await asyncio.sleep(LEAD_S)
             waiting.cancel()
         self._say(f"Drive      {self.drive.title}")
-        group_start = time.monotonic()
+        began = time.monotonic()
         await bus.play(self.drive.frames)
         self._say(
-            f"Parked     after {time.monotonic() - group_start:.1f} s on the wire: "
+            f"Parked     after {time.monotonic() - began:.1f} s on the wire: "
             f"{bus.sent:,} frames sent in all, {bus.unheard:,} of them unheard"
         )
+        self._parked.set()
         await bus.stand(self.drive.end)
 
     async def _switch_on(self, driver: Driver | None) -> None:
@@ -149,84 +173,121 @@ class Demo:
         on_disk = list((self.home.folder / "agent" / "segments").iterdir())
         if on_disk:
             raise StoryError(f"expected nothing of a trip on disk before consent, found {on_disk}")
-        self._say(
-            "Before     sharing is off: no connection to the broker, nothing of a trip on disk"
-        )
-        if driver:
-            await driver.grant("battery")
-        await self.screen.until(
-            "the driver switching battery data on", _is_granted, timeout_s=self._patience_s
+        self._say("Before     sharing is off; nothing of a trip is on the disk")
+        await self._pressed(
+            "the driver switching battery data on",
+            partial(driver.grant, "battery") if driver else None,
+            _is_granted,
         )
         self._say("Consent    the driver read the notice and switched battery data on")
 
-    async def _wait_trip(self) -> dict[str, Any]:
-        state = await self.screen.until("a trip card", _waiting_trip, timeout_s=self._patience_s)
-        trip = _waiting_trip(state["state"])
-        if trip is None:
-            raise StoryError("the trip card is gone again")
-        vitals = json.loads((self.home.folder / "agent" / "run" / "vitals.json").read_bytes())
+    async def _share(self, driver: Driver | None) -> None:
+        state = await self.screen.until("the trip's card", _has_ended, timeout_s=_ROBOT_S)
+        await self._tell_trip()
+        confirmed: dict[str, dict[str, Any]] = {}
+        while trip := _waiting_trip(state["state"]):
+            await self._tell_card(trip)
+            if not confirmed:
+                await self._expect_stored({})
+            await self._pressed(
+                "the driver's OK",
+                partial(driver.share, trip) if driver else None,
+                partial(_is_answered, trip["trip_id"]),
+            )
+            confirmed |= {batch["batch_id"]: batch for batch in trip["batches"]}
+            state = await self.screen.get("/api/state")
+        self._say(f"OK         pressed; held {HOLD_S:.0f} s for a change of mind, then it leaves")
+        await self.screen.until("every receipt", _all_delivered, timeout_s=_ROBOT_S)
+        await self._tell_delivery(confirmed)
+
+    async def _tell_trip(self) -> None:
+        vitals = await self._fresh_vitals()
         by_crc = sum(n for what, n in vitals["rejected"].items() if what.endswith(" crc"))
         self._say(
             f"Decoded    {vitals['frames']:,} frames read, {by_crc} rejected by CRC, "
-            f"{sum(vitals['rejected'].values()) - by_crc} for other reasons; "
+            f"{sum(vitals['rejected'].values()) - by_crc} values not available or stale; "
             f"{vitals['rows']} rows kept"
         )
-        shown = (await self.stack.command("okdrive-agent", "trips", "list"))["trips"][0]
-        self._say(
-            f"Trip       {shown['distance_m'] / 1_000:.2f} km in {shown['duration_s']:.0f} s, "
-            f"{shown['energy_out_wh'] / 1_000:.3f} kWh out, "
-            f"{shown['energy_in_wh'] / 1_000:.3f} kWh back, charge {shown['soc_start_percent']:.1f} to {shown['soc_end_percent']:.1f} %"
-        )
-        return trip
+        for trip in (await self.stack.command("okdrive-agent", "trips", "list"))["trips"]:
+            self._say(
+                f"Trip       {trip['distance_m'] / 1_000:.2f} km in {trip['duration_s']:.0f} s, "
+                f"{trip['energy_out_wh'] / 1_000:.3f} kWh out, "
+                f"{trip['energy_in_wh'] / 1_000:.3f} kWh back, "
+                f"charge {trip['soc_start_percent']:.1f} to {trip['soc_end_percent']:.1f} %"
+            )
 
-    async def _share(self, trip: dict[str, Any], driver: Driver | None) -> None:
-        batch = trip["batches"][0]
-        fields = ", ".join(f"{field['name']} ({field['count']})" for field in batch["fields"])
-        self._say(f"Card       goes out: {fields}")
-        self._say(f"           never in it: {', '.join(batch['not_sent'])}")
-        exact = await self.screen.get(f"/api/batches/{batch['batch_id']}")
-        as_json = len(json.dumps(exact["content"], separators=(",", ":")))
-        self._say(
-            f"           {batch['size_bytes']:,} bytes to {batch['recipient']}; "
-            f"the same rows as JSON {as_json:,} bytes, {as_json / batch['size_bytes']:.0f} times"
-        )
-        await self._expect_stored(0)
-        if driver:
-            await driver.share(trip)
-        await self.screen.until(
-            "the driver's OK", lambda state: not _waiting_trip(state), timeout_s=self._patience_s
-        )
-        self._say(f"OK         pressed; held {HOLD_S:.0f} s for a change of mind, then it leaves")
-        await self.screen.until("a receipt", _is_delivered, timeout_s=_ROBOT_S)
-        await self._tell_delivery(batch)
+    async def _fresh_vitals(self) -> dict[str, Any]:
+        """Return what the agent counts, as of now."""
+        asked = SystemClock().utc_now().isoformat()
+        vitals: dict[str, Any] = {"at_utc": ""}
+        async with asyncio.timeout(_ROBOT_S):
+            while vitals["at_utc"] < asked:
+                await asyncio.sleep(_MANIFEST_PAUSE_S)
+                with contextlib.suppress(OSError):  # an agent that just starts has none yet
+                    vitals = json.loads(self.home.vitals_file.read_bytes())
+        return vitals
 
-    async def _tell_delivery(self, batch: dict[str, Any]) -> None:
-        stored = (await self.stack.command("okdrive-ingest", "batches", "list"))["batches"]
+    async def _tell_card(self, trip: dict[str, Any]) -> None:
+        for batch in trip["batches"]:
+            fields = ", ".join(
+                f"{field['name']} ({field['count']})" for field in batch["fields"] if field["count"]
+            )
+            self._say(f"Card       goes out: {fields}")
+            self._say(f"           never in it: {', '.join(batch['not_sent'])}")
+            exact = await self.screen.get(f"/api/batches/{batch['batch_id']}")
+            as_json = len(json.dumps(exact["content"], separators=(",", ":")))
+            size = batch["size_bytes"]
+            self._say(
+                f"           {size:,} bytes to {batch['recipient']}; "
+                f"the same rows as JSON {as_json:,} bytes, {as_json / size:.0f} times as many"
+            )
+
+    async def _tell_delivery(self, confirmed: dict[str, dict[str, Any]]) -> None:
+        stored = await self._expect_stored(confirmed)
         status = await self.stack.command("okdrive-agent", "status")
         receipt = status["last_receipt"]
-        found = [one for one in stored if one["batch_id"] == batch["batch_id"]]
-        if len(stored) != 1 or len(found) != 1:
-            raise StoryError(f"expected batch {batch['batch_id']} stored once, found {stored}")
-        if receipt is None or receipt["batch_id"] != batch["batch_id"]:
-            raise StoryError(f"expected a receipt for {batch['batch_id']}, found {receipt}")
-        if found[0]["bytes"] != batch["size_bytes"]:
-            raise StoryError(f"shown {batch['size_bytes']} bytes, ingest stored {found[0]}")
-        self._say(
-            f"Stored     once, {found[0]['rows']} rows; "
-            f"bytes shown {batch['size_bytes']:,} = bytes received {found[0]['bytes']:,}"
-        )
-        self._say(f"           batch id {batch['batch_id']}")
+        if receipt is None or receipt["batch_id"] not in confirmed:
+            raise StoryError(f"expected a receipt for one of {list(confirmed)}, found {receipt}")
+        for batch in stored:
+            shown = confirmed[batch["batch_id"]]["size_bytes"]
+            if batch["bytes"] != shown:
+                raise StoryError(f"shown {shown} bytes, ingest stored {batch}")
+            self._say(
+                f"Stored     once, {batch['rows']} rows; "
+                f"bytes shown {shown:,} = bytes received {batch['bytes']:,}"
+            )
+            self._say(f"           batch id {batch['batch_id']}")
         self._say(
             f'Receipt    "{receipt["status"]}", signed by ingest, verified in the vehicle; '
             f"{status['queue']['batches']} batches left in the queue"
         )
 
-    async def _expect_stored(self, expected: int) -> None:
-        stored = (await self.stack.command("okdrive-ingest", "batches", "list"))["batches"]
-        if len(stored) != expected:
-            raise StoryError(
-                f"expected {expected} batches at ingest before OK, found {len(stored)}"
-            )
+    async def _expect_stored(self, expected: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        document = await self.stack.command("okdrive-ingest", "batches", "list")
+        stored: list[dict[str, Any]] = document["batches"]
+        if sorted(one["batch_id"] for one in stored) != sorted(expected):
+            raise StoryError(f"expected {list(expected)} stored once each, found {stored}")
+        return stored
+
+    async def _pressed(
+        self,
+        what: str,
+        press: Callable[[], Awaitable[None]] | None,
+        is_done: Callable[[dict[str, Any]], object],
+    ) -> None:
+        """Press until it is done; a person presses, and an agent that just died is waited for."""
+        if press is None:
+            await self.screen.until(what, is_done, timeout_s=_PERSON_S)
+            return
+        for _ in range(_PRESSES):
+            try:
+                await press()
+            except (DriverError, PlaywrightError, OSError, HTTPException) as error:
+                self._say(f"           (again: {type(error).__name__})")
+            with contextlib.suppress(DriverError):
+                await self.screen.until(what, is_done, timeout_s=_PRESS_S)
+                return
+        raise StoryError(f"expected {what}, pressed {_PRESSES} times")
 
     # -- updates -------------------------------------------------------------------------------
 
@@ -241,11 +302,12 @@ class Demo:
             "--release", str(spec / "release.toml"),
         )  # fmt: skip
         self._say(
-            f"Published  {APP} {version}: {built['length']:,} bytes, signed by 2 of 3 offline Image "
-            "keys, assigned by the Director"
+            f"Published  {APP} {version}: {built['length']:,} bytes, signed by 2 of 3 offline "
+            "Image keys, assigned by the Director"
         )
 
-    async def _approve(self, version: str, driver: Driver | None) -> dict[str, Any]:
+    async def _approve(self, version: str, outcome: str, driver: Driver | None) -> dict[str, Any]:
+        """Let the driver say Now; return the update as it was shown."""
         state = await self.screen.until(
             f"the update card of {version}", _update_to(version), timeout_s=_ROBOT_S
         )
@@ -257,58 +319,66 @@ class Demo:
             f"{update['from_version']} → {update['to_version']} ({update['criticality']}{recall})"
         )
         self._say(f"           “{facts['purpose']}” at most {facts['duration_s']} s")
-        if driver:
-            await driver.install(update)
+        await self._pressed(
+            f"the driver's Now to {version}",
+            partial(driver.install, update) if driver else None,
+            lambda state: not _update_to(version)(state) or _result_is(outcome)(state),
+        )
         return update
 
     async def _result(self, what: str, outcome: str, driver: Driver | None) -> dict[str, Any]:
         state = await self.screen.until(what, _result_is(outcome), timeout_s=self._patience_s)
         result: dict[str, Any] = state["state"]["result"]
-        if driver:
-            await driver.acknowledge()
+        await self._pressed(
+            "the result put away",
+            driver.acknowledge if driver else None,
+            lambda state: not _result_is(outcome)(state),
+        )
         return result
 
     async def _good_update(self, driver: Driver | None) -> None:
         await self._publish("1.1.0")
-        update = await self._approve("1.1.0", driver)
+        update = await self._approve("1.1.0", "installed", driver)
         await self._result("the installed update", "installed", driver)
         self._say(
             f"Installed  {APP} {update['from_version']} → {update['to_version']}, "
             "its check passed as another user than the agent"
         )
-        await self._tell_manifest("installed")
+        await self._tell_manifest("1.1.0")
 
     async def _bad_update(self, driver: Driver | None) -> None:
         await self._publish("1.2.0")
-        await self._approve("1.2.0", driver)
+        await self._approve("1.2.0", "rolled_back", driver)
         result = await self._result("the way back", "rolled_back", driver)
+        last = (await self.stack.command("okdrive-agent", "update", "show"))["outcome"]
         self._say(f"Went back  {result['reason']}")
+        self._say(f"           {last['detail']}")
         self._say(f"           {APP} {result['running_version']} runs again ({result['code']})")
-        await self._tell_manifest("rolled_back")
+        await self._tell_manifest("1.1.0", withdrawn="ota.install.unhealthy")
 
-    async def _tell_manifest(self, outcome: str) -> None:
-        found: dict[str, Any] = {}
-        for _ in range(100):
+    async def _tell_manifest(self, version: str, withdrawn: str | None = None) -> None:
+        """Wait until the Director has a manifest that says so; tell what it holds."""
+        signed: dict[str, Any] = {}
+        for _ in range(_MANIFEST_TRIES):
             found = await self.stack.command(
                 "okdrive-ota", "vehicle", "manifest", self.home.vehicle_id
             )
             signed = found["manifest"]["signed"]
-            result = signed["ecus"][0]["result"]
-            if result and result["outcome"] == outcome:
-                version = signed["ecus"][0]["installed"]["version"]
-                self._say(
-                    f"Reported   signed manifest {signed['counter']}: {outcome}, runs {version}"
-                )
+            ecu = (await self.stack.command("okdrive-ota", "status"))["vehicles"][0]["ecus"][0]
+            runs = signed["ecus"][0]["installed"]["version"]
+            if (runs, ecu["withdrawn"]) == (version, withdrawn):
+                told = f", so the Director withdrew it: {withdrawn}" if withdrawn else ""
+                self._say(f"Reported   signed manifest {signed['counter']}: runs {runs}{told}")
                 return
-            await asyncio.sleep(0.2)
-        raise StoryError(f"expected a manifest that reports {outcome}, found {found}")
+            await asyncio.sleep(_MANIFEST_PAUSE_S)
+        raise StoryError(f"expected a manifest that reports {version}, found {signed}")
 
     # -- frame ---------------------------------------------------------------------------------
 
     def _tell_beginning(self, driver: Driver | None) -> None:
         self._say(f"Home       {self.home.folder}; vehicle {self.home.vehicle_id}")
         self._say(
-            "Running    mosquitto with mTLS, both repositories, ingest and one agent, each a process"
+            "Running    mosquitto with mTLS, both repositories, ingest, one agent: own processes"
         )
         if driver:
             self._say(f"Driver     {driver.name}")
@@ -348,8 +418,17 @@ def _waiting_trip(state: dict[str, Any]) -> dict[str, Any] | None:
     return next((one for one in trips if one["status"] == "waiting" and one["batches"]), None)
 
 
-def _is_delivered(state: dict[str, Any]) -> bool:
-    return any(one["status"] == "delivered" for one in state["trips"])
+def _is_answered(trip_id: str, state: dict[str, Any]) -> bool:
+    return all(one["trip_id"] != trip_id or one["status"] != "waiting" for one in state["trips"])
+
+
+def _has_ended(state: dict[str, Any]) -> bool:
+    return bool(_is_parked(state) and state["trip_km"] is None and _waiting_trip(state))
+
+
+def _all_delivered(state: dict[str, Any]) -> bool:
+    shared = [one["status"] for one in state["trips"] if one["status"] != "not_shared"]
+    return bool(shared) and all(status == "delivered" for status in shared)
 
 
 def _update_to(version: str) -> Callable[[dict[str, Any]], bool]:
@@ -372,8 +451,10 @@ def _result_is(outcome: str) -> Callable[[dict[str, Any]], bool]:
     return found
 
 
-async def run_demo(folder: Path, drive: Drive, *, say: Say, is_person: bool) -> None:
-    """Prepare ``folder`` and play the story in it."""
+async def run_demo(
+    folder: Path, drive: Drive, *, say: Say, is_person: bool, killer: Killer | None = None
+) -> None:
+    """Prepare ``folder`` and play the story in it, with ``killer`` pulling plugs meanwhile."""
     settings = HomeSettings(
         hold_s=HOLD_S,
         countdown_s=COUNTDOWN_S,
@@ -385,4 +466,21 @@ async def run_demo(folder: Path, drive: Drive, *, say: Say, is_person: bool) -> 
         f"update check every {CHECK_EVERY_S:.0f} s (a day); every gate as on the road"
     )
     home = await asyncio.to_thread(prepare, folder, clock=SystemClock(), settings=settings)
-    await Demo(home, drive, say=say, is_person=is_person).play()
+    await Demo(home, drive, say=say, is_person=is_person, killer=killer).play()
+
+
+async def run_stack(folder: Path, *, say: Say, screen_port: int) -> None:
+    """Run everything with a vehicle that drives once and then stands, until it is cancelled."""
+    settings = HomeSettings(screen_port=screen_port)
+    home = await asyncio.to_thread(prepare, folder, clock=SystemClock(), settings=settings)
+    drive = made_up_drive(seed=7)
+    async with Stack(home) as stack:
+        screen = Screen(home.screen_file)
+        say(f"Driver's screen   {screen.enter_url()}")
+        say(f"Commands          OKDRIVE_HOME={folder} okdrive-agent status")
+        say(f"Logs              {stack.home.logs}")
+        say(f"Vehicle           parked, then {drive.title}; Ctrl-C stops everything")
+        with open_bus(home.bus_socket) as bus:
+            await bus.play(islice(standing(drive.begin), STACK_LEAD_FRAMES))
+            await bus.play(drive.frames)
+            await bus.stand(drive.end)

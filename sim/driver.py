@@ -121,9 +121,8 @@ class Driver(Protocol):
 class ApiDriver:
     """Presses through the local HTTP API."""
 
-    name = "the local HTTP API (no Chromium on this machine)"
-
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, why: str = "no Chromium on this machine") -> None:
+        self.name = f"the local HTTP API ({why})"
         self._screen = screen
 
     async def grant(self, purpose: str) -> None:
@@ -217,10 +216,15 @@ class RobotDriver(AsyncExitStack):
         program = next((found for name in _CHROMIUM if (found := shutil.which(name))), None)
         if program is None:
             return self
-        playwright = await self.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(
-            executable_path=program, args=list(_ARGUMENTS), headless=True
-        )
+        try:
+            playwright = await self.enter_async_context(async_playwright())
+            browser = await playwright.chromium.launch(
+                executable_path=program, args=list(_ARGUMENTS), headless=True
+            )
+        except Exception as error:  # noqa: BLE001 (whatever it is, the story goes on without)
+            log.warning("chromium_not_started", extra={"reason": str(error)})
+            self.driver = ApiDriver(self._screen, why="Chromium could not be started")
+            return self
         self.push_async_callback(browser.close)
         page = await browser.new_page(viewport={"width": 1024, "height": 600})
         self.driver = BrowserDriver(self._screen, page, browser.version, self._pictures)

@@ -50,6 +50,11 @@ class VehicleState:
     low_voltage_v: float = 13.9
     charger_status: int = 0
     is_waking: bool = False
+    relay_cut: int = 0  # 1 to 3: the battery asks for the main relay to open
+    failsafe: int = 0
+    limit_reason: int = 0
+    is_interlock_open: bool = False
+    has_isolation_fault: bool = False
 
 
 def pack_state(s: VehicleState, count: int) -> bytes:
@@ -61,9 +66,10 @@ def pack_state(s: VehicleState, count: int) -> bytes:
     data = bytes(
         (
             current >> 3,
-            (current & 7) << 5,
+            (current & 7) << 5 | s.relay_cut << 3 | s.failsafe,
             volts >> 2,
-            (volts & 3) << 6 | 0x2A,  # main relay on, interlock closed, ordinary discharge limit
+            # main relay on, ordinary discharge limit
+            (volts & 3) << 6 | (0x22 if s.is_interlock_open else 0x2A),
             0x00,
             copy >> 4,
             (copy & 15) << 4 | count & 3,
@@ -106,7 +112,8 @@ def pack_charge(s: VehicleState, count: int) -> bytes:
     """Return frame 0x55B."""
     soc = _NOT_AVAILABLE_10 if s.is_waking else round(s.soc_percent * 10)
     isolation = _NOT_AVAILABLE_10 if s.is_waking else 900
-    data = (soc >> 2, (soc & 3) << 6, 0, 0, isolation >> 2, (isolation & 3) << 6, 0x10 | count & 3)
+    low = (isolation & 3) << 6 | s.has_isolation_fault
+    data = (soc >> 2, (soc & 3) << 6, 0, 0, isolation >> 2, low, 0x10 | count & 3)
     return _with_crc(bytes(data))
 
 
@@ -121,7 +128,8 @@ def pack_health(s: VehicleState, count: int) -> bytes:
     is_full = count & 1
     gids = s.gids_when_full if is_full else s.gids
     gids = _NOT_AVAILABLE_10 if s.is_waking else gids
-    return bytes((gids >> 2, (gids & 3) << 6, 0, 0, s.soh_percent << 1, is_full << 4, 0, 0))
+    told = s.limit_reason << 5 | is_full << 4
+    return bytes((gids >> 2, (gids & 3) << 6, 0, 0, s.soh_percent << 1, told, 0, 0))
 
 
 def charger(s: VehicleState, count: int) -> bytes:

@@ -74,6 +74,11 @@ class Home:
         return self.folder / "agent" / "run" / "screen.json"
 
     @property
+    def vitals_file(self) -> Path:
+        """What the running agent counts."""
+        return self.folder / "agent" / "run" / "vitals.json"
+
+    @property
     def logs(self) -> Path:
         """One file per part of the stack."""
         return self.folder / "logs"

@@ -40,6 +40,9 @@ _BATCH = BatchPreview(
     recipient="ingest",
     fields=(
         FieldPreview(
+            name="since_start_ms", unit="ms", precision=100, count=861, lowest=0, highest=860_000
+        ),
+        FieldPreview(
             name="pack_voltage_v", unit="V", precision=0.5, count=861, lowest=348.5, highest=389.0
         ),
         FieldPreview(
@@ -51,6 +54,8 @@ _BATCH = BatchPreview(
         FieldPreview(
             name="cell_temp_c", unit="°C", precision=1.0, count=861, lowest=19.0, highest=24.0
         ),
+        FieldPreview(name="soh_percent", unit="%", precision=1, count=1, lowest=91, highest=91),
+        FieldPreview(name="month", unit="", precision=0, count=1, text="2026-11"),
     ),
     not_sent=("position", "speed", "exact_time", "vin"),
 )
@@ -86,9 +91,9 @@ _UPDATE = UpdateCard(
         ),
     },
     gates=(
-        GateLine(code="ota.gate.not_parked", ok=True),
-        GateLine(code="ota.gate.battery_low", ok=True),
-        GateLine(code="ota.gate.aux_battery_low", ok=True),
+        GateLine(code="parked", ok=True),
+        GateLine(code="soc", ok=True),
+        GateLine(code="battery_12v", ok=True),
     ),
 )
 _RECALL = replace(
@@ -99,9 +104,9 @@ _RECALL = replace(
     criticality=Criticality.RECALL,
     recall_number="26V-123",
     gates=(
-        GateLine(code="ota.gate.not_parked", ok=True),
-        GateLine(code="ota.gate.battery_low", ok=True),
-        GateLine(code="ota.gate.aux_battery_low", ok=False),
+        GateLine(code="parked", ok=True),
+        GateLine(code="soc", ok=True),
+        GateLine(code="battery_12v", ok=False),
     ),
     facts={
         "en": UpdateFacts(

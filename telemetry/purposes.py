@@ -1,7 +1,7 @@
 """The closed list of purposes for which data may leave a vehicle.
 
-Adding one is a new screen text, a new consent and an ADR. Only purposes that are built stand
-here; the others of the design enter with the commit that builds them.
+Adding one is a new screen text, a new consent and an ADR. What each may hold stands in
+`telemetry/records.py` as a type; there is no other way into a batch.
 """
 
 from enum import StrEnum
@@ -11,3 +11,7 @@ class Purpose(StrEnum):
     """Why data may leave. The value is what topics, batches and ledger entries hold."""
 
     BATTERY = "battery"
+    CHARGING = "charging"
+    JOURNEYS = "journeys"
+    TRAFFIC = "traffic"
+    DIAGNOSTICS = "diagnostics"

@@ -16,7 +16,21 @@ MIN_TEMP_C, MAX_TEMP_C = -60.0, 150.0  # beyond the sensor ranges of reference p
 BATCH_ID_BYTES = 32  # SHA-256
 MAX_CODE_LENGTH = 64
 
+# Resolution floors: nothing finer can be constructed. Reasons: docs/explanation/privacy.md
+HOURS_OF_WEEK = 168
+CHARGING_RESOLUTION, PRIVATE_RESOLUTION, TRAFFIC_RESOLUTION = 7, 5, 9  # H3
+SOC_STEP_PERCENT = 10
+ENERGY_STEP_WH, MAX_QUARTER_WH, MAX_QUARTER_HOURS = 500, 100_000, 96  # 400 kW, one day
+DISTANCE_BUCKETS_KM = (0, 5, 10, 20, 50, 100, 200)
+DURATION_BUCKETS_MIN = (0, 10, 20, 40, 80, 160)
+CONSUMPTION_STEP_WH_KM, AMBIENT_STEP_C = 50, 10
+SPEED_BINS_KM_H = (0, 10, 20, 30, 40, 50, 70, 90, 110)  # lower ends
+TENTHS = 10
+LOSSES = frozenset({"dropped", "malformed", "skipped", "other_frames", "backwards", "jumps"})
+MAX_LOSS_DIGITS = 9
+
 _MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
+_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
 _CODE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
 
@@ -60,6 +74,140 @@ class BatteryBatch:
         if self.soh_percent is not None:
             _check_whole("soh_percent", self.soh_percent, 0, 100)
         _check_order(self.samples)
+
+
+class DwellClass(StrEnum):
+    """How long a vehicle stood."""
+
+    SHORT = "short"  # below half an hour
+    HOUR = "hour"  # up to two hours
+    HALF_DAY = "half_day"  # up to six
+    LONG = "long"  # above
+
+
+class CurrentKind(StrEnum):
+    """What a charging point delivered."""
+
+    AC = "ac"
+    DC = "dc"
+
+
+class JourneyClass(StrEnum):
+    """What a trip was like, told apart in the vehicle."""
+
+    COMMUTE = "commute"
+    SCHOOL_RUN = "school_run"
+    ERRAND = "errand"
+    LONG = "long"
+    LEISURE = "leisure"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingBatch:
+    """Everything the purpose ``charging`` may hold: one charge session, or one arrival without.
+
+    Raises:
+        ValueError: A cell finer than resolution 7, a value off its grid or outside its range.
+    """
+
+    cell: int  # H3: resolution 7 at a public place, 5 where the vehicle is at home or keeps coming
+    hour_of_week: int  # local; 0 = Monday 00:00 to 00:59
+    soc_in_percent: int  # on arrival, 10 % steps
+    current: CurrentKind | None = None  # None: arrived and did not charge, so for all below
+    quarter_hours_wh: tuple[int, ...] = ()  # into the battery per quarter hour, 500 Wh steps
+    soc_out_percent: int | None = None  # 10 % steps
+    dwell: DwellClass | None = None
+
+    def __post_init__(self) -> None:
+        _check_cell(self.cell, PRIVATE_RESOLUTION, CHARGING_RESOLUTION)
+        _check_whole("hour_of_week", self.hour_of_week, 0, HOURS_OF_WEEK - 1)
+        _check_step("soc_in_percent", self.soc_in_percent, 0, 100, SOC_STEP_PERCENT)
+        if len(self.quarter_hours_wh) > MAX_QUARTER_HOURS:
+            raise ValueError(
+                f"quarter_hours_wh: expected at most {MAX_QUARTER_HOURS},"
+                f" got {len(self.quarter_hours_wh)}"
+            )
+        for energy in self.quarter_hours_wh:
+            _check_step("quarter_hours_wh", energy, 0, MAX_QUARTER_WH, ENERGY_STEP_WH)
+        if self.soc_out_percent is not None:
+            _check_step("soc_out_percent", self.soc_out_percent, 0, 100, SOC_STEP_PERCENT)
+        told = (self.current, self.soc_out_percent, self.dwell, self.quarter_hours_wh or None)
+        if any(one is None for one in told) != all(one is None for one in told):
+            raise ValueError("current: expected all of a charge session, or nothing of one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JourneysBatch:
+    """Everything the purpose ``journeys`` may hold: one trip as classes. No place, no time.
+
+    Raises:
+        ValueError: A value that is no lower end of its bucket.
+    """
+
+    kind: JourneyClass
+    distance_from_km: int  # lower end of its bucket in DISTANCE_BUCKETS_KM
+    duration_from_min: int  # lower end of its bucket in DURATION_BUCKETS_MIN
+    consumption_wh_km: int | None  # 50 Wh/km steps; None if it is not known
+    ambient_c: int | None  # 10 degree steps
+
+    def __post_init__(self) -> None:
+        _check_member("distance_from_km", self.distance_from_km, DISTANCE_BUCKETS_KM)
+        _check_member("duration_from_min", self.duration_from_min, DURATION_BUCKETS_MIN)
+        if self.consumption_wh_km is not None:
+            _check_step("consumption_wh_km", self.consumption_wh_km, 0, 500, CONSUMPTION_STEP_WH_KM)
+        if self.ambient_c is not None:
+            _check_step("ambient_c", self.ambient_c, -40, 60, AMBIENT_STEP_C)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficBatch:
+    """Everything the purpose ``traffic`` may hold: one cell in one hour, joined to no other.
+
+    Raises:
+        ValueError: A cell of another resolution than 9, shares that are not ten tenths.
+    """
+
+    cell: int  # H3, resolution 9
+    hour_of_week: int  # local; 0 = Monday 00:00 to 00:59
+    speed_tenths: tuple[int, ...]  # share of the time per bin of SPEED_BINS_KM_H; together 10
+
+    def __post_init__(self) -> None:
+        _check_cell(self.cell, TRAFFIC_RESOLUTION, TRAFFIC_RESOLUTION)
+        _check_whole("hour_of_week", self.hour_of_week, 0, HOURS_OF_WEEK - 1)
+        for share in self.speed_tenths:
+            _check_whole("speed_tenths", share, 0, TENTHS)
+        if len(self.speed_tenths) != len(SPEED_BINS_KM_H) or sum(self.speed_tenths) != TENTHS:
+            raise ValueError(
+                f"speed_tenths: expected {len(SPEED_BINS_KM_H)} shares that are 10 together,"
+                f" got {self.speed_tenths!r:.80}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosticsBatch:
+    """Everything the purpose ``diagnostics`` may hold: how the agent fares. Nothing of a trip.
+
+    Raises:
+        ValueError: A version that is none, or a loss outside the list.
+    """
+
+    version: str  # of okdrive, "1.2.3"
+    uptime_class: int  # 0 below an hour, 1 below a day, 2 below a week, 3 above
+    losses: tuple[tuple[str, int], ...]  # name in LOSSES -> decimal digits of its count, by name
+
+    def __post_init__(self) -> None:
+        if not _VERSION.fullmatch(self.version):
+            raise ValueError(f"version: expected 'N.N.N', got {self.version[:80]!r}")
+        _check_whole("uptime_class", self.uptime_class, 0, 3)
+        names = [name for name, _ in self.losses]
+        if names != sorted(set(names)) or not set(names) <= LOSSES:
+            raise ValueError(f"losses: expected known names in order, got {names!r:.80}")
+        for _, digits in self.losses:
+            _check_whole("losses", digits, 1, MAX_LOSS_DIGITS)
+
+
+Body = BatteryBatch | ChargingBatch | JourneysBatch | TrafficBatch | DiagnosticsBatch
 
 
 class ReceiptStatus(StrEnum):
@@ -106,6 +254,26 @@ def _check_range(name: str, value: float | None, low: float, high: float) -> Non
 def _check_whole(name: str, value: int, low: int, high: int) -> None:
     if type(value) is not int or not low <= value <= high:  # True is no number
         raise ValueError(f"{name}: expected a whole number {low} to {high}, got {value!r}")
+
+
+def _check_step(name: str, value: int, low: int, high: int, step: int) -> None:
+    _check_whole(name, value, low, high)
+    if value % step:
+        raise ValueError(f"{name}: expected steps of {step}, got {value}")
+
+
+def _check_member(name: str, value: int, allowed: Sequence[int]) -> None:
+    if type(value) is not int or value not in allowed:
+        raise ValueError(f"{name}: expected one of {allowed}, got {value!r}")
+
+
+def _check_cell(cell: int, coarsest: int, finest: int) -> None:
+    """Source of the bits: H3, index layout (mode 1 is a cell; four bits of resolution)."""
+    if type(cell) is not int or cell >> 59 != 1:
+        raise ValueError(f"cell: expected an H3 cell, got {cell!r}")
+    resolution = cell >> 52 & 0xF
+    if resolution not in {coarsest, finest}:
+        raise ValueError(f"cell: expected resolution {coarsest} or {finest}, got {resolution}")
 
 
 def _check_order(samples: Sequence[BatterySample]) -> None:

@@ -29,7 +29,13 @@ class Notice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
 
 
-def load_notices() -> dict[Purpose, Notice]:
-    """Read the shipped notices; a purpose without one cannot be granted. Blocks."""
-    data = files("agent.consent").joinpath("notices.json").read_bytes()
+LANGUAGES = {"en": "notices.json", "de": "notices.de.json"}
+
+
+def load_notices(language: str = "en") -> dict[Purpose, Notice]:
+    """Read the shipped notices of a language; raise KeyError if there are none. Blocks.
+
+    A purpose without a notice cannot be granted.
+    """
+    data = files("agent.consent").joinpath(LANGUAGES[language]).read_bytes()
     return msgspec.json.decode(data, type=dict[Purpose, Notice])

@@ -86,8 +86,9 @@ class FieldPreview:
     """One field of a batch as it would be sent.
 
     ``name`` is the field of the record (``pack_voltage_v``); ``precision`` is the step of the
-    values in ``unit``; ``count`` counts values that are present; ``lowest`` and ``highest`` are
-    None if there are none.
+    values in ``unit``, 0 for none; ``count`` counts values that are present; ``lowest`` and
+    ``highest`` are None if there are none. ``text`` is the value where it is not a number, such as
+    a month.
     """
 
     name: str
@@ -96,6 +97,7 @@ class FieldPreview:
     count: int
     lowest: float | None = None
     highest: float | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

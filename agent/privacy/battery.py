@@ -5,7 +5,7 @@ have no place in the record and no line here. Time is seconds since the slice be
 is the calendar month.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -19,6 +19,8 @@ from telemetry.records import (
 )
 
 MAX_ROWS = 50_000  # of one batch, 14 h at 1 Hz: well inside what a receiver accepts
+SLICE_MS = 300_000  # five minutes
+MIN_GAP_MS, MAX_GAP_MS = 30_000, 120_000  # between slices; never told
 
 _TB = "Vehicle.Powertrain.TractionBattery"  # source: COVESA VSS, section TractionBattery
 _SOH = f"{_TB}.StateOfHealth"
@@ -80,6 +82,48 @@ def battery_batches(
         )
         for at in range(0, len(kept), max_rows)
     ]
+
+
+def battery_slices(
+    columns: Sequence[StoredColumn],
+    rows: Sequence[Row],
+    *,
+    month: str,
+    fraction: Callable[..., float],
+) -> list[BatteryBatch]:
+    """Return the slices of one trip: five minutes at most, gaps between them, shuffled.
+
+    Each is a batch of its own on its own relative time, to be sent under a pseudonym of its own, so
+    that only a battery's likeness can join them again. A short trip is one slice, whole.
+
+    Args:
+        columns: What the integers of a row mean.
+        rows: Oldest first; None is missing or invalid.
+        month: Calendar month of the trip, "YYYY-MM".
+        fraction: Draws a number from 0 to 1 for a label; decides gaps and order.
+    """
+    slices = [
+        batch
+        for piece in _pieces(rows, fraction)
+        for batch in battery_batches(columns, piece, month=month)
+    ]
+    order = sorted(range(len(slices)), key=lambda at: fraction("order", at))
+    return [slices[at] for at in order]
+
+
+def _pieces(rows: Sequence[Row], fraction: Callable[..., float]) -> Iterable[Sequence[Row]]:
+    if not rows:
+        return
+    from_ms, number, piece = rows[0][0], 0, list[Row]()
+    for row in rows:
+        if row[0] >= from_ms + SLICE_MS:
+            yield piece
+            number, piece = number + 1, []
+            gap_ms = MIN_GAP_MS + (MAX_GAP_MS - MIN_GAP_MS) * fraction("gap", number)
+            from_ms = row[0] + round(gap_ms)
+        if row[0] >= from_ms:
+            piece.append(row)
+    yield piece
 
 
 def _one_a_second(rows: Iterable[Row]) -> Iterable[Row]:

@@ -1,9 +1,10 @@
 """Pseudonyms: one per purpose and day, unlinkable without the secret of that purpose.
 
-Shape: token = HMAC-SHA256(secret, day), pseudonym = first 16 bytes of SHA-256(token). The pseudonym
-leaves the vehicle; the token never does, except when the driver claims the data back: whoever shows
-the token proves that the pseudonym was theirs. Neither holds the VIN, the certificate name or an
-MQTT client id.
+Shape: token = HMAC-SHA256(secret, day), pseudonym = first 16 bytes of SHA-256(token). Where several
+batches of a day must not be joined, each has a number: token = HMAC-SHA256(secret, day "/" number).
+The pseudonym leaves the vehicle; the token never does, except when the driver claims the data back:
+whoever shows the token proves that the pseudonym was theirs. Neither holds the VIN, the certificate
+name or an MQTT client id.
 """
 
 import hashlib
@@ -14,15 +15,21 @@ SECRET_BYTES = 32
 PSEUDONYM_BYTES = 16
 
 
-def day_token(secret: bytes, day: date) -> bytes:
+def day_token(secret: bytes, day: date, number: int | None = None) -> bytes:
     """Return the 32-byte token of ``day`` (UTC) under a purpose's secret.
+
+    Args:
+        secret: Of the purpose, 32 bytes.
+        day: The day, UTC.
+        number: Of the batch on this day, where each has a pseudonym of its own; else None.
 
     Raises:
         ValueError: ``secret`` is not 32 bytes.
     """
     if len(secret) != SECRET_BYTES:
         raise ValueError(f"secret: expected {SECRET_BYTES} bytes, got {len(secret)}")
-    return hmac.digest(secret, day.isoformat().encode(), "sha256")
+    name = day.isoformat() if number is None else f"{day.isoformat()}/{number}"
+    return hmac.digest(secret, name.encode(), "sha256")
 
 
 def pseudonym_of(token: bytes) -> bytes:

@@ -125,10 +125,19 @@ class Database:
                 raise
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection for one query; raises StoreError like ``transaction``."""
+    def reading(self, *, is_lenient: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give a connection for one query; raises StoreError like ``transaction``.
+
+        ``is_lenient``: a text that is no text is given with marks in it instead of raised, for
+        tables whose rows have checksums: one damaged row must not hide the others.
+        """
         with self._lock, _translated(self.path):
-            yield self._open_connection()
+            connection = self._open_connection()
+            connection.text_factory = _readable if is_lenient else str
+            try:
+                yield connection
+            finally:
+                connection.text_factory = str
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -156,6 +165,10 @@ class Database:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version={len(steps)}")
         return found
+
+
+def _readable(found: bytes) -> str:
+    return found.decode(errors="replace")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

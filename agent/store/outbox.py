@@ -1,15 +1,16 @@
 """Confirmed batches waiting for the far end.
 
-A row enters only together with the ledger entry that allows exactly its bytes, and leaves only by a
-verified receipt, by the driver (taken back, withdrawn) or, once refused, by expiry.
+A row enters only together with the ledger entry that allows exactly its bytes. It leaves by a
+verified receipt, by the driver (taken back, withdrawn), or it is dropped: for lack of room, or
+because nobody took it in time. A drop is counted and explained for as long as the trip is known.
 """
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from agent.store.database import Database
@@ -57,6 +58,60 @@ class Moment:
     monotonic_s: float
 
 
+class Priority(IntEnum):
+    """Who leaves first; the value is what the file holds. Within one, oldest first."""
+
+    ALERT = 10  # a battery that needs somebody
+    PERSON = 20  # somebody waits for it, as at the workshop
+    NORMAL = 50
+    BULK = 90  # nobody misses it for a week
+
+
+PRIORITIES: Mapping[str, Priority] = {"workshop": Priority.PERSON, "diagnostics": Priority.BULK}
+
+
+class DropCode(StrEnum):
+    """Why a confirmed batch was given up."""
+
+    NO_ROOM = "outbox.no_room"  # the quota was full of batches that go before it
+    TOO_OLD = "outbox.too_old"  # nobody took it on so many days of use
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """How much may wait, and for how long.
+
+    Age counts days on which the vehicle was used, one at most per calendar day seen: a clock that
+    jumps a year ahead costs one day, not the whole queue.
+    """
+
+    max_bytes: int = 64 * 1024 * 1024
+    max_batches: int = 10_000
+    max_age_days: int = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxLine:
+    """One confirmed batch without its bytes; lines are in the order in which they leave."""
+
+    batch_id: bytes
+    trip_id: str
+    purpose: str
+    size_bytes: int
+    hold_boot: str
+    hold_until_s: float
+    created_utc: datetime
+    attempts: int
+    state: OutboxState
+    refusal: str | None
+    priority: int
+    age_days: int
+
+    def held_for_s(self, now: Moment) -> float:
+        """Return for how long the driver may still take it back; 0 when it may leave."""
+        return _held_for_s(self.hold_boot, self.hold_until_s, now)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
     """One confirmed batch. A hold lasts until its boot ends or its second has come."""
@@ -76,21 +131,36 @@ class OutboxRow:
 
     def held_for_s(self, now: Moment) -> float:
         """Return for how long the driver may still take it back; 0 when it may leave."""
-        if now.boot_id != self.hold_boot:
-            return 0.0
-        return max(0.0, self.hold_until_s - now.monotonic_s)
+        return _held_for_s(self.hold_boot, self.hold_until_s, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """A confirmed batch that was given up, and why."""
+
+    batch_id: bytes
+    trip_id: str
+    purpose: str
+    size_bytes: int
+    code: DropCode
+    age_days: int
+    attempts: int
+    dropped_utc: datetime
 
 
 class Outbox:
     """The queue inside the state file. Every method blocks and is one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, quota: Quota | None = None) -> None:
         self._database = database
+        self._quota = quota or Quota()
 
     def release(
         self, batch_ids: Sequence[bytes], *, now: Moment, hold_s: float, make_entry: MakeBatchEntry
     ) -> list[bytes]:
         """Turn offers into ledger entries and queued batches: all of them or none.
+
+        Beyond the quota the batches that would leave last are dropped, oldest of them first.
 
         Returns:
             The batch ids that were released; one that is no longer on offer (answered on another
@@ -108,6 +178,7 @@ class Outbox:
                 _enqueue(connection, offer, entry_hash, now=now, hold_s=hold_s)
                 _expect_covered(connection, offer.batch_id, entry_hash)
             _conclude(connection, offers, TripOutcome.SHARED)
+            _make_room(connection, self._quota, now)
         return [offer.batch_id for offer in offers]
 
     def withhold(self, batch_ids: Sequence[bytes], *, make_entry: MakeBatchEntry) -> list[bytes]:
@@ -134,25 +205,42 @@ class Outbox:
         return [offer.batch_id for offer in offers]
 
     def rows(self) -> list[OutboxRow]:
-        """Return everything in the queue, oldest first, stopped rows included."""
-        with self._database.reading() as connection:
-            rows = connection.execute(f"{_SELECT} ORDER BY position").fetchall()
+        """Return everything with its bytes, in the order of leaving, stopped rows included."""
+        with self._database.reading(is_lenient=True) as connection:
+            rows = connection.execute(f"{_SELECT} {_ORDER}").fetchall()
         return [_outbox_row(row) for row in rows]
 
-    def due(self, now: Moment) -> list[OutboxRow]:
-        """Return what may leave now, oldest first; a damaged row is stopped instead."""
-        due = []
-        for row in self.rows():
-            if row.state is OutboxState.QUEUED and row.held_for_s(now) == 0:
-                if self._is_intact(row):
+    def lines(self) -> list[OutboxLine]:
+        """Return everything without its bytes, in the order of leaving, stopped rows included."""
+        with self._database.reading(is_lenient=True) as connection:
+            rows = connection.execute(f"{_SELECT_LINES} {_ORDER}").fetchall()
+        return [_line(row) for row in rows]
+
+    def due(self, now: Moment, *, limit: int = 50) -> list[OutboxRow]:
+        """Return what may leave now, first to leave first; a damaged row is stopped instead."""
+        due: list[OutboxRow] = []
+        for line in self.lines():
+            if len(due) == limit:
+                break
+            if line.state is OutboxState.QUEUED and line.held_for_s(now) == 0:
+                row = self._intact(line.batch_id)
+                if row:
                     due.append(row)
                 else:
-                    self.stop(row.batch_id, code="outbox.damaged", now_utc=now.utc)
+                    self.stop(line.batch_id, code="outbox.damaged", now_utc=now.utc)
         return due
+
+    def queued(self) -> int:
+        """Return how many batches wait and were not stopped."""
+        with self._database.reading() as connection:
+            found: int = connection.execute(
+                "SELECT count(*) FROM outbox WHERE state=?", (OutboxState.QUEUED,)
+            ).fetchone()[0]
+        return found
 
     def next_due_s(self, now: Moment) -> float | None:
         """Return the seconds until a held batch may leave; None if none is held."""
-        held = [row.held_for_s(now) for row in self.rows() if row.state is OutboxState.QUEUED]
+        held = [line.held_for_s(now) for line in self.lines() if line.state is OutboxState.QUEUED]
         return min((seconds for seconds in held if seconds > 0), default=None)
 
     def begin_attempt(self, batch_id: bytes) -> None:
@@ -192,6 +280,68 @@ class Outbox:
             if receipt:
                 _store_receipt(connection, receipt)
 
+    def age(self, now: Moment) -> int:
+        """Let queued batches grow older once per calendar day seen; return how many were dropped.
+
+        Call it often: it does nothing before the date changes.
+        """
+        today = now.utc.date().isoformat()
+        with self._database.transaction() as connection:
+            if _last_day(connection) == today:
+                return 0
+            _note(connection, _AGED, today)
+            connection.execute(
+                "UPDATE outbox SET age_days = age_days + 1 WHERE state=?", (OutboxState.QUEUED,)
+            )
+            old = connection.execute(
+                "SELECT batch_id FROM outbox WHERE state=? AND age_days > ?",
+                (OutboxState.QUEUED, self._quota.max_age_days),
+            ).fetchall()
+            for (batch,) in old:
+                _drop(connection, batch, DropCode.TOO_OLD, now.utc)
+        return len(old)
+
+    def drops(self, *, limit: int = 100) -> list[Drop]:
+        """Return what was given up, newest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM drops ORDER BY dropped_utc DESC, batch_id LIMIT ?", (limit,)
+            ).fetchall()
+        return [
+            Drop(
+                batch_id=row[0],
+                trip_id=row[1],
+                purpose=row[2],
+                size_bytes=row[3],
+                code=DropCode(row[4]),
+                age_days=row[5],
+                attempts=row[6],
+                dropped_utc=as_time(row[7]),
+            )
+            for row in rows
+        ]
+
+    def keep_part(self, batch_id: bytes, *, part: int, parts: int) -> None:
+        """Remember that ingest keeps this part; nothing happens if the batch has gone."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO parts SELECT batch_id, ?, ? FROM outbox WHERE batch_id=?",
+                (parts, part, batch_id),
+            )
+
+    def kept_parts(self, batch_id: bytes, *, parts: int) -> frozenset[int]:
+        """Return the parts that ingest keeps, when the batch is cut into ``parts``."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT part FROM parts WHERE batch_id=? AND parts=?", (batch_id, parts)
+            ).fetchall()
+        return frozenset(row[0] for row in rows)
+
+    def forget_parts(self, batch_id: bytes) -> None:
+        """Start this batch again: ingest does not have what it kept."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM parts WHERE batch_id=?", (batch_id,))
+
     def expire_stopped(self, *, before_utc: datetime) -> int:
         """Delete batches that were stopped before ``before_utc``; return how many."""
         with self._database.transaction() as connection:
@@ -202,19 +352,31 @@ class Outbox:
             bump(connection, "expired.stopped", deleted)
         return deleted
 
-    def _is_intact(self, row: OutboxRow) -> bool:
-        with self._database.reading() as connection:
-            stored = connection.execute(
-                "SELECT checksum FROM outbox WHERE batch_id=?", (row.batch_id,)
+    def _intact(self, batch_id: bytes) -> OutboxRow | None:
+        with self._database.reading(is_lenient=True) as connection:
+            row = connection.execute(
+                f"{_COLUMNS}, checksum{_FROM} WHERE batch_id=?", (batch_id,)
             ).fetchone()
-        same_bytes = hashlib.sha256(row.payload).digest() == row.batch_id
-        return same_bytes and stored is not None and stored[0] == _checksum(row)
+        try:
+            found = _outbox_row(row)
+            same_bytes = hashlib.sha256(found.payload).digest() == batch_id
+            return found if same_bytes and row[-1] == _checksum(found) else None
+        except (TypeError, ValueError):  # a value that no release of this program wrote
+            return None
 
 
-_SELECT = (
+_FROM = " FROM outbox"
+_COLUMNS = (
     "SELECT batch_id, position, trip_id, purpose, payload, entry_hash, hold_boot, hold_until_s,"
-    " created_utc, attempts, state, refusal FROM outbox"
+    " created_utc, attempts, state, refusal"
 )
+_SELECT = _COLUMNS + _FROM
+_SELECT_LINES = (
+    "SELECT batch_id, trip_id, purpose, length(payload), hold_boot, hold_until_s, created_utc,"
+    " attempts, state, refusal, priority, age_days FROM outbox"
+)
+_ORDER = "ORDER BY priority, position"
+_AGED = "outbox.aged"  # the note that holds the last day seen
 
 
 def _row(connection: sqlite3.Connection) -> Callable[[bytes], OutboxRow | None]:
@@ -223,6 +385,37 @@ def _row(connection: sqlite3.Connection) -> Callable[[bytes], OutboxRow | None]:
         return _outbox_row(row) if row else None
 
     return read
+
+
+def _held_for_s(boot: str, until_s: float, now: Moment) -> float:
+    return max(0.0, until_s - now.monotonic_s) if now.boot_id == boot else 0.0
+
+
+def _line(row: tuple[Any, ...]) -> OutboxLine:
+    """Return one line; a value that cannot be is shown as stopped, not raised: others may leave."""
+    try:
+        state, created, hold_until_s = OutboxState(row[8]), as_time(row[6]), float(row[5])
+        refusal = row[9]
+    except (TypeError, ValueError):
+        state, created, hold_until_s = OutboxState.STOPPED, _NO_TIME, 0.0
+        refusal = "outbox.damaged"
+    return OutboxLine(
+        batch_id=row[0],
+        trip_id=row[1],
+        purpose=row[2],
+        size_bytes=row[3],
+        hold_boot=row[4],
+        hold_until_s=hold_until_s,
+        created_utc=created,
+        attempts=row[7],
+        state=state,
+        refusal=refusal,
+        priority=row[10],
+        age_days=row[11],
+    )
+
+
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 def _outbox_row(row: tuple[Any, ...]) -> OutboxRow:
@@ -290,9 +483,48 @@ def _enqueue(
         refusal=None,
     )
     connection.execute(
-        "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'queued', NULL, NULL)",
-        (*_fixed_values(row), _checksum(row)),
+        "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'queued', NULL, NULL, ?, 0)",
+        (*_fixed_values(row), _checksum(row), PRIORITIES.get(row.purpose, Priority.NORMAL)),
     )
+
+
+def _make_room(connection: sqlite3.Connection, quota: Quota, now: Moment) -> None:
+    """Drop until the rest fits: what was refused, then what leaves last, oldest of it first."""
+    count, size = connection.execute(
+        "SELECT count(*), total(length(payload)) FROM outbox"
+    ).fetchone()
+    candidates = connection.execute(
+        "SELECT batch_id, length(payload) FROM outbox"
+        " ORDER BY state='queued', priority DESC, position"
+    ).fetchall()
+    for batch, bytes_ in candidates:
+        if count <= quota.max_batches and size <= quota.max_bytes:
+            return
+        _drop(connection, batch, DropCode.NO_ROOM, now.utc)
+        count, size = count - 1, size - bytes_
+
+
+def _drop(connection: sqlite3.Connection, batch: bytes, code: DropCode, now_utc: datetime) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO drops SELECT batch_id, trip_id, purpose, length(payload), ?,"
+        " age_days, attempts, ? FROM outbox WHERE batch_id=?",
+        (code, as_text(now_utc), batch),
+    )
+    connection.execute(
+        "UPDATE trips SET outcome=? WHERE trip_id=(SELECT trip_id FROM outbox WHERE batch_id=?)",
+        (TripOutcome.DROPPED, batch),
+    )
+    connection.execute("DELETE FROM outbox WHERE batch_id=?", (batch,))
+    bump(connection, f"dropped.{code}", 1)
+
+
+def _last_day(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT value FROM notes WHERE name=?", (_AGED,)).fetchone()
+    return row[0] if row else None
+
+
+def _note(connection: sqlite3.Connection, name: str, value: str) -> None:
+    connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
 
 
 def _fixed_values(row: OutboxRow) -> tuple[bytes, int, str, str, bytes, bytes, str, float, str]:

@@ -6,23 +6,29 @@ Shape (all numbers little-endian)::
     header  = %xF5 "OKS" record        ; record of deterministic CBOR
     block   = %xF5 "OKB" record        ; record of a column block: times in ms, then the columns
     record  = length:u32 crc32:u32 payload
-    header CBOR = { 0: 1, 1: boot id: tstr, 2: [* [path, unit, step, offset]] }
+    header CBOR = { 0: 1, 1: boot id: tstr, 2: [* [path, unit, step, offset]],
+                    ? 3: [time in ms, UTC in ms since 1970, is proven: bool] }
+
+The header appears whole or not at all, under its final name. Its anchor (3) says which wall time
+belongs to one instant of the rows' clock, and whether anybody proved it.
 
 A block is written with one write() and made durable with fdatasync: what a power cut leaves
-behind the last whole block is the torn tail, and it is cut at the next opening. A block whose CRC
+behind the last whole block is the torn tail, and it is cut at the next opening; zeros that only
+fill the last sector of 512 bytes are none. A block whose CRC
 is wrong is skipped; the next one is found by its mark. Both are counted, never guessed at.
 """
 
-import contextlib
 import math
 import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from agent.store.appendfile import AppendFile, padding_bytes, write_all
 from telemetry.codec.cbor import dump, load
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.errors import CodecError
@@ -78,6 +84,19 @@ class SegmentColumn:
         return raw * self.step + self.offset
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeAnchor:
+    """One instant on both clocks. ``is_proven``: wall time was synchronised at that moment."""
+
+    time_ms: int  # on the clock of the rows
+    utc: datetime
+    is_proven: bool
+
+    def utc_at(self, time_ms: float) -> datetime:
+        """Return the wall time of another instant of the same segment."""
+        return self.utc + timedelta(milliseconds=time_ms - self.time_ms)
+
+
 Row = tuple[int, list[int | None]]  # time in ms, one integer or None for each column
 
 
@@ -87,6 +106,7 @@ class Segment:
 
     columns: tuple[SegmentColumn, ...]
     boot_id: str  # whose monotonic clock the times belong to
+    anchor: TimeAnchor | None  # None: nobody said what time it was
     rows: list[Row]  # in the order they were appended
     torn_bytes: int  # behind the last whole block: the power cut's share
     damaged_bytes: int  # between whole blocks: not ours to explain, skipped
@@ -99,14 +119,28 @@ class SegmentWriter:
         self.path = path
         self.torn_bytes = torn_bytes  # what ``reopen`` cut off
         self.dropped_rows = 0  # lost because the disk took nothing for too long
-        self._descriptor = descriptor
+        self._file = AppendFile(path, descriptor)
         self._columns = columns
-        self._size_bytes = os.fstat(descriptor).st_size
         self._pending: list[tuple[int, Sequence[int | None]]] = []
+        self._kept_ms: int | None = None  # time of the last row that is on the disk
+
+    @property
+    def size_bytes(self) -> int:
+        """Return how much of the file is header and whole blocks."""
+        return self._file.size_bytes
 
     @classmethod
-    def create(cls, path: Path, columns: Sequence[SegmentColumn], *, boot_id: str) -> Self:
+    def create(
+        cls,
+        path: Path,
+        columns: Sequence[SegmentColumn],
+        *,
+        boot_id: str,
+        anchor: TimeAnchor | None = None,
+    ) -> Self:
         """Start a new file; its header and its name are durable when this returns.
+
+        A power cut in between leaves ``<name>.new`` behind, which nobody reads.
 
         Raises:
             SegmentError: segment.exists or segment.write; in both cases nothing was changed.
@@ -114,25 +148,17 @@ class SegmentWriter:
         """
         if not 0 < len(columns) <= MAX_COLUMNS:
             raise ValueError(f"expected 1 to {MAX_COLUMNS} columns, got {len(columns)}")
+        header = _record(_HEADER_MARK, _header(columns, boot_id, anchor))
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = _create_whole(path, header)
         except FileExistsError as error:
             raise SegmentError(
                 f"{path}: exists already; left alone", code="segment.exists"
             ) from error
         except OSError as error:
             raise SegmentError(
-                f"{path}: cannot be created: {error}", code="segment.write"
-            ) from error
-        try:
-            _write_all(descriptor, _record(_HEADER_MARK, _header(columns, boot_id)), 0)
-            os.fsync(descriptor)
-            _sync_folder(path.parent)
-        except OSError as error:
-            os.close(descriptor)
-            path.unlink()
-            raise SegmentError(
-                f"{path}: no room for a segment: {error}", code="segment.write"
+                f"{path}: cannot be created, or no room for a segment: {error}",
+                code="segment.write",
             ) from error
         return cls(path, descriptor, len(columns))
 
@@ -149,11 +175,11 @@ class SegmentWriter:
             descriptor = _open_cut(path, scan.whole_bytes)
         except OSError as error:
             raise SegmentError(f"{path}: cannot go on: {error}", code="segment.write") from error
-        torn_bytes = len(data) - scan.whole_bytes
+        torn_bytes = _torn_bytes(data, scan.whole_bytes)
         return cls(path, descriptor, len(header[1]), torn_bytes=torn_bytes)
 
     def append(self, time_ms: int, row: Sequence[int | None]) -> None:
-        """Add a row; flush when the oldest unwritten row is ten seconds older than this one.
+        """Add a row; flush if the next one may come ten seconds after the last on the disk.
 
         Raises:
             SegmentError: As ``flush``; the row is kept and tried again.
@@ -162,8 +188,10 @@ class SegmentWriter:
         if len(row) != self._columns:
             raise ValueError(f"expected {self._columns} values in a row, got {len(row)}")
         self._pending.append((time_ms, row))
-        oldest_ms = self._pending[0][0]
-        if time_ms - oldest_ms >= FLUSH_EVERY_MS or len(self._pending) >= MAX_BLOCK_ROWS:
+        last_ms = self._pending[0][0] if self._kept_ms is None else self._kept_ms
+        gap_ms = time_ms - (self._pending[-2][0] if len(self._pending) > 1 else last_ms)
+        next_ms = time_ms + gap_ms * 3 // 2  # rows do not come on the millisecond
+        if not 0 <= next_ms - last_ms <= FLUSH_EVERY_MS or len(self._pending) >= MAX_BLOCK_ROWS:
             self.flush()
 
     def flush(self) -> None:
@@ -178,16 +206,16 @@ class SegmentWriter:
             return
         block = _record(_BLOCK_MARK, _encode_rows(self._pending, self._columns))
         try:
-            _write_all(self._descriptor, block, self._size_bytes)
+            self._file.append(block)
         except OSError as error:
             rows = len(self._pending)
             self._undo_write()
             raise SegmentError(
                 f"{self.path}: {rows} rows not written: {error}; "
-                f"the {self._size_bytes} bytes before are intact",
+                f"the {self.size_bytes} bytes before are intact",
                 code="segment.write",
             ) from error
-        self._size_bytes += len(block)
+        self._kept_ms = self._pending[-1][0]
         self._pending.clear()
         self._sync()
 
@@ -197,24 +225,22 @@ class SegmentWriter:
         Raises:
             SegmentError: As ``flush``; the file is closed all the same.
         """
-        if self._descriptor < 0:
+        if self._file.is_closed:
             return
         try:
             self.flush()
         finally:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            self._file.close()
 
     def _undo_write(self) -> None:
-        with contextlib.suppress(OSError):  # the next block is written over it all the same
-            os.ftruncate(self._descriptor, self._size_bytes)
+        self._file.undo()
         if len(self._pending) >= MAX_BLOCK_ROWS:
             self.dropped_rows += len(self._pending)
             self._pending.clear()
 
     def _sync(self) -> None:
         try:
-            os.fdatasync(self._descriptor)
+            self._file.sync()
         except OSError as error:
             raise SegmentError(
                 f"{self.path}: written, but the disk does not confirm it: {error}",
@@ -230,14 +256,20 @@ def read_segment(path: Path) -> Segment:
             damaged so early that no value could be understood).
     """
     data = _read(path)
-    (boot_id, columns), scan = _scan(data, path)
+    (boot_id, columns, anchor), scan = _scan(data, path)
     return Segment(
         columns=columns,
         boot_id=boot_id,
+        anchor=anchor,
         rows=scan.rows,
-        torn_bytes=len(data) - scan.whole_bytes,
+        torn_bytes=_torn_bytes(data, scan.whole_bytes),
         damaged_bytes=scan.damaged_bytes,
     )
+
+
+def _torn_bytes(data: bytes, whole_bytes: int) -> int:
+    rest = data[whole_bytes:]
+    return len(rest) - padding_bytes(rest)
 
 
 @dataclass(slots=True)
@@ -247,7 +279,10 @@ class _Scan:
     damaged_bytes: int = 0  # of these, the ones in no whole block
 
 
-def _scan(data: bytes, path: Path) -> tuple[tuple[str, tuple[SegmentColumn, ...]], _Scan]:
+_Header = tuple[str, tuple[SegmentColumn, ...], TimeAnchor | None]
+
+
+def _scan(data: bytes, path: Path) -> tuple[_Header, _Scan]:
     payload = _payload_at(data, 0, _HEADER_MARK)
     if payload is None:
         raise SegmentError(f"{path}: expected a segment, found another file", code="segment.header")
@@ -306,23 +341,41 @@ def _decode_rows(payload: bytes, columns: int) -> list[Row] | None:
     return [(time_ms, list(row)) for time_ms, *row in rows if time_ms is not None]
 
 
-def _header(columns: Sequence[SegmentColumn], boot_id: str) -> bytes:
+def _header(columns: Sequence[SegmentColumn], boot_id: str, anchor: TimeAnchor | None) -> bytes:
     table = [[c.path, c.unit, float(c.step), float(c.offset)] for c in columns]
-    return dump({0: VERSION, 1: boot_id, 2: table})
+    fields: dict[int, object] = {0: VERSION, 1: boot_id, 2: table}
+    if anchor:
+        utc_ms = round((anchor.utc - _EPOCH) / timedelta(milliseconds=1))
+        fields[3] = [anchor.time_ms, utc_ms, anchor.is_proven]
+    return dump(fields)
 
 
-def _parse_header(payload: bytes, path: Path) -> tuple[str, tuple[SegmentColumn, ...]]:
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _parse_header(payload: bytes, path: Path) -> _Header:
     try:
         fields = load(payload, max_bytes=MAX_RECORD_BYTES, what="segment header")
         return _parse_fields(fields)
-    except (CodecError, ValueError, KeyError, TypeError) as error:
+    except (CodecError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise SegmentError(f"{path}: unknown header: {error}", code="segment.header") from error
 
 
-def _parse_fields(fields: object) -> tuple[str, tuple[SegmentColumn, ...]]:
+def _parse_fields(fields: object) -> _Header:
     if not isinstance(fields, dict) or fields.get(0) != VERSION:
         raise ValueError("expected version 1")
-    return str(fields[1]), tuple(_parse_column(column) for column in fields[2])
+    columns = tuple(_parse_column(column) for column in fields[2])
+    return str(fields[1]), columns, _parse_anchor(fields.get(3))
+
+
+def _parse_anchor(field: object) -> TimeAnchor | None:
+    if field is None:
+        return None
+    if not isinstance(field, list):
+        raise TypeError("expected an anchor of three numbers")
+    time_ms, utc_ms, is_proven = field
+    utc = _EPOCH + timedelta(milliseconds=int(utc_ms))
+    return TimeAnchor(time_ms=int(time_ms), utc=utc, is_proven=bool(is_proven))
 
 
 def _parse_column(column: object) -> SegmentColumn:
@@ -345,6 +398,31 @@ def _read(path: Path) -> bytes:
         raise SegmentError(f"{path}: cannot be read: {error}", code="segment.read") from error
 
 
+def _create_whole(path: Path, header: bytes) -> int:
+    """Write the header under another name and give it its own when it is durable."""
+    beside = path.with_suffix(".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        write_all(descriptor, header, 0)
+        os.fsync(descriptor)
+        os.link(beside, path)  # unlike a rename it never replaces a file
+        _sync_name(path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
+    return descriptor
+
+
+def _sync_name(path: Path) -> None:
+    try:
+        _sync_folder(path.parent)
+    except OSError:
+        path.unlink()
+        raise
+
+
 def _open_cut(path: Path, size_bytes: int) -> int:
     descriptor = os.open(path, os.O_WRONLY)
     try:
@@ -354,13 +432,6 @@ def _open_cut(path: Path, size_bytes: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _write_all(descriptor: int, data: bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, at)
-        view, at = view[written:], at + written
 
 
 def _sync_folder(folder: Path) -> None:

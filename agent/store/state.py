@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from agent.store.database import Connect, Database, Step
+from agent.store.sessions import SESSION_STEP
 
 FIRST_PREVIOUS = bytes(32)  # what the first entry of a ledger names as the one before it
 
@@ -86,6 +87,38 @@ STEPS: tuple[Step, ...] = (
             value INTEGER NOT NULL
         ) WITHOUT ROWID""",
     ),
+    SESSION_STEP,
+    (
+        "ALTER TABLE outbox ADD COLUMN priority INTEGER NOT NULL DEFAULT 50",  # lowest leaves first
+        "ALTER TABLE outbox ADD COLUMN age_days INTEGER NOT NULL DEFAULT 0",  # days of use
+        "CREATE INDEX outbox_order ON outbox (priority, position)",
+        """CREATE TABLE drops (                    -- confirmed, never delivered, and why
+            batch_id BLOB PRIMARY KEY,
+            trip_id TEXT NOT NULL,
+            purpose TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            code TEXT NOT NULL,
+            age_days INTEGER NOT NULL,
+            attempts INTEGER NOT NULL,
+            dropped_utc TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE parts (                    -- parts that ingest said it keeps
+            batch_id BLOB NOT NULL REFERENCES outbox ON DELETE CASCADE,
+            parts INTEGER NOT NULL,
+            part INTEGER NOT NULL,
+            PRIMARY KEY (batch_id, parts, part)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE traffic (                  -- what the uplink cost
+            day TEXT NOT NULL,                  -- UTC
+            network TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (day, network)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE notes (                    -- what the uplink must not forget
+            name TEXT PRIMARY KEY,
+            value TEXT NOT NULL
+        ) WITHOUT ROWID""",
+    ),
 )
 
 
@@ -96,6 +129,7 @@ class TripOutcome(StrEnum):
     SHARED = "shared"  # at least one batch was released
     KEPT = "kept"  # the driver said no, or took it back
     EXPIRED = "expired"  # no answer in time: not shared, offers and samples deleted
+    DROPPED = "dropped"  # released, and given up: no room or too old; never delivered
     NOTHING = "nothing"  # no purpose was granted, or there was nothing to offer
 
 
@@ -229,6 +263,15 @@ class State:
             row = connection.execute("SELECT * FROM trips WHERE trip_id=?", (trip_id,)).fetchone()
         return _trip(row) if row else None
 
+    def forget_segments(self, names: Sequence[str], *, freed_bytes: int) -> None:
+        """Note that these segments made way; their trips stay, and both are counted."""
+        with self.database.transaction() as connection:
+            connection.executemany(
+                "UPDATE trips SET segment=NULL WHERE segment=?", [(name,) for name in names]
+            )
+            bump(connection, "segments.evicted", len(names))
+            bump(connection, "segments.evicted_bytes", freed_bytes)
+
     def delete_trip(self, trip_id: str) -> None:
         """Forget a trip and its unanswered offers; what was released stays in the outbox."""
         with self.database.transaction() as connection:
@@ -332,6 +375,15 @@ class State:
             )
             for row in rows
         ]
+
+    def receipt_counts(self) -> dict[str, int]:
+        """Return how many receipts came, by status."""
+        with self.database.reading() as connection:
+            return dict(
+                connection.execute(
+                    "SELECT status, count(*) FROM receipts GROUP BY status"
+                ).fetchall()
+            )
 
     def count(self, name: str, by: int = 1) -> None:
         """Add ``by`` to a counter of losses or refusals."""

@@ -98,6 +98,7 @@ class Trip:
     started_s: float
     ended_s: float
     started_utc: datetime | None = None
+    is_time_proven: bool = False  # somebody vouched for the wall clock
     distance_m: float = 0.0
     duration_s: float = 0.0
     moving_s: float = 0.0

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ota.client.download import Downloader, Progress
+from ota.client.download import Downloader
 from ota.client.engine import UpdateEngine
 from ota.client.fetch import HttpsFetcher, HttpsSettings
 from ota.client.floor import Floor
@@ -13,9 +13,11 @@ from ota.client.installers.app import AppInstaller
 from ota.client.installers.process import OtherUser, UserAppRunner
 from ota.client.journal import Journal, JournalEntry
 from ota.client.offer import Ecu
+from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, Clock, Fetcher
 from ota.client.report import Reporter, load_ecu_signer
 from ota.client.repository import RepositoryAddress
+from ota.client.transfer import Progress
 from ota.client.verifier import Verifier
 from ota.client.workflow import AskGates, Situation, UpdateSteps
 from ota.errors import InstallError
@@ -57,7 +59,7 @@ class UpdateClient:
     journal on the disk alone decides what happens.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the doors of the client, all by name)
         self,
         settings: UpdateSettings,
         *,
@@ -65,6 +67,7 @@ class UpdateClient:
         runner: AppRunner,
         clock: Clock,
         ask_gates: AskGates,
+        data_use: Callable[[], DataUse] = unlimited,
     ) -> None:
         """Put the parts together; read the roots and the ECU key. Blocks.
 
@@ -81,7 +84,10 @@ class UpdateClient:
             targets_url=f"{settings.image_url}/targets/",
             folder=settings.folder / "images",
             on_progress=self._note_progress,
+            clock=clock,
+            data_use=data_use,
         )
+        self.stop_download = downloader.stop
         self._steps = UpdateSteps(
             ecus=settings.ecus,
             verifier=_verifier(settings, fetcher, floor, clock),
@@ -129,15 +135,18 @@ class UpdateClient:
         self.progress = progress
 
 
-def open_client(
+def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     settings: UpdateSettings,
     tls: HttpsSettings,
     *,
     app_user: str,
     clock: Clock,
     ask_gates: AskGates,
+    data_use: Callable[[], DataUse] = unlimited,
 ) -> tuple[UpdateClient, Callable[[], None]]:
-    """Return the client over HTTPS with apps under ``app_user``, and what stops its apps. Blocks.
+    """Return the client over HTTPS with apps under ``app_user``, and what closes it. Blocks.
+
+    Closing stops the apps and the connections, and blocks as well.
 
     Raises:
         DownloadError: Certificates or their key cannot be used.
@@ -146,9 +155,20 @@ def open_client(
     runner = UserAppRunner(OtherUser(app_user))
     fetcher = HttpsFetcher(tls, clock)
     client = UpdateClient(
-        settings, fetcher=fetcher, runner=runner, clock=clock, ask_gates=ask_gates
+        settings,
+        fetcher=fetcher,
+        runner=runner,
+        clock=clock,
+        ask_gates=ask_gates,
+        data_use=data_use,
     )
-    return client, runner.stop_all
+
+    def close() -> None:
+        client.stop_download()
+        runner.stop_all()
+        fetcher.close()
+
+    return client, close
 
 
 def _verifier(settings: UpdateSettings, fetcher: Fetcher, floor: Floor, clock: Clock) -> Verifier:

@@ -17,9 +17,12 @@ _MAX_ATTEMPTS_ELSE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What a step led to: the event, and fields of the journal entry that changed with it."""
+    """What a step led to: the event, and fields of the journal entry that changed with it.
 
-    event: UpdateEvent
+    No event: it could not begin yet, for a reason that is nobody's failure; ask again later.
+    """
+
+    event: UpdateEvent | None
     changes: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -105,9 +108,15 @@ class UpdateEngine:
             if entry.attempt >= MAX_ATTEMPTS.get(entry.state, _MAX_ATTEMPTS_ELSE):
                 return self._steps.give_up(entry)
             await self._record(replace(entry, attempt=entry.attempt + 1))
-        return await self._steps.run(entry)
+        step = await self._steps.run(entry)
+        if step is not None and step.event is None:
+            await self._record(entry)  # it did not even begin: that was no attempt
+            return None
+        return step
 
     async def _move(self, entry: JournalEntry, step: Step) -> None:
+        if step.event is None:
+            raise RuntimeError(f"state {entry.state}: a step without an event moves nothing")
         state = next_state(entry.state, step.event)
         await self._record(replace(entry, **step.changes, state=state, attempt=0))
 

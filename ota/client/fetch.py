@@ -4,49 +4,66 @@ No proxy from the environment, no redirect, no compression, no system-wide CA: t
 its own two repositories and to nobody else.
 """
 
+import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import urllib3
 from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
-from ota.client.ports import Clock
+from ota.client.pace import SlidingSpeed
+from ota.client.ports import Clock, RangeAnswer
 from ota.errors import (
     EndlessDataError,
     NetworkError,
     ServerRefusedError,
     SlowRetrievalError,
     UntrustedServerError,
+    WrongAnswerError,
 )
 
-_OK = 200
+_OK, _PARTIAL = 200, 206
+_MAX_RETRY_AFTER_S = 86_400.0  # a server may ask for a day, not for ever
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<total>[0-9]{1,18}|\*)")
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')  # a weak one says nothing about bytes
 _CHUNK_BYTES = 65_536
+_LOOPBACK = frozenset({("http", "127.0.0.1"), ("http", "[::1]"), ("http", "localhost")})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HttpsSettings:
-    """Who we are to the repositories, and how long we wait for them."""
+class Patience:
+    """How long we wait for a server."""
 
-    ca_file: Path
-    cert_file: Path
-    key_file: Path
     connect_timeout_s: float = 10.0
     gap_timeout_s: float = 30.0  # longest silence between two pieces
     min_bytes_per_s: int = 512  # over slow_window_s; slower is a kept-back update
     slow_window_s: float = 30.0
 
 
-class HttpsFetcher:
-    """Meets ``ports.Fetcher``; thread-safe."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsSettings(Patience):
+    """Who we are to the repositories, and how long we wait for them."""
 
-    def __init__(self, settings: HttpsSettings, clock: Clock) -> None:
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+
+
+class _HttpFetcher:
+    """What both fetchers share; ``context`` proves who the server is, if anything does."""
+
+    def __init__(self, settings: Patience, clock: Clock, context: ssl.SSLContext | None) -> None:
         self._settings = settings
         self._clock = clock
         self._pool = urllib3.PoolManager(
-            ssl_context=_tls(settings),
+            ssl_context=context,
             retries=False,
             timeout=urllib3.Timeout(
                 connect=settings.connect_timeout_s, read=settings.gap_timeout_s
@@ -54,53 +71,156 @@ class HttpsFetcher:
             headers={"Accept-Encoding": "identity", "User-Agent": "okdrive"},
         )
 
+    def _check_address(self, url: str) -> None:
+        if not url.startswith("https://"):
+            raise UntrustedServerError(url, expected="an https address", got="another")
+
     def fetch(self, url: str) -> Iterator[bytes]:
         """Yield the body of ``url``; see ``ports.Fetcher``."""
-        return self._fetch("GET", url, None)
+        with self._asked("GET", url) as response:
+            _expect(url, response, {_OK})
+            yield from self._watched(url, response)
+
+    @contextmanager
+    def open_range(
+        self, url: str, *, first: int, stop: int | None = None, if_range: str | None = None
+    ) -> Iterator[RangeAnswer]:
+        """Ask for a part of ``url``; see ``ports.Fetcher``."""
+        headers = {}
+        if first or stop is not None:
+            headers["Range"] = f"bytes={first}-{'' if stop is None else stop - 1}"
+            if if_range is not None:
+                headers["If-Range"] = if_range
+        with self._asked("GET", url, headers=headers) as response:
+            _expect(url, response, {_OK, _PARTIAL} if headers else {_OK})
+            found = _content_range(url, response, first)
+            yield RangeAnswer(
+                first=found[0],
+                total=found[1],
+                etag=_strong_etag(response),
+                body=self._watched(url, response),
+            )
 
     def post(self, url: str, body: bytes, *, max_bytes: int) -> bytes:
         """Send ``body`` to ``url`` and return the answer; see ``ports.Fetcher``."""
         answer = bytearray()
-        for chunk in self._fetch("POST", url, body):
-            answer += chunk
-            if len(answer) > max_bytes:
-                raise EndlessDataError(url, expected=f"at most {max_bytes} bytes", got="more")
+        headers = {"Content-Type": "application/json"}
+        with self._asked("POST", url, body=body, headers=headers) as response:
+            _expect(url, response, {_OK})
+            for chunk in self._watched(url, response):
+                answer += chunk
+                if len(answer) > max_bytes:
+                    raise EndlessDataError(url, expected=f"at most {max_bytes} bytes", got="more")
         return bytes(answer)
 
-    def _fetch(self, method: str, url: str, body: bytes | None) -> Iterator[bytes]:
-        if not url.startswith("https://"):
-            raise UntrustedServerError(url, expected="an https address", got="another")
+    def close(self) -> None:
+        """Close the connections that are kept for the next file."""
+        self._pool.clear()
+
+    @contextmanager
+    def _asked(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        self._check_address(url)
         with _translated(url):
             response = self._pool.request(
                 method,
                 url,
                 body=body,
-                headers=None if body is None else {"Content-Type": "application/json"},
+                headers={**self._pool.headers, **headers},
                 preload_content=False,
                 decode_content=False,
                 redirect=False,
             )
             try:
-                if response.status != _OK:
-                    raise ServerRefusedError(url, status=response.status)
-                yield from self._watched(url, response)
+                yield response
             finally:
-                response.close()  # a half-read connection is of no further use
+                if response.closed:
+                    response.release_conn()  # read to its end: the next file saves a handshake
+                else:
+                    response.close()
 
     def _watched(self, url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        started, received = self._clock.monotonic_s(), 0
-        while chunk := response.read1(_CHUNK_BYTES):
-            yield chunk
-            received += len(chunk)
-            elapsed = self._clock.monotonic_s() - started
-            if elapsed >= self._settings.slow_window_s:
-                if received < self._settings.min_bytes_per_s * elapsed:
+        """Yield the body; only the time spent waiting for the server counts against its speed."""
+        settings, waited_s = self._settings, 0.0
+        speed = SlidingSpeed(settings.slow_window_s)
+        speed.note(waited_s, 0)
+        with _translated(url):
+            while True:
+                before_s = self._clock.monotonic_s()
+                chunk = response.read1(_CHUNK_BYTES)
+                waited_s += self._clock.monotonic_s() - before_s
+                if not chunk:
+                    return
+                speed.note(waited_s, len(chunk))
+                if speed.is_below(waited_s, settings.min_bytes_per_s):
                     raise SlowRetrievalError(
                         url,
-                        expected=f">= {self._settings.min_bytes_per_s} bytes/s",
-                        got=f"{received / elapsed:.0f}",
+                        expected=f">= {settings.min_bytes_per_s} bytes/s",
+                        got=f"{speed.bytes_per_s(waited_s) or 0:.0f}",
                     )
-                started, received = self._clock.monotonic_s(), 0
+                yield chunk
+
+
+def _expect(url: str, response: urllib3.BaseHTTPResponse, wanted: set[int]) -> None:
+    if response.status not in wanted:
+        wish = response.headers.get("Retry-After", "")
+        # The other form, a date, is not read: it needs a wall clock that both sides share.
+        after_s = min(float(wish), _MAX_RETRY_AFTER_S) if _SECONDS.fullmatch(wish) else None
+        raise ServerRefusedError(url, status=response.status, retry_after_s=after_s)
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise WrongAnswerError(url, expected="the file's own bytes", got=f"{encoding[:40]} bytes")
+    media = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media in _PAGES:
+        raise WrongAnswerError(url, expected="a file", got=f"a page for people ({media})")
+
+
+def _content_range(
+    url: str, response: urllib3.BaseHTTPResponse, first: int
+) -> tuple[int, int | None]:
+    """Return the first byte and the whole length that the server says it sends."""
+    if response.status == _OK:
+        length = response.headers.get("Content-Length", "")
+        return 0, int(length) if _DIGITS.fullmatch(length) else None
+    said = response.headers.get("Content-Range", "")
+    found = _RANGE.fullmatch(said)
+    if found is None or int(found["first"]) != first:
+        raise WrongAnswerError(url, expected=f"bytes from {first}", got=f"{said[:60]!r}")
+    total = found["total"]
+    return first, None if total == "*" else int(total)
+
+
+def _strong_etag(response: urllib3.BaseHTTPResponse) -> str | None:
+    etag = response.headers.get("ETag", "")
+    return etag if _STRONG_ETAG.fullmatch(etag) else None
+
+
+class HttpsFetcher(_HttpFetcher):
+    """Meets ``ports.Fetcher``; thread-safe."""
+
+    def __init__(self, settings: HttpsSettings, clock: Clock) -> None:
+        super().__init__(settings, clock, _tls(settings))
+
+
+class LoopbackFetcher(_HttpFetcher):
+    """Meets ``ports.Fetcher`` by plain HTTP, from this very machine only: a repository on trial.
+
+    Nothing rests on the transport: what comes is verified like anything else.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(Patience(), clock, None)
+
+    def _check_address(self, url: str) -> None:
+        address = urllib3.util.parse_url(url)
+        if (address.scheme, address.host) not in _LOOPBACK:
+            raise UntrustedServerError(url, expected="http on this machine", got="another address")
 
 
 def _tls(settings: HttpsSettings) -> ssl.SSLContext:

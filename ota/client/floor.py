@@ -8,7 +8,7 @@ and release counters never go down.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,25 +47,28 @@ class FloorError(InstallError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleVersion:
-    """One verified role: its name, version, and a digest of the keys its floor belongs to.
+    """One verified role: its name, version, and digests of the keys its floor belongs to.
 
     The keys of a targets role are those of the snapshot that lists it.
     """
 
     name: str
     version: int
-    keys: str
+    keys: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryState:
-    """What one refresh of one repository has verified; ``issued`` is its Timestamp's own time."""
+    """What one refresh of one repository has verified.
+
+    ``issued`` is its Timestamp's own time; None for a plain TUF repository, which does not say.
+    """
 
     repository: str
     roles: tuple[RoleVersion, ...]
     root_version: int
     root_expires: datetime
-    issued: datetime
+    issued: datetime | None
 
 
 class Floor:
@@ -97,10 +100,18 @@ class Floor:
                 _raise_roles(database, state)
                 _raise_issued(database, state)
 
-    def lowest_time(self) -> datetime | None:
-        """Return the latest ``issued`` of accepted Timestamps; None before the first."""
+    def lowest_time(self, seen: Sequence[RepositoryState] = ()) -> datetime | None:
+        """Return the latest ``issued`` of accepted Timestamps; None before the first.
+
+        Args:
+            seen: What is about to be accepted counts as well, and its new root resets the time of
+                its repository. Nothing is written.
+        """
         with self._transaction() as database:
-            (latest,) = database.execute("SELECT max(utc_s) FROM issued").fetchone()
+            times = _stored_times(database)
+        for state in seen:
+            _note_issued(times, state)
+        latest = max((utc_s for _, utc_s in times.values()), default=None)
         return None if latest is None else datetime.fromtimestamp(latest, UTC)
 
     def release_counter(self, ecu_id: str) -> int:
@@ -158,38 +169,59 @@ def _stored_roles(database: sqlite3.Connection, repository: str) -> dict[str, Ro
         "SELECT name, version, keys FROM role WHERE repository = ?", (repository,)
     )
     return {
-        name: RoleVersion(name=name, version=version, keys=keys) for name, version, keys in rows
+        name: RoleVersion(name=name, version=version, keys=frozenset(keys.split()))
+        for name, version, keys in rows
     }
 
 
 def _compare(state: RepositoryState, stored: Mapping[str, RoleVersion]) -> None:
     offered = {role.name: role for role in state.roles}
-    signers = {role.keys for role in state.roles}
     for name, lowest in stored.items():
         role = offered.get(name)
-        if role is None and lowest.keys not in signers:
-            continue  # listed by a snapshot whose keys are gone
-        if role is not None and role.keys != lowest.keys and name != ROOT:
-            continue  # other keys: the floor of the old ones ended with them
+        if name != ROOT and _have_keys_gone(lowest.keys, state if role is None else role):
+            continue  # the floor of the old keys ended with them
         version = 0 if role is None else role.version
         if version < lowest.version:
             raise RollbackError(f"{state.repository} {name}", floor=lowest.version, offered=version)
+
+
+def _have_keys_gone(before: frozenset[str], now: RoleVersion | RepositoryState) -> bool:
+    """Return whether a key was taken away; one more key beside it ends no floor."""
+    signers = [now] if isinstance(now, RoleVersion) else now.roles
+    return not any(before <= role.keys for role in signers)
 
 
 def _raise_roles(database: sqlite3.Connection, state: RepositoryState) -> None:
     database.execute("DELETE FROM role WHERE repository = ?", (state.repository,))
     database.executemany(
         "INSERT INTO role VALUES (?, ?, ?, ?)",
-        [(state.repository, role.name, role.version, role.keys) for role in state.roles],
+        [
+            (state.repository, role.name, role.version, " ".join(sorted(role.keys)))
+            for role in state.roles
+        ],
     )
+
+
+def _stored_times(database: sqlite3.Connection) -> dict[str, tuple[int, int]]:
+    """Return, by repository, the root version and the time that was issued under it, seconds."""
+    rows = database.execute("SELECT repository, root_version, utc_s FROM issued")
+    return {repository: (root_version, utc_s) for repository, root_version, utc_s in rows}
+
+
+def _note_issued(times: dict[str, tuple[int, int]], state: RepositoryState) -> None:
+    if state.issued is None:
+        return
+    # Capped at the root's expiry: a stolen timestamp key must not move our time past every root.
+    utc_s = int(min(state.issued, state.root_expires).timestamp())
+    root_version, before_s = times.get(state.repository, (0, 0))
+    is_new_root = state.root_version > root_version
+    times[state.repository] = (state.root_version, utc_s if is_new_root else max(before_s, utc_s))
 
 
 def _raise_issued(database: sqlite3.Connection, state: RepositoryState) -> None:
-    # Capped at the root's expiry: a stolen timestamp key must not move our time past every root.
-    utc_s = int(min(state.issued, state.root_expires).timestamp())
-    database.execute(
-        "INSERT INTO issued VALUES (?, ?, ?) ON CONFLICT (repository) DO UPDATE SET "
-        "utc_s = iif(excluded.root_version > root_version, excluded.utc_s, "
-        "max(utc_s, excluded.utc_s)), root_version = excluded.root_version",
-        (state.repository, state.root_version, utc_s),
-    )
+    times = _stored_times(database)
+    _note_issued(times, state)
+    if state.repository in times:
+        database.execute(
+            "REPLACE INTO issued VALUES (?, ?, ?)", (state.repository, *times[state.repository])
+        )

@@ -27,8 +27,8 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Where the update stands.
 
     ``attempt`` counts the tries of ``state``, before each try. ``approved`` is the content hash the
-    driver said OK to. ``outcome`` and ``attack`` outlive the update: every manifest repeats them
-    until there is something newer to say.
+    driver said OK to. ``outcome`` and ``attack`` outlive the update, for the driver; the Director
+    is told them until it has accepted a manifest that holds them: then they are ``reported``.
     """
 
     state: UpdateState = UpdateState.IDLE
@@ -37,6 +37,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     approved: str | None = None
     outcome: Outcome | None = None
     attack: str | None = None
+    reported: bool = True
 
 
 class Journal:

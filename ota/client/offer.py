@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ota.metadata.custom import ImageCustom, Kind
+from ota.metadata.custom import Chunks, ImageCustom, Kind
 from ota.metadata.manifest import UpdateResult
 
 
@@ -45,12 +45,23 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Return the counter that only grows from release to release."""
         return self.custom.release_counter
 
+    @property
+    def chunks(self) -> Chunks | None:
+        """Return what is signed of its list of pieces; None for an older release."""
+        return self.custom.chunks
+
+    @property
+    def unpacked_bytes(self) -> int | None:
+        """Return how much room its files need; None for an older release."""
+        return self.custom.unpacked_bytes
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the update of one ECU ended; ``sentence`` is for the driver."""
+    """How the update of one ECU ended: ``sentence`` for the driver, ``detail`` for an engineer."""
 
     ecu_id: str
     result: UpdateResult
     name: str
     version: str
     sentence: str
+    detail: str = ""

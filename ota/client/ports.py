@@ -1,12 +1,14 @@
 """The doors of the update client: what it needs from outside, as small as it needs it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from ota.client.offer import Offer
+from ota.metadata.custom import Chunks
 from ota.metadata.manifest import Installed
 
 
@@ -22,6 +24,54 @@ class Clock(Protocol):
         ...
 
 
+class Wanted(Protocol):
+    """What a download needs to know: the signed description of one image."""
+
+    @property
+    def target(self) -> str:
+        """Return the target name."""
+        ...
+
+    @property
+    def content_hash(self) -> str:
+        """Return the signed hash under which it is served and kept, in hex."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Return the signed length in bytes."""
+        ...
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """Return every signed hash, algorithm to hex."""
+        ...
+
+    @property
+    def chunks(self) -> Chunks | None:
+        """Return what is signed of its list of pieces; None for an image without one."""
+        ...
+
+    @property
+    def unpacked_bytes(self) -> int | None:
+        """Return how much room its files need; None if that is not signed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeAnswer:
+    """The part of a file that a server sends.
+
+    ``first`` is the offset of the first byte of ``body``, ``total`` the length of the whole file
+    (None if the server does not say), ``etag`` its strong entity tag (None if it has none).
+    """
+
+    first: int
+    total: int | None
+    etag: str | None
+    body: Iterator[bytes]
+
+
 class Fetcher(Protocol):
     """The only way to the repositories. Every method blocks; call it in a thread."""
 
@@ -31,6 +81,19 @@ class Fetcher(Protocol):
         Raises:
             DownloadError: The network or the server is wrong; also while iterating.
                 ``ServerRefusedError`` is the leaf that says the server answered, and with what.
+        """
+        ...
+
+    def open_range(
+        self, url: str, *, first: int, stop: int | None = None, if_range: str | None = None
+    ) -> AbstractContextManager[RangeAnswer]:
+        """Ask for the bytes of ``url`` from ``first`` to before ``stop`` (None: to the end).
+
+        A server may answer with the whole file; then ``first`` of the answer is 0. ``if_range``
+        asks it to do so if the file no longer has that entity tag.
+
+        Raises:
+            DownloadError: As in ``fetch``; ``WrongAnswerError`` for bytes nobody asked for.
         """
         ...
 

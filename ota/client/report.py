@@ -45,7 +45,7 @@ class Reporter:
     clock: Clock
 
     def send(self, entry: JournalEntry) -> None:
-        """Deliver what is installed and what ``entry`` has to say; return when it was accepted.
+        """Deliver what is installed and what ``entry`` has not said yet; return when accepted.
 
         It may be sent again after a power cut: the counter grows, the result stays the same.
 
@@ -66,13 +66,14 @@ class Reporter:
         )
 
     def _report(self, ecu: Ecu, entry: JournalEntry) -> EcuReport:
-        outcome = entry.outcome
+        # Said once: a Director that assigns the same image again must not hear of the old failure.
+        outcome = None if entry.reported else entry.outcome
         is_about = outcome is not None and outcome.ecu_id == ecu.ecu_id
         return EcuReport(
             ecu_id=ecu.ecu_id,
             hardware_id=ecu.hardware_id,
             installed=self.installer.installed(ecu.name),
-            attack=entry.attack,
+            attack=None if entry.reported else entry.attack,
             result=outcome.result if outcome is not None and is_about else None,
         )
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,31 +10,32 @@ from tuf.api import exceptions as tuf
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
+from ota.client.delegated import DelegatedRoles
+from ota.client.delegations import Search
 from ota.client.durable import make_folder, sync_tree
 from ota.client.floor import ROOT, Floor, RepositoryState, RoleVersion
-from ota.client.ports import Clock, Fetcher
+from ota.client.ports import Fetcher
+from ota.client.translate import read_bounded, translated
 from ota.client.uptane import check_vehicle
 from ota.errors import (
-    EndlessDataError,
+    FastForwardError,
     ForeignVehicleError,
     FreezeError,
     MalformedError,
     MixAndMatchError,
-    NetworkError,
-    RepositoryError,
     RollbackError,
     ServerRefusedError,
-    SignatureError,
-    StorageError,
 )
 from ota.metadata.models import (
+    MAX_DIRECTOR_TARGETS_BYTES,
     MAX_ROOT_BYTES,
     MAX_SNAPSHOT_BYTES,
     MAX_TARGETS_BYTES,
     MAX_TIMESTAMP_BYTES,
+    MAX_VERSION,
     issued_of,
     parse_metadata,
-    peek_vehicle,
+    peek,
 )
 
 
@@ -50,22 +50,45 @@ class RepositoryAddress:
     root: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
-    """One repository after its refresh: what was verified, and the Updater to ask further."""
+    """One repository after its refresh: what was verified, and where to ask further."""
 
-    updater: Updater
-    targets: Targets
-    state: RepositoryState
+    def __init__(self, repository: "Repository", roles: "_Roles", state: RepositoryState) -> None:
+        self._repository = repository
+        self._roles = roles
+        self.state = state
 
-    def find(self, target: str) -> TargetFile | None:
-        """Return what the repository says about ``target``, through delegations; None: nothing."""
-        with _translated(self.state.repository):
-            return self.updater.get_targetinfo(target)
+    @property
+    def targets(self) -> Targets:
+        """Return the top-level Targets."""
+        return self._roles.targets
+
+    def check_expiry(self, now: datetime) -> None:
+        """Return if nothing has expired ``now``; raise FreezeError else."""
+        _check_expiry(self.state.repository, self._roles, now)
+
+    def find(self, target: str, *, hardware_id: str | None, now: datetime) -> TargetFile | None:
+        """Return what the repository says about ``target``, through delegations; None: nothing.
+
+        Only delegations for ``hardware_id`` are followed (None: all). Blocks.
+
+        Raises:
+            RepositoryError: A leaf that names the attack.
+            DownloadError: The network is wrong.
+            StorageError: The metadata folder cannot be used.
+        """
+        roles = self._repository.delegated_roles(self._roles, now)
+        with translated(self.state.repository):
+            return Search(target, hardware_id=hardware_id, load=roles.load).run(self.targets)
 
 
 class Repository:
-    """One of the two repositories. ``vehicle``: the one the Director's roles must be bound to."""
+    """One of the two repositories, kept in ``folder``.
+
+    ``vehicle``: the one the Director's roles must be bound to; None for the Image repository.
+    ``is_plain``: a TUF repository that knows no vehicles, and whose Timestamp may not say when it
+    was issued.
+    """
 
     def __init__(  # noqa: PLR0913 (the doors of one decision, all by name)
         self,
@@ -74,38 +97,49 @@ class Repository:
         *,
         folder: Path,
         fetcher: Fetcher,
-        clock: Clock,
         vehicle: str | None = None,
+        is_plain: bool = False,
     ) -> None:
         self._name = name
         self._address = address
-        self._folder = folder / name
-        self._clock = clock
+        self._folder = folder
         self._vehicle = vehicle
+        self._is_plain = is_plain
         self._fetcher = _TufFetcher(fetcher, vehicle)
 
     def refresh(self, floor: Floor) -> Refreshed:
         """Fetch and verify all top-level roles. Blocks.
 
-        The floor is compared, not raised: that is for the caller, when both repositories hold.
+        The floor is compared, not raised, and expiry is compared with the system's clock only: the
+        rest is for the caller, when both repositories hold.
 
         Raises:
             RepositoryError: A leaf that names the attack.
             DownloadError: The network is wrong.
             InstallError: The floor or the metadata folder cannot be used.
         """
-        updater = self._update()
+        self._update()
         roles = _Roles.read(self._folder)
         if self._vehicle is not None:
             check_vehicle((roles.timestamp, roles.snapshot, roles.targets), self._vehicle)
-        state = roles.state(self._name)
+        state = roles.state(self._name, is_plain=self._is_plain)
         floor.compare(state)
-        _check_expiry(self._name, roles, _no_earlier(self._clock.utc_now(), floor.lowest_time()))
-        return Refreshed(updater=updater, targets=roles.targets, state=state)
+        return Refreshed(self, roles, state)
 
-    def _update(self) -> Updater:
+    def delegated_roles(self, roles: "_Roles", now: datetime) -> DelegatedRoles:
+        """Return where the Targets are that ``roles`` delegate to."""
+        return DelegatedRoles(
+            folder=self._folder,
+            metadata_url=self._address.metadata_url,
+            has_versioned_names=roles.root.consistent_snapshot is not False,
+            fetcher=self._fetcher.fetcher,
+            snapshot=roles.snapshot,
+            now=now,
+        )
+
+    def _update(self) -> None:
         try:
-            with _translated(self._name):
+            with translated(self._name):
                 make_folder(self._folder)
                 updater = Updater(
                     str(self._folder),
@@ -116,14 +150,33 @@ class Repository:
                 )
                 updater.refresh()
                 sync_tree(self._folder)  # python-tuf renames but never syncs
-        except MixAndMatchError as error:
-            rollback = None
-            if isinstance(error.__cause__, tuf.BadVersionNumberError):
-                rollback = _find_rollback(self._name, self._folder, self._fetcher.last)
-            raise rollback or error from error.__cause__
-        return updater
+        except (MixAndMatchError, MalformedError) as error:
+            raise self._find_rollback() or error from error.__cause__
+
+    def _find_rollback(self) -> RollbackError | None:
+        """Return what the last body has less of than what is kept; None if that is not the fault.
+
+        The Updater says the same of a version that went back and of one that nobody promised.
+        """
+        try:
+            offered = _read_any(self._fetcher.last)
+            held = _read_any((self._folder / f"{offered.type}.json").read_bytes())
+        except (OSError, tuf.RepositoryError):
+            return None  # nothing to compare; the floor is compared as well
+        found = _versions(offered)
+        for name, floor in _versions(held).items():
+            version = found.get(name, 0)
+            if version < floor or (name == ROOT and version == floor):
+                return RollbackError(f"{self._name} {name}", floor=floor, offered=version)
+        return None
 
 
+_LIMITS = {
+    Root.type: MAX_ROOT_BYTES,
+    Timestamp.type: MAX_TIMESTAMP_BYTES,
+    Snapshot.type: MAX_SNAPSHOT_BYTES,
+    Targets.type: MAX_TARGETS_BYTES,
+}
 _CONFIG = UpdaterConfig(
     root_max_length=MAX_ROOT_BYTES,
     timestamp_max_length=MAX_TIMESTAMP_BYTES,
@@ -150,17 +203,17 @@ class _Roles:
             targets=parse_metadata((folder / "targets.json").read_bytes(), Targets).signed,
         )
 
-    def state(self, repository: str) -> RepositoryState:
+    def state(self, repository: str, *, is_plain: bool) -> RepositoryState:
         """Return the versions, each with the keys its floor belongs to."""
-        listed = _digest_of_keys(self.root, Snapshot.type)
-        dated = _digest_of_keys(self.root, Timestamp.type)
+        listed = _keys_of(self.root, Snapshot.type)
+        dated = _keys_of(self.root, Timestamp.type)
         return RepositoryState(
             repository=repository,
             root_version=self.root.version,
             root_expires=self.root.expires,
-            issued=issued_of(self.timestamp),
+            issued=None if is_plain else issued_of(self.timestamp),
             roles=(
-                RoleVersion(name=ROOT, version=self.root.version, keys=""),
+                RoleVersion(name=ROOT, version=self.root.version, keys=frozenset()),
                 RoleVersion(name=Timestamp.type, version=self.timestamp.version, keys=dated),
                 RoleVersion(name=Snapshot.type, version=self.snapshot.version, keys=listed),
                 *(
@@ -171,12 +224,11 @@ class _Roles:
         )
 
 
-def _digest_of_keys(root: Root, role: str) -> str:
-    return hashlib.sha256("\n".join(sorted(root.roles[role].keyids)).encode()).hexdigest()
-
-
-def _no_earlier(wall: datetime, lowest: datetime | None) -> datetime:
-    return wall if lowest is None else max(wall, lowest)
+def _keys_of(root: Root, role: str) -> frozenset[str]:
+    """Return digests of the ids of the keys that may sign ``role``."""
+    return frozenset(
+        hashlib.sha256(keyid.encode()).hexdigest() for keyid in root.roles[role].keyids
+    )
 
 
 def _check_expiry(repository: str, roles: _Roles, now: datetime) -> None:
@@ -195,8 +247,9 @@ class _TufFetcher(FetcherInterface):
     """Our Fetcher, as the Updater wants it: whole bodies, bounded, our own errors.
 
     With a ``vehicle``, another vehicle's Director metadata is refused before the Updater sees it:
-    it would persist a foreign set, whose higher versions lock this vehicle out. This door only
-    rejects; signatures are checked afterwards. ``last`` is the latest body handed over.
+    it would persist a foreign set, whose higher versions lock this vehicle out. So is a version
+    that nobody could follow. This door only rejects; signatures are checked afterwards. ``last`` is
+    the latest body handed over.
     """
 
     fetcher: Fetcher
@@ -214,74 +267,36 @@ class _TufFetcher(FetcherInterface):
             OtaError: Anything else.
         """
         try:
-            body = read_bounded(self.fetcher, url, max_bytes=max_length)
+            body = read_bounded(self.fetcher, url, max_bytes=min(max_length, self._limit(url)))
         except ServerRefusedError as error:
             raise tuf.DownloadHTTPError(str(error), error.status) from error
-        if self.vehicle is not None and not url.endswith(".root.json"):  # one root serves them all
-            self._refuse_foreign(url, body)
+        self._refuse_early(url, body)
         self.last = body
         return body
 
-    def _refuse_foreign(self, url: str, body: bytes) -> None:
-        named = peek_vehicle(body)
-        if named != self.vehicle:
-            raise ForeignVehicleError(url, expected=f"vehicle {self.vehicle}", got=named or "none")
+    def _limit(self, url: str) -> int:
+        """Return what a role may be at most: signed lengths may lower this, but never raise it."""
+        role = url.rpartition("/")[2].removesuffix(".json").rpartition(".")[2]
+        if role == Targets.type and self.vehicle is not None:
+            return MAX_DIRECTOR_TARGETS_BYTES
+        return _LIMITS.get(role, MAX_TARGETS_BYTES)
 
-
-def read_bounded(fetcher: Fetcher, url: str, *, max_bytes: int) -> bytes:
-    """Return the body of ``url``; raise EndlessDataError past ``max_bytes``, DownloadError else."""
-    body = bytearray()
-    for chunk in fetcher.fetch(url):
-        body += chunk
-        if len(body) > max_bytes:
-            raise EndlessDataError(url, expected=f"at most {max_bytes} bytes", got="more")
-    return bytes(body)
-
-
-# Which of our leaves each of python-tuf's exceptions is; the first that fits.
-_LEAVES: tuple[tuple[type[Exception], type[RepositoryError]], ...] = (
-    (tuf.UnsignedMetadataError, SignatureError),
-    (tuf.ExpiredMetadataError, FreezeError),
-    (tuf.LengthOrHashMismatchError, MixAndMatchError),
-    (tuf.BadVersionNumberError, MixAndMatchError),
-    (tuf.RepositoryError, MalformedError),
-)
-
-
-@contextmanager
-def _translated(repository: str) -> Iterator[None]:
-    """Let only OtaErrors out of python-tuf."""
-    try:
-        yield
-    except tuf.DownloadHTTPError as error:
-        raise ServerRefusedError(repository, status=error.status_code) from error
-    except tuf.DownloadError as error:
-        raise NetworkError(repository, expected="metadata", got=str(error)) from error
-    except tuf.RepositoryError as error:
-        leaf = next(leaf for kind, leaf in _LEAVES if isinstance(error, kind))
-        raise leaf(repository, expected="metadata that holds", got=str(error)) from error
-    except OSError as error:
-        raise StorageError(
-            f"{repository} metadata", expected="room to keep it", got=str(error)
-        ) from error
-
-
-def _find_rollback(repository: str, folder: Path, body: bytes) -> RollbackError | None:
-    """Return what ``body`` has less of than what ``folder`` holds; None if that is not the fault.
-
-    The Updater says "bad version" both of one that went back and of one that nobody promised.
-    """
-    offered = _read_any(body)
-    try:
-        held = _read_any((folder / f"{offered.type}.json").read_bytes())
-    except (OSError, tuf.RepositoryError):
-        return None  # nothing to compare with; the floor is compared as well
-    found = _versions(offered)
-    for name, floor in _versions(held).items():
-        version = found.get(name, 0)
-        if version < floor or (name == ROOT and version == floor):
-            return RollbackError(f"{repository} {name}", floor=floor, offered=version)
-    return None
+    def _refuse_early(self, url: str, body: bytes) -> None:
+        try:
+            peeked = peek(body)
+        except MalformedError:
+            if self.vehicle is None:
+                return  # the Updater says better what is wrong with it
+            raise
+        is_root = url.endswith(".root.json")  # one root serves all vehicles
+        if self.vehicle is not None and not is_root and peeked.vehicle != self.vehicle:
+            raise ForeignVehicleError(
+                url, expected=f"vehicle {self.vehicle}", got=peeked.vehicle or "none"
+            )
+        if peeked.highest_version > MAX_VERSION:
+            raise FastForwardError(
+                url, expected=f"versions <= {MAX_VERSION}", got=str(peeked.highest_version)
+            )
 
 
 def _read_any(data: bytes) -> Signed:

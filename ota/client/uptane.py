@@ -47,6 +47,14 @@ def check_vehicle(roles: Sequence[Timestamp | Snapshot | Targets], vehicle: str)
             )
 
 
+def check_no_delegations(director: Targets) -> None:
+    """Return if the Director keeps its word to itself; raise DirectorDelegationError else."""
+    if director.delegations is not None:
+        raise DirectorDelegationError(
+            "Director targets", expected="no delegations", got="delegations"
+        )
+
+
 def read_assignments(director: Targets, ecus: Sequence[Ecu]) -> tuple[Assignment, ...]:
     """Return what the Director wants installed, in the order of the vehicle's own inventory.
 
@@ -57,10 +65,7 @@ def read_assignments(director: Targets, ecus: Sequence[Ecu]) -> tuple[Assignment
         WrongHardwareError: An ECU is given another hardware id than it has.
         CustomFieldError: A custom field or a target name is not of the agreed shape.
     """
-    if director.delegations is not None:
-        raise DirectorDelegationError(
-            "Director targets", expected="no delegations", got="delegations"
-        )
+    check_no_delegations(director)
     inventory = {ecu.ecu_id: ecu for ecu in ecus}
     assigned: dict[str, Assignment] = {}
     for file in director.targets.values():

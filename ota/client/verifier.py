@@ -1,6 +1,7 @@
 """Full verification: two TUF repositories, the floor below them, the Uptane rules above them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from ota.client.floor import Floor
@@ -30,10 +31,11 @@ class Verifier:
     ) -> None:
         self._ecus = ecus
         self._floor = floor
+        self._clock = clock
         self._director = Repository(
-            "director", director, folder=folder, fetcher=fetcher, clock=clock, vehicle=vehicle
+            "director", director, folder=folder / "director", fetcher=fetcher, vehicle=vehicle
         )
-        self._image = Repository("image", image, folder=folder, fetcher=fetcher, clock=clock)
+        self._image = Repository("image", image, folder=folder / "image", fetcher=fetcher)
 
     def check(self) -> tuple[Offer, ...]:
         """Refresh both repositories; return what the Director wants each ECU to run.
@@ -49,10 +51,20 @@ class Verifier:
         director = self._director.refresh(self._floor)
         assignments = read_assignments(director.targets, self._ecus)
         image = self._image.refresh(self._floor)
-        self._floor.admit((director.state, image.state))
-        return tuple(self._offer(assignment, image) for assignment in assignments)
+        states = (director.state, image.state)
+        now = no_earlier(self._clock.utc_now(), self._floor.lowest_time(states))
+        director.check_expiry(now)
+        image.check_expiry(now)
+        self._floor.admit(states)
+        return tuple(self._offer(assignment, image, now) for assignment in assignments)
 
-    def _offer(self, assignment: Assignment, image: Refreshed) -> Offer:
-        floor = self._floor.release_counter(assignment.ecu.ecu_id)
-        released = image.find(assignment.file.path)
+    def _offer(self, assignment: Assignment, image: Refreshed, now: datetime) -> Offer:
+        ecu = assignment.ecu
+        floor = self._floor.release_counter(ecu.ecu_id)
+        released = image.find(assignment.file.path, hardware_id=ecu.hardware_id, now=now)
         return match(assignment, released, counter_floor=floor)
+
+
+def no_earlier(wall: datetime, lowest: datetime | None) -> datetime:
+    """Return ``wall``, or the ``lowest`` time it can be when the clock is behind that."""
+    return wall if lowest is None else max(wall, lowest)

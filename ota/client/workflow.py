@@ -21,11 +21,13 @@ from ota.errors import (
     DownloadError,
     InstallError,
     NoRoomError,
+    NotNowError,
     OtaError,
     QuarantinedError,
     RepositoryError,
     ServerRefusedError,
     SlowRetrievalError,
+    StoppedError,
     UnhealthyError,
 )
 from ota.metadata.manifest import Outcome as OutcomeKind
@@ -119,7 +121,8 @@ class UpdateSteps:
         return None if refusals else Step(event=UpdateEvent.DONE)
 
     def _verify(self, entry: JournalEntry) -> Step:
-        self._tell_director(entry)
+        was_told = self._tell_director(entry)
+        told = {"attack": None, "reported": was_told or entry.reported}
         for offer in self._verifier.check():
             if self._is_settled(offer, entry.outcome):
                 continue
@@ -129,12 +132,14 @@ class UpdateSteps:
             approved = entry.approved if entry.approved == offer.content_hash else None
             return Step(
                 event=UpdateEvent.DONE,
-                changes={"offer": offer, "approved": approved, "attack": None},
+                changes={**told, "offer": offer, "approved": approved},
             )
-        return Step(event=UpdateEvent.NOTHING_NEW, changes={**_NO_OFFER, "attack": None})
+        return Step(event=UpdateEvent.NOTHING_NEW, changes={**told, **_NO_OFFER})
 
     def _download(self, entry: JournalEntry) -> Step:
-        self._downloader.download(_offer_of(entry))
+        offer = _offer_of(entry)
+        self._downloader.keep_only(offer)
+        self._downloader.download(offer)
         return Step(event=UpdateEvent.DONE)
 
     def _install(self, entry: JournalEntry) -> Step:
@@ -153,8 +158,11 @@ class UpdateSteps:
         self._installer.commit(offer)
         self._downloader.remove(offer)
         sentence = f"{offer.name} {offer.version} is installed and well."
-        outcome = _outcome(offer, OutcomeKind.INSTALLED, None, sentence)
-        return Step(event=UpdateEvent.DONE, changes={"outcome": outcome, "approved": None})
+        outcome = _outcome(offer, OutcomeKind.INSTALLED, sentence)
+        return Step(
+            event=UpdateEvent.DONE,
+            changes={"outcome": outcome, "approved": None, "reported": False},
+        )
 
     def _roll_back(self, entry: JournalEntry) -> Step:
         offer = _offer_of(entry)
@@ -164,13 +172,15 @@ class UpdateSteps:
 
     def _report(self, entry: JournalEntry) -> Step:
         self._reporter.send(entry)
-        return Step(event=UpdateEvent.DONE, changes=_NO_OFFER)
+        return Step(event=UpdateEvent.DONE, changes={**_NO_OFFER, "reported": True})
 
     # --- what an error means in each state ------------------------------------------------------
 
     def _judge(self, entry: JournalEntry, error: OtaError) -> Step | None:
         """Return where ``error`` leads: on, back, or nowhere yet."""
         state = entry.state
+        if isinstance(error, NotNowError | StoppedError):
+            return Step(event=None)
         if state in _STUBBORN or (state in _PATIENT and _may_pass(error)):
             return None
         if state is UpdateState.REPORTING:
@@ -185,7 +195,7 @@ class UpdateSteps:
         """Return a step that remembers what failed, for the driver and for the Director."""
         changes: dict[str, object] = {}
         if isinstance(error, RepositoryError | SlowRetrievalError):
-            changes["attack"] = error.code
+            changes |= {"attack": error.code, "reported": False}
         offer = entry.offer
         if entry.state is UpdateState.VERIFYING and not isinstance(error, InstallError):
             changes |= _NO_OFFER  # nothing that was offered is believed
@@ -193,15 +203,19 @@ class UpdateSteps:
             # A bad network says nothing about the image: the Director shall offer it again.
             was_tried = entry.state is UpdateState.CHECKING
             kind = OutcomeKind.ROLLED_BACK if was_tried else OutcomeKind.REFUSED
-            changes["outcome"] = _outcome(offer, kind, error.code, error.sentence)
+            outcome = _outcome(offer, kind, error.sentence, error)
+            changes |= {"outcome": outcome, "reported": False}
         return Step(event=event, changes=changes)
 
-    def _tell_director(self, entry: JournalEntry) -> None:
+    def _tell_director(self, entry: JournalEntry) -> bool:
+        """Say what is installed, and what was not said yet; return whether it was accepted."""
         try:
             self._reporter.send(entry)
         except ServerRefusedError as error:
             # Counters out of step must not keep the vehicle from being updated.
             log.warning("manifest_refused", extra={"code": error.code, "status": error.status})
+            return False
+        return True
 
     def _is_settled(self, offer: Offer, last: Outcome | None) -> bool:
         ecu = next(ecu for ecu in self._ecus if ecu.ecu_id == offer.ecu_id)
@@ -222,13 +236,18 @@ def _offer_of(entry: JournalEntry) -> Offer:
     return entry.offer
 
 
-def _outcome(offer: Offer, kind: OutcomeKind, code: str | None, sentence: str) -> Outcome:
+def _outcome(
+    offer: Offer, kind: OutcomeKind, sentence: str, error: OtaError | None = None
+) -> Outcome:
     return Outcome(
         ecu_id=offer.ecu_id,
-        result=UpdateResult(update=offer.content_hash, outcome=kind, code=code),
+        result=UpdateResult(
+            update=offer.content_hash, outcome=kind, code=error.code if error else None
+        ),
         name=offer.name,
         version=offer.version,
         sentence=sentence,
+        detail=str(error) if error else "",
     )
 
 

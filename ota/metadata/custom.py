@@ -17,6 +17,7 @@ from ota.metadata.models import is_app_name, is_identifier, is_version
 
 MAX_COUNTER = 2**31 - 1  # fits every store; 68 years of one release a second
 MAX_LANGUAGES = 32
+MAX_CHUNK_LIST_BYTES = 2_097_152  # 65,536 chunks
 
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 Counter = Annotated[int, Meta(ge=1, le=MAX_COUNTER)]
@@ -69,8 +70,23 @@ class Release(Struct, frozen=True, kw_only=True):
             _check_text(self.recall_number)
 
 
-class ImageCustom(Struct, frozen=True, kw_only=True):
-    """What the Image repository's offline keys say about one image."""
+class Chunks(Struct, frozen=True, kw_only=True):
+    """Where an image's list of chunks is, and how it is checked; see ``ota.metadata.chunks``.
+
+    ``size_bytes`` of every chunk but the last; ``sha256`` (hex) and ``length`` of the list.
+    """
+
+    size_bytes: Annotated[int, Meta(ge=4_096, le=16_777_216)]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    length: Annotated[int, Meta(ge=32, le=MAX_CHUNK_LIST_BYTES)]
+
+
+class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the Image repository's offline keys say about one image.
+
+    ``unpacked_bytes`` and ``chunks`` are absent from releases older than these fields: such an
+    image needs room as for its own length, and is fetched anew from the start if it is wrong.
+    """
 
     hardware_ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)]
     release_counter: Counter
@@ -78,6 +94,8 @@ class ImageCustom(Struct, frozen=True, kw_only=True):
     kind: Kind
     name: str
     release: Release
+    unpacked_bytes: Annotated[int, Meta(ge=0, le=2**40)] | None = None
+    chunks: Chunks | None = None
 
     def __post_init__(self) -> None:
         for hardware_id in self.hardware_ids:
@@ -109,13 +127,40 @@ class DirectorCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
             _check_identifier(identifier)
 
 
+class DelegationCustom(Struct, frozen=True, kw_only=True):
+    """okdrive's fields of one delegation; None and empty: no such limit.
+
+    ``hardware_ids``: it speaks about images for such hardware only. ``agree_with``: names of roles
+    of the same delegator that must list the very same image.
+    """
+
+    hardware_ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)] | None = None
+    agree_with: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
+
+    def __post_init__(self) -> None:
+        for hardware_id in self.hardware_ids or ():
+            _check_identifier(hardware_id)
+
+
+def parse_delegation_custom(fields: object) -> DelegationCustom:
+    """Return the typed fields of a delegation, from those TUF does not know.
+
+    Shape: ``{"hardware_ids": [id, ...], "agree_with": [role name, ...]}``; both may be absent.
+
+    Raises:
+        CustomFieldError: A field is empty, too long, or not of that shape.
+    """
+    return _parse(fields, DelegationCustom, "delegation")
+
+
 def parse_image_custom(custom: object) -> ImageCustom:
     """Return the typed custom field of an Image target.
 
     Shape: ``{"hardware_ids": [id, ...], "release_counter": int, "version": "1.2.3", "kind": "app",
     "name": str, "release": {"criticality": "feature|security|recall", "recall_number": str|null,
     "facts": {language: {"purpose", "changes": [str], "duration_s": int, "unavailable",
-    "instructions"}}}}``.
+    "instructions"}}}}``, and from releases that have them ``"unpacked_bytes": int`` and
+    ``"chunks": {"size_bytes": int, "sha256": hex, "length": int}``.
 
     Raises:
         CustomFieldError: A field is missing, too long, or not of that shape.

@@ -29,6 +29,9 @@ MAX_ROOT_BYTES = 512_000
 MAX_TIMESTAMP_BYTES = 32_768
 MAX_SNAPSHOT_BYTES = 2_000_000
 MAX_TARGETS_BYTES = 5_000_000
+MAX_DIRECTOR_TARGETS_BYTES = 65_536  # a hundred ECUs of one vehicle; source: aktualizr's limit
+
+MAX_VERSION = 1_000_000_000  # of a role: one a second for thirty years
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
@@ -38,12 +41,25 @@ _TARGET_NAME = re.compile(r"app/([^/]+)/([^/]+)/([^/]+)\.okp", re.ASCII)
 T = TypeVar("T", Root, Timestamp, Snapshot, Targets)
 
 
-class _Peeked(msgspec.Struct):
+class _Listed(msgspec.Struct):
+    version: int = 0
+
+
+class Peeked(msgspec.Struct):
+    """What unverified metadata says of itself and, in ``meta``, of the roles it lists."""
+
     vehicle: str | None = None
+    version: int = 0
+    meta: dict[str, _Listed] = {}
+
+    @property
+    def highest_version(self) -> int:
+        """Return the highest version it names."""
+        return max((self.version, *(listed.version for listed in self.meta.values())))
 
 
 class _Peek(msgspec.Struct):
-    signed: _Peeked
+    signed: Peeked
 
 
 def is_identifier(text: str) -> bool:
@@ -142,17 +158,17 @@ def issued_of(timestamp: Timestamp) -> datetime:
     return parse_utc(timestamp.unrecognized_fields.get(ISSUED_FIELD), subject="timestamp issued")
 
 
-def peek_vehicle(data: bytes) -> str | None:
-    """Return the vehicle that unverified Director metadata names; None if it names none.
+def peek(data: bytes) -> Peeked:
+    """Return what unverified metadata says of itself.
 
-    For a Fetcher that must refuse another vehicle's set before the Updater persists it. It only
-    rejects: signatures are checked afterwards by the Updater.
+    For a Fetcher that must refuse another vehicle's set, or a version that locks out every honest
+    one, before the Updater persists it. It only rejects: signatures are checked afterwards.
 
     Raises:
         MalformedError: ``data`` is not metadata.
     """
     try:
-        return msgspec.json.decode(data, type=_Peek).signed.vehicle
+        return msgspec.json.decode(data, type=_Peek).signed
     except (ValueError, RecursionError) as error:
         raise MalformedError("metadata", expected="signed JSON", got=_short(error)) from error
 

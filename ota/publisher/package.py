@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from ota.errors import NotFoundError, SettingsError, UnsafePackageError
 from ota.metadata.archive import PackageReader, write_package
+from ota.metadata.chunks import list_chunks
 from ota.metadata.custom import Kind
 from ota.metadata.package import (
     Health,
@@ -44,11 +45,15 @@ class PackageSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageInfo:
-    """A whole package that was read and checked; ``sha256`` (hex) is its content hash."""
+    """A whole package that was read and checked.
+
+    ``sha256`` (hex) is its content hash, ``chunks`` its list of chunks (``ota.metadata.chunks``).
+    """
 
     manifest: PackageManifest
     length: int
     sha256: str
+    chunks: bytes
 
 
 def build_package(spec_dir: Path, out: Path) -> PackageInfo:
@@ -122,7 +127,9 @@ def verify_package(path: Path) -> PackageInfo:
         for _ in reader.files():
             pass
     digest, length = _hash(path)
-    return PackageInfo(manifest=reader.manifest, length=length, sha256=digest)
+    with _opened(path) as stream:
+        chunks = list_chunks(stream)
+    return PackageInfo(manifest=reader.manifest, length=length, sha256=digest, chunks=chunks)
 
 
 def _hash(path: Path) -> tuple[str, int]:

@@ -103,6 +103,8 @@ def _publish_new(
     stored = layout.target_path(plan.target, plan.package.sha256)
     files.copy(package, stored)
     _check_stored(stored, plan.package.sha256)
+    chunks = plan.package.chunks
+    files.write(layout.target_path(plan.target, hashlib.sha256(chunks).hexdigest()), chunks)
     record = record_of(release, plan.package, repositories.clock.utc_now())
     name = f"{plan.custom.name}-{plan.custom.version}.json"
     files.write(layout.releases / name, encode_record(record))

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ota.errors import MissingFactError, NotFoundError
+from ota.metadata.chunks import describe
 from ota.metadata.custom import Counter, Criticality, Facts, ImageCustom, Release
 from ota.metadata.models import format_utc, target_name
 from ota.publisher.package import PackageInfo
@@ -93,6 +94,8 @@ def image_custom(spec: ReleaseSpec, package: PackageInfo) -> ImageCustom:
             kind=manifest.kind,
             name=spec.name,
             release=release,
+            unpacked_bytes=manifest.unpacked_bytes,
+            chunks=describe(package.chunks),
         )
     except ValueError as error:
         raise MissingFactError(

@@ -56,6 +56,30 @@ def batch_id(payload: bytes) -> bytes:
     return hashlib.sha256(payload).digest()
 
 
+def batch_pseudonym(payload: bytes) -> bytes:
+    """Return whose batch this is, 16 bytes, without decoding its columns.
+
+    Raises:
+        CodecError: Not a batch.
+    """
+    return _sixteen(_load(payload, BatchLimits())[3], "pseudonym")
+
+
+def claimed_rows(payload: bytes, limits: BatchLimits) -> int:
+    """Return how many rows a batch says it has, before anything is unpacked.
+
+    Raises:
+        CodecError: Not a batch, or more rows than ``limits`` allow.
+    """
+    rows = _list_of(_load(payload, limits)[5], 2, "counts")[0]
+    if type(rows) is not int or not 0 <= rows <= limits.max_rows:
+        raise CodecError(
+            f"batch: expected at most {limits.max_rows} rows, got {rows!r:.80}",
+            code="codec.too_large" if type(rows) is int and rows > 0 else "codec.counts",
+        )
+    return rows
+
+
 def encode_batch(batch: BatteryBatch, *, pseudonym: bytes, nonce: bytes) -> bytes:
     """Encode ``batch`` as one self-contained payload; values go to the nearest step.
 
@@ -91,19 +115,62 @@ def decode_batch(payload: bytes, *, limits: BatchLimits = BatchLimits()) -> Deco
         CodecError: Too large, not deterministic CBOR of the shape above, another version,
             purpose or schema, or values that no record may hold.
     """
+    opened = open_batch(payload, limits=limits)
+    columns = decode_columns(
+        opened.block,
+        max_rows=limits.max_rows,
+        max_columns=len(opened.schema.columns),
+        model=opened.schema.model,
+    )
+    opened.check_counts(len(columns[0]), sum(column.count(None) for column in columns))
+    return DecodedBatch(
+        version=VERSION,
+        purpose=opened.schema.purpose,
+        schema=opened.schema.schema_id,
+        pseudonym=opened.pseudonym,
+        nonce=opened.nonce,
+        body=_body(opened.month, opened.soh_percent, columns),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBatch:
+    """A container whose fields have the right shape; its columns are still coded."""
+
+    schema: Schema
+    pseudonym: bytes
+    nonce: bytes
+    month: str
+    soh_percent: int | None
+    block: bytes  # columns
+    counts: list[Any]  # not yet compared
+
+    def check_counts(self, rows: int, missing: int) -> None:
+        """Compare what the container says with what the columns hold; raise CodecError."""
+        if [type(count) for count in self.counts] != [int, int] or self.counts != [rows, missing]:
+            raise CodecError("batch: the counts differ from the columns", code="codec.counts")
+
+
+def open_batch(payload: bytes, *, limits: BatchLimits) -> OpenBatch:
+    """Return the container of ``payload``; raise CodecError as ``decode_batch``."""
     fields = _load(payload, limits)
     schema = _schema(fields)
     month, soh_percent, block = _list_of(fields[4], 3, "body")
     counts = _list_of(fields[5], 2, "counts")
-    columns = _columns(block, schema, limits)
-    _check_counts(counts, columns)
-    return DecodedBatch(
-        version=VERSION,
-        purpose=schema.purpose,
-        schema=schema.schema_id,
+    if not isinstance(block, bytes):
+        raise CodecError("batch: expected the columns as bytes", code="codec.shape")
+    if not isinstance(month, str):
+        raise CodecError("batch: expected the month as text", code="codec.shape")
+    if soh_percent is not None and type(soh_percent) is not int:
+        raise CodecError("batch: expected SOH as a whole number or null", code="codec.shape")
+    return OpenBatch(
+        schema=schema,
         pseudonym=_sixteen(fields[3], "pseudonym"),
         nonce=_sixteen(fields[6], "nonce"),
-        body=_body(month, soh_percent, columns),
+        month=month,
+        soh_percent=soh_percent,
+        block=block,
+        counts=counts,
     )
 
 
@@ -129,25 +196,7 @@ def _schema(fields: dict[int, Any]) -> Schema:
     return schema
 
 
-def _columns(block: object, schema: Schema, limits: BatchLimits) -> list[list[int | None]]:
-    if not isinstance(block, bytes):
-        raise CodecError("batch: expected the columns as bytes", code="codec.shape")
-    return decode_columns(
-        block, max_rows=limits.max_rows, max_columns=len(schema.columns), model=schema.model
-    )
-
-
-def _check_counts(counts: list[Any], columns: list[list[int | None]]) -> None:
-    missing = sum(column.count(None) for column in columns)
-    if [type(count) for count in counts] != [int, int] or counts != [len(columns[0]), missing]:
-        raise CodecError("batch: the counts differ from the columns", code="codec.counts")
-
-
-def _body(month: object, soh_percent: object, columns: list[list[int | None]]) -> BatteryBatch:
-    if not isinstance(month, str):
-        raise CodecError("batch: expected the month as text", code="codec.shape")
-    if soh_percent is not None and type(soh_percent) is not int:
-        raise CodecError("batch: expected SOH as a whole number or null", code="codec.shape")
+def _body(month: str, soh_percent: int | None, columns: list[list[int | None]]) -> BatteryBatch:
     try:
         samples = tuple(_sample(row) for row in zip(*columns, strict=True))
         return BatteryBatch(month=month, soh_percent=soh_percent, samples=samples)

@@ -11,8 +11,8 @@ before them. Values are signed 64-bit. The format byte is the door for the next 
 costs two to three bits per value on recorded trips (docs/reference/batch.md).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 from telemetry.codec.errors import CodecError
 from telemetry.codec.models import (
@@ -20,22 +20,16 @@ from telemetry.codec.models import (
     Filled,
     Model,
     Predictor,
+    calm_base,
     external,
     generic_model,
 )
-from telemetry.codec.rangecoder import MAX_ANSWERS_PER_BYTE, Decoder, Encoder, Slots
-from telemetry.codec.residuals import (
-    ANY_MISSING,
-    FIRST_VALUE,
-    MISSING,
-    PREDICTOR,
-    class_of,
-    get_residual,
-    put_residual,
-)
+from telemetry.codec.rangecoder import MAX_ANSWERS_PER_BYTE, Decoder, Encoder, Slots, Step
+from telemetry.codec.residuals import ANY_MISSING, MISSING, PREDICTOR
+from telemetry.codec.values import MAX_VALUE, Prediction, read_values, value_steps
 
-FORMAT = 1
-MAX_VALUE = 2**63 - 1
+FORMAT = 2
+_ROWS_TO_CHOOSE_BY = 256  # about so many rows decide between predictors
 _VARINT_BYTES = 5  # rows and columns are below 2**32
 _SLACK_ANSWERS = 64 * MAX_ANSWERS_PER_BYTE // 8  # what the last bytes may still hold back
 
@@ -72,6 +66,21 @@ def decode_columns(
         CodecError: Not a block, beyond the limits, cut short, or with bytes left over.
         ValueError: ``model`` is for another number of columns than ``max_columns``.
     """
+    rows, model, coded = parse_block(data, max_rows=max_rows, max_columns=max_columns, model=model)
+    coder = Decoder(coded)
+    columns = _get_columns(coder, model, rows)
+    coder.finish()
+    return columns
+
+
+def parse_block(
+    data: bytes, *, max_rows: int, max_columns: int, model: Model | None
+) -> tuple[int, Model, bytes]:
+    """Return what a block claims: rows, the model of its columns, and the coded bytes.
+
+    Raises:
+        CodecError: Not a block, beyond the limits, or more values than the bytes can hold.
+    """
     rows, count, coded = _parse_head(data)
     if rows > max_rows or count > max_columns:
         raise CodecError(
@@ -88,10 +97,7 @@ def decode_columns(
         raise CodecError(
             f"columns: expected {len(model.columns)} columns, got {count}", code="codec.columns"
         )
-    coder = Decoder(coded)
-    columns = _get_columns(coder, _fitting(model, count), rows)
-    coder.finish()
-    return columns
+    return rows, _fitting(model, count), coded
 
 
 def _get_columns(coder: Decoder, model: Model, rows: int) -> list[list[int | None]]:
@@ -107,45 +113,21 @@ def _put_column(
     coder: Encoder, model: Model, at: int, column: Column, known: Sequence[Filled]
 ) -> Filled:
     how, slots = model.columns[at], model.slots(at)
-    _put_missing(coder, slots, column)
+    coder.put(slots, _missing_steps(column))
     first = external(how.first, known, len(column))[0] >> 16
     filled = _fill(column, first)
     choice, base = _choose(how, filled, known)
-    _put_choice(coder, slots, choice, len(how.predictors))
-    own = how.predictors[choice].own
-    _put_values(coder, slots, column, _Prediction(own, base, first, how.rise))
+    coder.put(slots, _choice_steps(choice, len(how.predictors)))
+    start = Prediction(
+        own=how.predictors[choice].own,
+        base=base,
+        first=first,
+        rise=how.rise,
+        calm=how.calm,
+        calm_base=calm_base(how.calm, known, len(column)),
+    )
+    coder.put(slots, value_steps(column, start))
     return filled
-
-
-@dataclass(frozen=True, slots=True)
-class _Prediction:
-    """From what the values of one column are predicted: the chosen predictor, worked out."""
-
-    own: tuple[int, int, int]
-    base: list[int]  # row by row, everything but the own values, in 1/65536
-    first: int
-    rise: int
-
-
-def _put_values(coder: Encoder, slots: Slots, column: Column, how: _Prediction) -> None:
-    weight1, weight2, weight3 = how.own
-    last = before = third = 0  # values
-    off1 = off2 = off3 = 0  # distances
-    began = False
-    for value, base in zip(column, how.base, strict=True):
-        if value is None:
-            if began:
-                before, third = last, before
-            continue
-        if began:
-            residual = value - (weight1 * last + weight2 * before + weight3 * third + base >> 16)
-            put_residual(coder, slots, class_of(off1, off2, off3), residual)
-            off1, off2, off3 = abs(residual), off1, off2
-            last, before, third = value, last, before
-        else:
-            began = True
-            put_residual(coder, slots, FIRST_VALUE, value - how.first)
-            last, before, third = value, value - how.rise, value - 2 * how.rise
 
 
 def _get_column(
@@ -154,39 +136,17 @@ def _get_column(
     how, slots = model.columns[at], model.slots(at)
     missing = _get_missing(coder, slots, rows)
     first = external(how.first, known, rows)[0] >> 16
-    predictor = how.predictors[_get_choice(coder, slots, len(how.predictors))]
-    start = _Prediction(predictor.own, external(predictor, known, rows), first, how.rise)
-    column = _get_values(coder, slots, missing, start)
+    predictor = how.predictors[get_choice(coder, slots, len(how.predictors))]
+    start = Prediction(
+        own=predictor.own,
+        base=external(predictor, known, rows),
+        first=first,
+        rise=how.rise,
+        calm=how.calm,
+        calm_base=calm_base(how.calm, known, rows),
+    )
+    column = read_values(coder, slots, missing, start)
     return column, _fill(column, first)
-
-
-def _get_values(
-    coder: Decoder, slots: Slots, missing: Sequence[bool], how: _Prediction
-) -> list[int | None]:
-    weight1, weight2, weight3 = how.own
-    last = before = third = 0
-    off1 = off2 = off3 = 0
-    began = False
-    column: list[int | None] = []
-    for is_missing, base in zip(missing, how.base, strict=True):
-        if is_missing:
-            column.append(None)
-            if began:
-                before, third = last, before
-            continue
-        if began:
-            residual = get_residual(coder, slots, class_of(off1, off2, off3))
-            value = residual + (weight1 * last + weight2 * before + weight3 * third + base >> 16)
-            off1, off2, off3 = abs(residual), off1, off2
-            last, before, third = value, last, before
-        else:
-            began = True
-            value = how.first + get_residual(coder, slots, FIRST_VALUE)
-            last, before, third = value, value - how.rise, value - 2 * how.rise
-        if not -MAX_VALUE <= value <= MAX_VALUE:
-            raise CodecError("columns: a value beyond 64 bits", code="codec.range")
-        column.append(value)
-    return column
 
 
 def _choose(how: ColumnModel, filled: Filled, known: Sequence[Filled]) -> tuple[int, list[int]]:
@@ -200,9 +160,11 @@ def _choose(how: ColumnModel, filled: Filled, known: Sequence[Filled]) -> tuple[
 
 
 def _cost(predictor: Predictor, base: Sequence[int], filled: Filled) -> int:
-    """Return about how many bits the residuals have; the first three rows are left out."""
+    """Return about how many bits the residuals of some rows have; not of the first three."""
     one, two, three = predictor.own
-    rows = zip(filled[3:], filled[2:], filled[1:], filled, base[3:], strict=False)
+    every = 1 + len(filled) // _ROWS_TO_CHOOSE_BY
+    third, before, last, value = (filled[at::every] for at in range(4))
+    rows = zip(value, last, before, third, base[3::every], strict=False)
     return sum(
         (value - (one * last + two * before + three * third + at >> 16)).bit_length()
         for value, last, before, third, at in rows
@@ -210,6 +172,8 @@ def _cost(predictor: Predictor, base: Sequence[int], filled: Filled) -> int:
 
 
 def _fill(column: Column, first: int) -> Filled:
+    if None not in column:
+        return cast("Filled", column)
     filled = []
     last = first
     for value in column:
@@ -219,15 +183,14 @@ def _fill(column: Column, first: int) -> Filled:
     return filled
 
 
-def _put_missing(coder: Encoder, slots: Slots, column: Column) -> None:
-    some = 1 if None in column else 0
-    coder.put(slots, ANY_MISSING, some)
-    if some:
-        before = 0
-        for value in column:
-            missing = 1 if value is None else 0
-            coder.put(slots, MISSING + before, missing)
-            before = missing
+def _missing_steps(column: Column) -> Iterator[Step]:
+    some = None in column
+    yield ANY_MISSING << 1 | some
+    before = 0
+    for value in column if some else ():
+        missing = int(value is None)
+        yield MISSING + before << 1 | missing
+        before = missing
 
 
 def _get_missing(coder: Decoder, slots: Slots, rows: int) -> list[bool]:
@@ -241,14 +204,12 @@ def _get_missing(coder: Decoder, slots: Slots, rows: int) -> list[bool]:
     return missing
 
 
-def _put_choice(coder: Encoder, slots: Slots, choice: int, count: int) -> None:
-    for at in range(count - 1):
-        coder.put(slots, PREDICTOR + at, 1 if choice > at else 0)
-        if choice == at:
-            return
+def _choice_steps(choice: int, count: int) -> list[Step]:
+    return [PREDICTOR + at << 1 | (choice > at) for at in range(min(choice + 1, count - 1))]
 
 
-def _get_choice(coder: Decoder, slots: Slots, count: int) -> int:
+def get_choice(coder: Decoder, slots: Slots, count: int) -> int:
+    """Return which of ``count`` predictors a column uses."""
     choice = 0
     while choice < count - 1 and coder.get(slots, PREDICTOR + choice):
         choice += 1

@@ -6,7 +6,8 @@ Weights are integers in 1/65536, so that every machine predicts the same.
 
 import base64
 import zlib
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from telemetry.codec.rangecoder import ONE, Slots
@@ -14,6 +15,8 @@ from telemetry.codec.residuals import SLOTS
 from telemetry.codec.trained_generic import ODDS as GENERIC_ODDS
 
 Filled = Sequence[int]  # a column with its missing rows filled in
+GRID_BITS = 8
+GRID_ONE = 1 << GRID_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +35,56 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """A map over two columns: a height at each crossing of knots, straight lines in between.
+
+    Values are taken ``lag`` rows earlier; outside the knots the edge goes on. Heights are in
+    1/65536 of a step, row after row of ``y``.
+    """
+
+    x: int  # column
+    y: int  # column
+    lag: int
+    x_knots: tuple[int, ...]  # rising
+    y_knots: tuple[int, ...]  # rising
+    heights: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Predictor:
-    """A linear prediction: own last three values, a constant, and external terms."""
+    """A linear prediction: own last three values, a constant, external terms, maps."""
 
     own: tuple[int, int, int] = (ONE, 0, 0)
     constant: int = 0
     terms: tuple[Term, ...] = ()
+    grids: tuple[Grid, ...] = ()
 
 
 PREVIOUS = Predictor()
 LINEAR = Predictor(own=(2 * ONE, -ONE, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How much another column moves between two rows, or how large it is if ``other`` is None."""
+
+    weight: int  # not negative
+    column: int
+    lag: int
+    other: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """How far off a prediction will be: from the last three distances and from other columns.
+
+    All weights in 1/65536, none negative; ``start`` stands for the distances before the first.
+    """
+
+    own: tuple[int, int, int] = (ONE // 2, ONE // 4, ONE // 4)
+    constant: int = ONE // 8
+    moves: tuple[Move, ...] = ()
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +98,7 @@ class ColumnModel:
     predictors: tuple[Predictor, ...] = (PREVIOUS, LINEAR)
     first: Predictor = PREVIOUS
     rise: int = 0
+    calm: Calm = Calm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +169,50 @@ def external(predictor: Predictor, known: Sequence[Filled], rows: int) -> list[i
         weight = term.weight
         shifted = _lagged(values, term.lag, rows)
         total = [sum_ + weight * value for sum_, value in zip(total, shifted, strict=True)]
+    for grid in predictor.grids:
+        xs, ys = (_lagged(known[column], grid.lag, rows) for column in (grid.x, grid.y))
+        heights = map(_height(grid), xs, ys)
+        total = [sum_ + height for sum_, height in zip(total, heights, strict=True)]
     return total
+
+
+def calm_base(calm: Calm, known: Sequence[Filled], rows: int) -> list[int]:
+    """Return, for each row, how far off a prediction will be but for the own distances."""
+    total = [calm.constant] * rows
+    for move in calm.moves:
+        weight = move.weight
+        values = _lagged(known[move.column], move.lag, rows)
+        if move.other is None:
+            total = [sum_ + weight * abs(value) for sum_, value in zip(total, values, strict=True)]
+            continue
+        others = _lagged(known[move.column], move.other, rows)
+        total = [
+            sum_ + weight * abs(value - other)
+            for sum_, value, other in zip(total, values, others, strict=True)
+        ]
+    return total
+
+
+def _height(grid: Grid) -> Callable[[int, int], int]:
+    x_knots, y_knots, heights, width = grid.x_knots, grid.y_knots, grid.heights, len(grid.x_knots)
+
+    def height(x: int, y: int) -> int:
+        column, right = _between(x_knots, x)
+        row, up = _between(y_knots, y)
+        at = row * width + column
+        low = heights[at] * (GRID_ONE - right) + heights[at + 1] * right
+        at += width
+        high = heights[at] * (GRID_ONE - right) + heights[at + 1] * right
+        return low * (GRID_ONE - up) + high * up >> 2 * GRID_BITS
+
+    return height
+
+
+def _between(knots: Sequence[int], value: int) -> tuple[int, int]:
+    """Return the knot at or before ``value`` and how far it is to the next one, in 1/256."""
+    value = min(max(value, knots[0]), knots[-1])
+    at = min(bisect_right(knots, value), len(knots) - 1) - 1
+    return at, (value - knots[at]) * GRID_ONE // (knots[at + 1] - knots[at])
 
 
 def _lagged(values: Filled, lag: int, rows: int) -> Filled:

@@ -8,16 +8,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from telemetry.ingest.clock import SystemClock
 from telemetry.ingest.config import IngestConfig, load_config
 from telemetry.ingest.dedupe import Index, StoredBatch
-from telemetry.ingest.errors import IngestError, NotFoundError, RunningError, StorageError
+from telemetry.ingest.errors import IngestError, NotFoundError, StorageError
+
+if TYPE_CHECKING:
+    from telemetry.ingest.wiring import Parts
 
 _INDEX, _PARQUET, _LOCK = "index.sqlite", "parquet", "ingest.lock"
 _CELL = 32  # characters of a long text in a table; --json has all of it
@@ -51,6 +54,7 @@ def cli(context: click.Context, *, config: Path | None, verbose: bool) -> None:
       okdrive-ingest run               receive until Ctrl-C
       okdrive-ingest batches list      what has been stored
       okdrive-ingest status            how much, and is it well
+      okdrive-ingest metrics           the same for Prometheus
       okdrive-ingest doctor            every check, and what to do
 
     Every command takes --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 4 not allowed now,
@@ -69,10 +73,11 @@ def cli(context: click.Context, *, config: Path | None, verbose: bool) -> None:
 def run(config_path: Path) -> None:
     """Receive, store and answer batches until SIGINT or SIGTERM.
 
-    A batch is answered only after it is on disk; stopping at any moment loses nothing.
+    A batch is answered only after it is on disk; stopping at any moment loses nothing. Start it
+    several times to use more cores: the broker hands each batch to one of them.
     """
     config = load_config(config_path)
-    with _only_one(config.folder):
+    with _among_others(config.folder):
         sys.exit(asyncio.run(_receive(config)))
 
 
@@ -222,6 +227,16 @@ def status(config_path: Path, *, is_json: bool) -> None:
 
 
 @cli.command()
+@click.pass_obj
+def metrics(config_path: Path) -> None:
+    """Print what is stored, refused and waiting as Prometheus text."""
+    from telemetry.ingest.metrics import store_text  # noqa: PLC0415 (loads pyarrow)
+
+    with _index(config_path) as index:
+        click.echo(store_text(index), nl=False)
+
+
+@cli.command()
 @_as_json
 @click.pass_obj
 def doctor(config_path: Path, *, is_json: bool) -> None:
@@ -276,10 +291,33 @@ async def _receive(config: IngestConfig) -> int:
     host, port = config.broker.host, config.broker.port
     click.echo(f"okdrive-ingest: receiving from {host}:{port}; Ctrl-C stops", err=True)
     try:
-        await parts.service.run(stop)
+        await _serve(config, parts, stop)
     finally:
-        await asyncio.to_thread(parts.index.close)
+        await asyncio.to_thread(parts.close)
     return caught[0]
+
+
+async def _serve(config: IngestConfig, parts: "Parts", stop: asyncio.Event) -> None:
+    from telemetry.ingest.metrics import serve_metrics, store_text, worker_text  # noqa: PLC0415
+
+    def text() -> str:
+        return store_text(parts.index) + worker_text(
+            parts.service, decoder_deaths=parts.decoder_deaths
+        )
+
+    failure: IngestError | None = None
+    async with asyncio.TaskGroup() as group:
+        if config.metrics.port is not None:
+            group.create_task(
+                serve_metrics(text, port=config.metrics.port, stop=stop), name="ingest_metrics"
+            )
+        try:
+            await parts.service.run(stop)
+        except IngestError as error:  # leaves the group by itself, not inside a group of errors
+            failure = error
+        stop.set()
+    if failure:
+        raise failure
 
 
 def _stop_on_signals(stop: asyncio.Event, caught: list[int]) -> None:
@@ -304,18 +342,17 @@ def _index(config_path: Path) -> Iterator[Index]:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def _among_others(folder: Path) -> Iterator[None]:
+    """Hold a share of the folder; the first one deletes what an earlier run left unfinished."""
+    from telemetry.ingest.sink import clean_unfinished  # noqa: PLC0415 (loads pyarrow)
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / _LOCK).open("a") as lock:
-            try:
+            with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunningError(
-                    f"{folder} is in use by another okdrive-ingest",
-                    intact="that one goes on; nothing was started",
-                    advice="stop it first, or give this one another folder in its configuration",
-                ) from None
+                clean_unfinished(folder / _PARQUET)
+            fcntl.flock(lock, fcntl.LOCK_SH)
             yield
     except OSError as error:
         raise StorageError(
@@ -328,7 +365,7 @@ def _only_one(folder: Path) -> Iterator[None]:
 def _is_locked(folder: Path) -> bool:
     try:
         with (folder / _LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -32,8 +32,19 @@ class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     max_batch_bytes: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     max_rows: Annotated[int, Meta(ge=1)] = 100_000
+    max_rows_per_byte: Annotated[int, Meta(ge=1)] = 2_000  # a small batch may not claim to be huge
+    max_decode_s: Positive = 30.0  # for one batch; its decoder is killed then
+    decoder_memory_bytes: Annotated[int, Meta(ge=256 * 1024 * 1024)] = 2 * 1024 * 1024 * 1024
+    parts_days: Annotated[int, Meta(ge=1)] = 7  # parts of a batch wait this long for the others
+    parts_max_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
     quarantine_days: Annotated[int, Meta(ge=1, le=7)] = 7
     quarantine_max: Annotated[int, Meta(ge=1)] = 10_000  # batches; the oldest go first
+
+
+class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Prometheus text over HTTP, on loopback only; `okdrive-ingest metrics` works without it."""
+
+    port: Annotated[int, Meta(ge=0, le=65_535)] | None = None  # None: no endpoint; 0: any free port
 
 
 class IngestConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,6 +54,8 @@ class IngestConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     receipt_key: Path  # Ed25519 private key, PEM, 0600
     broker: BrokerConfig
     limits: LimitsConfig = LimitsConfig()
+    decoders: Annotated[int, Meta(ge=0, le=64)] = 1  # child processes; 0: decode in this one
+    metrics: MetricsConfig = MetricsConfig()
 
 
 def load_config(path: Path) -> IngestConfig:

@@ -8,18 +8,20 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from telemetry.codec.part import Part
 from telemetry.ingest.clock import minute_of
 from telemetry.ingest.errors import StorageError
 from telemetry.records import Receipt
 
-_VERSION = 1
-_SCHEMA = (
-    """CREATE TABLE batches (
+# Step i leads from schema version i to i + 1. Only append; never edit one that was released.
+_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE batches (
         pseudonym BLOB NOT NULL,
         batch_id BLOB NOT NULL,
         part INTEGER NOT NULL,
@@ -32,8 +34,8 @@ _SCHEMA = (
         stored_minute TEXT NOT NULL,
         PRIMARY KEY (pseudonym, batch_id, part)
     ) WITHOUT ROWID""",
-    "CREATE INDEX batches_by_id ON batches (batch_id)",
-    """CREATE TABLE quarantine (
+        "CREATE INDEX batches_by_id ON batches (batch_id)",
+        """CREATE TABLE quarantine (
         batch_id BLOB PRIMARY KEY,
         code TEXT NOT NULL,
         reason TEXT NOT NULL,
@@ -41,7 +43,7 @@ _SCHEMA = (
         payload BLOB,                   -- as received; NULL if it was too large to keep
         minute TEXT NOT NULL
     ) WITHOUT ROWID""",
-    """CREATE TABLE receipts (
+        """CREATE TABLE receipts (
         batch_id BLOB NOT NULL,
         part INTEGER NOT NULL,
         status TEXT NOT NULL,
@@ -50,6 +52,18 @@ _SCHEMA = (
         minute TEXT NOT NULL,           -- of the first time
         PRIMARY KEY (batch_id, part, status)
     ) WITHOUT ROWID""",
+    ),
+    (
+        """CREATE TABLE parts (
+        batch_id BLOB NOT NULL,
+        parts INTEGER NOT NULL,
+        part INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL,    -- of the whole batch
+        chunk BLOB NOT NULL,
+        minute TEXT NOT NULL,
+        PRIMARY KEY (batch_id, parts, part)
+    ) WITHOUT ROWID""",
+    ),
 )
 _BUSY_TIMEOUT_S = 10.0
 
@@ -175,6 +189,53 @@ class Index:
             )
         return bool(added.rowcount)
 
+    def has(self, batch_id: bytes) -> bool:
+        """Tell whether a batch is stored, whoever sent it."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT 1 FROM batches WHERE batch_id=? LIMIT 1", (batch_id,)
+            ).fetchone()
+        return row is not None
+
+    def keep_part(self, part: Part, now: datetime, *, max_bytes: int) -> list[Part]:
+        """Keep a part durably; return all parts of its batch, in order, once they are complete.
+
+        Beyond ``max_bytes`` of parts the unfinished batches that came first go: their vehicles
+        have no receipt for a whole batch and send again.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    part.batch_id,
+                    part.parts,
+                    part.part,
+                    part.size_bytes,
+                    part.chunk,
+                    _text(minute_of(now)),
+                ),
+            )
+            _make_room(connection, part.batch_id, max_bytes)
+            rows = connection.execute(
+                "SELECT part, chunk FROM parts WHERE batch_id=? AND parts=? AND size_bytes=?"
+                " ORDER BY part",
+                (part.batch_id, part.parts, part.size_bytes),
+            ).fetchall()
+        if len(rows) < part.parts:
+            return []
+        return [replace(part, part=number, chunk=chunk) for number, chunk in rows]
+
+    def forget_parts(self, batch_id: bytes) -> None:
+        """Delete the parts of a batch that was stored or refused."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM parts WHERE batch_id=?", (batch_id,))
+
+    def purge_parts(self, now: datetime, *, days: int) -> int:
+        """Delete parts that have waited ``days`` for the others; return how many."""
+        before = _text(minute_of(now - timedelta(days=days)))
+        with self._transaction() as connection:
+            return connection.execute("DELETE FROM parts WHERE minute < ?", (before,)).rowcount
+
     def quarantine(self, batch: Quarantined, *, keep: int) -> None:
         """Keep what was refused; beyond ``keep`` batches the oldest go."""
         with self._transaction() as connection:
@@ -193,6 +254,22 @@ class Index:
                 "DELETE FROM quarantine WHERE batch_id IN (SELECT batch_id FROM quarantine"
                 " ORDER BY minute DESC, batch_id LIMIT -1 OFFSET ?)",
                 (keep,),
+            )
+
+    def refusals(self) -> dict[str, int]:
+        """Return how many batches are in quarantine, by code."""
+        with self._reading() as connection:
+            return dict(
+                connection.execute("SELECT code, count(*) FROM quarantine GROUP BY code").fetchall()
+            )
+
+    def answers(self) -> dict[str, int]:
+        """Return how many receipts were given, by status."""
+        with self._reading() as connection:
+            return dict(
+                connection.execute(
+                    "SELECT status, sum(answers) FROM receipts GROUP BY status"
+                ).fetchall()
             )
 
     def purge_quarantine(self, now: datetime, *, days: int) -> int:
@@ -275,6 +352,9 @@ class Index:
                 "SELECT count(*), total(row_count), total(size_bytes) FROM batches"
             ).fetchone()
             refused = connection.execute("SELECT count(*) FROM quarantine").fetchone()[0]
+            parts, parts_bytes = connection.execute(
+                "SELECT count(*), total(length(chunk)) FROM parts"
+            ).fetchone()
             duplicates = connection.execute(
                 "SELECT total(answers) FROM receipts WHERE status='duplicate'"
             ).fetchone()[0]
@@ -284,6 +364,8 @@ class Index:
             "bytes": int(size),
             "quarantined": refused,
             "duplicates": int(duplicates),
+            "parts": parts,
+            "parts_bytes": int(parts_bytes),
         }
 
     def _rows(self, query: str, limit: int) -> list[tuple[Any, ...]]:
@@ -314,18 +396,39 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         raise _storage_error(path, f"expected journal mode wal, the file stayed in {mode}")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("BEGIN IMMEDIATE")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-        for statement in _SCHEMA:
+    for step in _STEPS[_version(connection) :]:
+        for statement in step:
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={_VERSION}")
+    if _version(connection) < len(_STEPS):
+        connection.execute(f"PRAGMA user_version={len(_STEPS)}")
     _expect_version(path, connection)
     connection.execute("COMMIT")
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _make_room(connection: sqlite3.Connection, keep: bytes, max_bytes: int) -> None:
+    size = connection.execute("SELECT total(length(chunk)) FROM parts").fetchone()[0]
+    if size <= max_bytes:
+        return
+    oldest = connection.execute(
+        "SELECT batch_id, total(length(chunk)) FROM parts WHERE batch_id <> ?"
+        " GROUP BY batch_id ORDER BY min(minute)",
+        (keep,),
+    ).fetchall()
+    for batch, bytes_ in oldest:
+        if size <= max_bytes:
+            return
+        connection.execute("DELETE FROM parts WHERE batch_id=?", (batch,))
+        size -= bytes_
+
+
 def _expect_version(path: Path, connection: sqlite3.Connection) -> None:
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found != _VERSION:
-        raise _storage_error(path, f"expected schema version {_VERSION}, found {found}")
+    found = _version(connection)
+    if found != len(_STEPS):
+        raise _storage_error(path, f"expected schema version {len(_STEPS)}, found {found}")
 
 
 @contextmanager

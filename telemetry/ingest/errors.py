@@ -3,7 +3,6 @@
 IngestError
  +-- ConfigError      the configuration is missing or wrong: nothing was started
  +-- StorageError     the disk is wrong: nothing was half-written, no receipt was sent
- +-- RunningError     another process already receives into this folder
  +-- NotFoundError    what was asked for is not stored
  +-- RefusedError     the broker will not serve us until somebody changes something
 """
@@ -33,13 +32,6 @@ class StorageError(IngestError):
     """The store cannot be read or written."""
 
     code = "ingest.storage"
-
-
-class RunningError(IngestError):
-    """The folder is in use by another okdrive-ingest."""
-
-    code = "ingest.running"
-    exit_code = 7
 
 
 class NotFoundError(IngestError):

@@ -8,20 +8,22 @@ only after the receipt: killed anywhere in between, the batch comes again and is
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from telemetry.codec.batch import BatchLimits, DecodedBatch, batch_id, decode_batch
+from telemetry.codec.batch import BatchLimits, batch_id, claimed_rows
 from telemetry.codec.errors import CodecError
+from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
+from telemetry.codec.part import Part, decode_part, join
 from telemetry.codec.receipt import CONTENT_TYPE
 from telemetry.ingest.clock import Clock, minute_of
 from telemetry.ingest.dedupe import Index, Quarantined
 from telemetry.ingest.errors import RefusedError, StorageError
 from telemetry.ingest.signing import ReceiptSigner
-from telemetry.ingest.sink import Arrival, Sink
+from telemetry.ingest.sink import Arrival, Prepared, Sink, prepare
 from telemetry.link import Backoff, LinkError
-from telemetry.mqtt import Message
+from telemetry.mqtt.messages import Message
 from telemetry.records import Receipt, ReceiptStatus
 from telemetry.topics import TopicError, is_ack_topic, parse_uplink
 
@@ -73,54 +75,111 @@ class ServiceSettings:
     quarantine_days: int = 7
     quarantine_max: int = 10_000
     answer_timeout_s: float = 10.0
+    max_rows_per_byte: int = 2_000  # a small batch may not claim to be a huge one
+    parts_days: int = 7  # parts wait this long for the others
+    parts_max_bytes: int = 256 * 1024 * 1024
+    workers: int = 1  # batches looked at at the same time
     max_waiting: int = 100  # messages in memory; the broker holds back what is not acknowledged
 
 
+Prepare = Callable[[bytes], Prepared]  # decodes and checks; raises CodecError
+
+
 class Desk:
-    """Takes one message at a time and says what to answer. Blocks; knows no network."""
+    """Takes one message at a time and says what to answer. Blocks; knows no network.
+
+    Any number of threads and processes may take messages for the same store.
+    """
 
     def __init__(
-        self, *, index: Index, sink: Sink, clock: Clock, settings: ServiceSettings
+        self,
+        *,
+        index: Index,
+        sink: Sink,
+        clock: Clock,
+        settings: ServiceSettings,
+        prepare_batch: Prepare | None = None,
     ) -> None:
         self._index = index
         self._sink = sink
         self._clock = clock
         self._settings = settings
+        self._prepare = prepare_batch or (lambda payload: prepare(payload, settings.limits))
 
-    def take(self, topic: str, payload: bytes) -> Receipt:
-        """Store a batch, or refuse it into quarantine; the answer is true once this returns.
+    def take(self, topic: str, payload: bytes, content_type: str | None = None) -> Receipt:
+        """Store a batch or a part, or refuse it into quarantine; then the answer is true.
 
         Raises:
             StorageError: Neither could be written; there is no answer.
         """
-        now = self._clock.utc_now()
-        identity = batch_id(payload)
-        try:
-            arrival = Arrival(
-                batch_id=identity,
-                part=0,
-                batch=self._decoded(topic, payload),
-                size_bytes=len(payload),
-                minute=minute_of(now),
-            )
-        except (CodecError, TopicError) as error:
-            receipt = self._refuse(identity, payload, error)
-        else:
-            status = ReceiptStatus.STORED if self._sink.store(arrival) else ReceiptStatus.DUPLICATE
-            receipt = Receipt(batch_id=identity, part=0, status=status, code=None)
-        self._index.note_receipt(receipt, now)
+        is_part = content_type == PART_TYPE
+        receipt = self._take_part(topic, payload) if is_part else self._take_whole(topic, payload)
+        self._index.note_receipt(receipt, self._clock.utc_now())
         return receipt
 
     def purge(self) -> int:
-        """Delete what has been in quarantine long enough; return how many."""
-        return self._index.purge_quarantine(
-            self._clock.utc_now(), days=self._settings.quarantine_days
-        )
+        """Delete what has been in quarantine long enough, and parts nobody completed."""
+        now = self._clock.utc_now()
+        purged = self._index.purge_quarantine(now, days=self._settings.quarantine_days)
+        return purged + self._index.purge_parts(now, days=self._settings.parts_days)
 
-    def _decoded(self, topic: str, payload: bytes) -> DecodedBatch:
+    def _take_whole(self, topic: str, payload: bytes) -> Receipt:
+        identity = batch_id(payload)
+        try:
+            batch = self._prepared(topic, payload)
+        except (CodecError, TopicError) as error:
+            return self._refuse(identity, payload, error)
+        arrival = Arrival(
+            batch_id=identity,
+            part=0,
+            batch=batch,
+            size_bytes=len(payload),
+            minute=minute_of(self._clock.utc_now()),
+        )
+        status = ReceiptStatus.STORED if self._sink.store(arrival) else ReceiptStatus.DUPLICATE
+        return Receipt(batch_id=identity, part=0, status=status, code=None)
+
+    def _take_part(self, topic: str, payload: bytes) -> Receipt:
+        try:
+            parse_uplink(topic)
+            part = decode_part(payload, max_bytes=self._settings.limits.max_bytes)
+        except (CodecError, TopicError) as error:
+            return self._refuse(batch_id(payload), payload, error)
+        if self._index.has(part.batch_id):
+            return Receipt(
+                batch_id=part.batch_id, part=0, status=ReceiptStatus.DUPLICATE, code=None
+            )
+        parts = self._index.keep_part(
+            part, self._clock.utc_now(), max_bytes=self._settings.parts_max_bytes
+        )
+        if not parts:
+            return Receipt(
+                batch_id=part.batch_id, part=part.part, status=ReceiptStatus.STORED, code=None
+            )
+        return self._complete(topic, parts)
+
+    def _complete(self, topic: str, parts: Sequence[Part]) -> Receipt:
+        identity = parts[0].batch_id
+        try:
+            receipt = self._take_whole(topic, join(parts))
+        except CodecError as error:
+            joined = b"".join(part.chunk for part in parts)
+            receipt = self._refuse(identity, joined, error)
+        self._index.forget_parts(identity)
+        return receipt
+
+    def _prepared(self, topic: str, payload: bytes) -> Prepared:
         purpose = parse_uplink(topic)
-        batch = decode_batch(payload, limits=self._settings.limits)
-        if batch.purpose is not purpose:
+        limits = self._settings.limits
+        rows = claimed_rows(payload, limits)
+        if rows > self._settings.max_rows_per_byte * len(payload):
+            raise CodecError(
+                f"batch: expected at most {self._settings.max_rows_per_byte} rows a byte,"
+                f" got {rows} rows in {len(payload)} bytes",
+                code="ingest.ratio",
+            )
+        batch = self._prepare(payload)
+        if batch.purpose != purpose:
             raise CodecError(
                 f"batch: expected purpose {purpose} on this topic, got {batch.purpose}",
                 code="ingest.wrong_topic",
@@ -160,6 +219,7 @@ class IngestService:
         self._settings = settings
         self.counters: Counter[str] = Counter()
         self.is_receiving = False
+        self.in_progress = 0  # batches at a desk
 
     async def run(self, stop: asyncio.Event) -> None:
         """Receive until ``stop``; connect again after every loss.
@@ -205,27 +265,55 @@ class IngestService:
     async def _serve_until_end(
         self, link: Link, waiting: asyncio.Queue[Message | None], stop: asyncio.Event
     ) -> None:
-        failure: LinkError | StorageError | None = None
+        failures: list[LinkError | StorageError] = []
         async with asyncio.TaskGroup() as group:
             ends = [
-                group.create_task(_end_after(stop.wait(), waiting), name="ingest_stop"),
-                group.create_task(_end_after(link.wait_down(), waiting), name="ingest_down"),
+                group.create_task(self._end_after(stop.wait(), waiting), name="ingest_stop"),
+                group.create_task(self._end_after(link.wait_down(), waiting), name="ingest_down"),
             ]
-            try:
-                while message := await waiting.get():
-                    await self._answer(link, message)
-            except (LinkError, StorageError) as error:  # leaves the group by itself
-                failure = error
+            desks = [
+                group.create_task(self._work(link, waiting, failures), name=f"ingest_desk_{number}")
+                for number in range(self._settings.workers)
+            ]
+            await asyncio.wait(desks)
             for task in ends:
                 task.cancel()
-        if failure:
-            raise failure
+        if failures:
+            raise failures[0]
         if not stop.is_set():
             raise LinkError("the connection to the broker was lost", code="link.lost")
 
+    async def _work(
+        self,
+        link: Link,
+        waiting: asyncio.Queue[Message | None],
+        failures: list[LinkError | StorageError],
+    ) -> None:
+        while not failures and (message := await waiting.get()):
+            self.in_progress += 1
+            try:
+                await self._answer(link, message)
+            except (LinkError, StorageError) as error:  # leaves the group by itself
+                failures.append(error)
+                await self._end_all(waiting)
+            finally:
+                self.in_progress -= 1
+
+    async def _end_all(self, waiting: asyncio.Queue[Message | None]) -> None:
+        for _ in range(self._settings.workers):
+            waiting.put_nowait(None)
+
+    async def _end_after(
+        self, event: Awaitable[object], waiting: asyncio.Queue[Message | None]
+    ) -> None:
+        await event
+        await self._end_all(waiting)
+
     async def _answer(self, link: Link, message: Message) -> None:
-        receipt = await asyncio.to_thread(self._desk.take, message.topic, message.payload)
-        self.counters[f"batches.{receipt.status}"] += 1
+        receipt = await asyncio.to_thread(
+            self._desk.take, message.topic, message.payload, message.content_type
+        )
+        self.counters[f"batches.{'part' if receipt.part else receipt.status}"] += 1
         log.info("batch", extra={"batch": receipt.batch_id.hex(), "batch_status": receipt.status})
         await self._send_receipt(link, message, receipt)
         link.ack(message)
@@ -257,7 +345,8 @@ class IngestService:
         waiting.put_nowait(message)
 
     async def _back_off(self, error: LinkError | StorageError, stop: asyncio.Event) -> None:
-        delay_s = self._backoff.next_delay_s()
+        is_overload = isinstance(error, LinkError) and error.is_overload
+        delay_s = self._backoff.next_delay_s(is_overload=is_overload)
         self.counters[error.code] += 1
         log.warning(
             "ingest_waits", extra={"code": error.code, "reason": str(error), "retry_s": delay_s}
@@ -271,11 +360,6 @@ class IngestService:
             except StorageError as error:
                 log.warning("purge_failed", extra={"code": error.code, "reason": str(error)})
             await _wait(stop, _PURGE_EVERY_S)
-
-
-async def _end_after(event: Awaitable[object], waiting: asyncio.Queue[Message | None]) -> None:
-    await event
-    waiting.put_nowait(None)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -9,11 +9,13 @@ from telemetry.codec.batch import BatchLimits
 from telemetry.ingest.clock import Clock
 from telemetry.ingest.config import BrokerConfig, IngestConfig
 from telemetry.ingest.dedupe import Index
+from telemetry.ingest.pool import DecodePool, PoolSettings
 from telemetry.ingest.service import Desk, IngestService, MakeLink, ServiceSettings
 from telemetry.ingest.signing import load_signer
 from telemetry.ingest.sink import ParquetSink
 from telemetry.link import Backoff
-from telemetry.mqtt import MqttLink, MqttSettings
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import MqttSettings
 from telemetry.topics import CLIENT_ID_BYTES, new_client_id
 
 _PACKET_OVERHEAD_BYTES = 65_536  # topic and properties of a message beside its payload
@@ -21,10 +23,22 @@ _PACKET_OVERHEAD_BYTES = 65_536  # topic and properties of a message beside its 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """A service ready to run, and the index to close after it."""
+    """A service ready to run, and what to close after it."""
 
     service: IngestService
     index: Index
+    pool: DecodePool | None
+
+    @property
+    def decoder_deaths(self) -> int:
+        """Return how many decoders had to be replaced."""
+        return 0 if self.pool is None else self.pool.deaths
+
+    def close(self) -> None:
+        """End the decoders and close the index. Blocks."""
+        if self.pool is not None:
+            self.pool.close()
+        self.index.close()
 
 
 def build_service(config: IngestConfig, *, index: Path, parquet: Path, clock: Clock) -> Parts:
@@ -32,16 +46,36 @@ def build_service(config: IngestConfig, *, index: Path, parquet: Path, clock: Cl
     signer = load_signer(config.receipt_key)
     opened = Index.open(index)
     sink = ParquetSink(parquet, opened)
-    sink.clean()
-    settings = _settings(config)
+    settings, pool = _settings(config), _pool(config)
+    desk = Desk(
+        index=opened,
+        sink=sink,
+        clock=clock,
+        settings=settings,
+        prepare_batch=pool.prepare if pool else None,
+    )
     service = IngestService(
         make_link=link_maker(config.broker, max_batch_bytes=config.limits.max_batch_bytes),
-        desk=Desk(index=opened, sink=sink, clock=clock, settings=settings),
+        desk=desk,
         signer=signer,
-        backoff=Backoff(random.SystemRandom().random, cap_s=30.0),
+        backoff=Backoff(random.SystemRandom().random, cap_s=30.0, storm_s=30.0),
         settings=settings,
     )
-    return Parts(service=service, index=opened)
+    return Parts(service=service, index=opened, pool=pool)
+
+
+def _pool(config: IngestConfig) -> DecodePool | None:
+    limits = config.limits
+    if config.decoders == 0:
+        return None
+    return DecodePool(
+        PoolSettings(
+            workers=config.decoders,
+            limits=_batch_limits(config),
+            time_limit_s=limits.max_decode_s,
+            memory_bytes=limits.decoder_memory_bytes,
+        )
+    )
 
 
 def link_maker(broker: BrokerConfig, *, max_batch_bytes: int) -> MakeLink:
@@ -67,9 +101,17 @@ def link_maker(broker: BrokerConfig, *, max_batch_bytes: int) -> MakeLink:
 def _settings(config: IngestConfig) -> ServiceSettings:
     limits = config.limits
     return ServiceSettings(
-        limits=BatchLimits(max_bytes=limits.max_batch_bytes, max_rows=limits.max_rows),
+        limits=_batch_limits(config),
+        max_rows_per_byte=limits.max_rows_per_byte,
+        parts_days=limits.parts_days,
+        parts_max_bytes=limits.parts_max_bytes,
+        workers=max(1, config.decoders),
         quarantine_days=limits.quarantine_days,
         quarantine_max=limits.quarantine_max,
         answer_timeout_s=config.broker.answer_timeout_s,
         max_waiting=config.broker.in_flight * 2,
     )
+
+
+def _batch_limits(config: IngestConfig) -> BatchLimits:
+    return BatchLimits(max_bytes=config.limits.max_batch_bytes, max_rows=config.limits.max_rows)

@@ -2,34 +2,26 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from agent.consent.keys import VerifyKey
 from agent.consent.receipts import verify_receipt
-from agent.sharing import Sharing
 from agent.store.outbox import OutboxState
-from agent.uplink import Uplink, UplinkSettings
 from telemetry.codec.batch import batch_id
-from telemetry.ingest.clock import SystemClock
-from telemetry.ingest.config import load_config
-from telemetry.ingest.wiring import Parts, build_service
+from telemetry.ingest.wiring import Parts
 from telemetry.link import Backoff
-from telemetry.mqtt import Message, MqttLink, MqttSettings
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
 from telemetry.records import ReceiptStatus
 from telemetry.topics import ack_topic, new_client_id, uplink_topic
 from tests.support.batches import batch_payload
 from tests.support.broker import TestBroker
-from tests.support.clock import FakeClock
-from tests.support.ingest_home import POINTS, IngestHome, child, ingest_process, make_home
+from tests.support.ingest_home import POINTS, IngestHome, child, ingest_process
 from tests.support.proxy import counting_proxy
-from tests.support.trips import FakeTrip, open_sharing, write_segment
+from tests.support.vehicle_side import Vehicle
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(60)]
@@ -39,73 +31,6 @@ IDS = [new_client_id(bytes([number]) * 16) for number in range(1, 9)]
 
 def has(inbox: list[Message], count: int) -> bool:
     return len(inbox) == count
-
-
-@dataclass
-class Vehicle:
-    sharing: Sharing
-    settings: MqttSettings
-    folder: Path
-    ingest_key: VerifyKey
-
-    def offer(self, trip_id: str = "trip-1") -> bytes:
-        self.sharing.set_consent(Purpose.BATTERY, is_granted=True)
-        path = write_segment(self.folder / "segments", trip_id)
-        [preview] = self.sharing.offer_trip(FakeTrip(trip_id=trip_id), path)
-        return bytes.fromhex(preview.batch_id)
-
-    def confirm(self, trip_id: str = "trip-1") -> bytes:
-        batch = self.offer(trip_id)
-        self.sharing.answer(trip_id, [batch], share=True)
-        return batch
-
-    def uplink(self, settings: MqttSettings | None = None) -> Uplink:
-        chosen = settings or self.settings
-        return Uplink(
-            sharing=self.sharing,
-            make_link=lambda client_id, on_message: MqttLink(
-                chosen, client_id=client_id, on_message=on_message
-            ),
-            ingest_key=self.ingest_key,
-            clock=FakeClock(),
-            settings=UplinkSettings(receipt_timeout_s=1.0, puback_timeout_s=2.0),
-            backoff=Backoff(lambda: 0.0),
-        )
-
-    async def deliver(self, uplink: Uplink) -> None:
-        """Step until the outbox is empty."""
-        async with asyncio.timeout(30):
-            while await uplink.queue():
-                await uplink.step()
-
-
-@pytest.fixture
-def home(broker: TestBroker, tmp_path: Path) -> IngestHome:
-    folder = tmp_path / "far-end"
-    folder.mkdir()
-    return make_home(folder, broker)
-
-
-@pytest.fixture
-def vehicle(broker: TestBroker, home: IngestHome, tmp_path: Path) -> Iterator[Vehicle]:
-    folder = tmp_path / "vehicle"
-    folder.mkdir()
-    sharing = open_sharing(folder)
-    yield Vehicle(sharing, broker.settings(), folder, home.verify_key)
-    sharing.state.close()
-
-
-@pytest.fixture
-def ingest(home: IngestHome) -> Iterator[Parts]:
-    config = load_config(home.config)
-    parts = build_service(
-        config,
-        index=config.folder / "index.sqlite",
-        parquet=config.folder / "parquet",
-        clock=SystemClock(),
-    )
-    yield parts
-    parts.index.close()
 
 
 async def test_a_confirmed_batch_arrives_exactly_once(

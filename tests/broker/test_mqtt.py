@@ -14,7 +14,9 @@ import pytest
 
 from sim.broker import Broker, BrokerError, free_port, render_config
 from telemetry.link import LinkError, LinkState
-from telemetry.mqtt import Message, MqttLink, MqttSettings, _Attempt
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import Message, MqttSettings
+from telemetry.mqtt.session import Attempt, Session
 from telemetry.topics import UPLINK_FILTER, ack_topic, new_client_id
 from tests.support.broker import CONFIGS, Pki, TestBroker
 from tests.support.wait import wait_until
@@ -144,9 +146,11 @@ async def test_a_half_open_broker_is_given_up(broker: TestBroker, silent_port: i
 
 async def test_a_connection_given_up_while_it_was_made_is_closed(broker: TestBroker) -> None:
     link = MqttLink(broker.settings(), client_id=IDS[0])
-    attempt = _Attempt(is_abandoned=True)
-    client = await asyncio.to_thread(link._open_in_thread, attempt)
-    sock = client.socket()
+    session = Session(broker.settings(), link, client_id=IDS[0], manual_ack=False, number=1)
+    attempt = Attempt(is_abandoned=True)
+    await asyncio.to_thread(session.open_in_thread, attempt)
+    assert attempt.client is not None
+    sock = attempt.client.socket()
     assert sock is not None
     assert sock.fileno() == -1
 

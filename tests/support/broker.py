@@ -14,7 +14,7 @@ import pytest
 from agent.clock import SystemClock
 from sim.broker import INGEST_NAME, Broker, free_port, render_config
 from sim.pki import Authority, Identity
-from telemetry.mqtt import MqttSettings
+from telemetry.mqtt.messages import MqttSettings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VEHICLE_NAME = "5f0c1d4e9ab34c7d8e21f6a7b8c9d0e1"  # as random as any vehicle's

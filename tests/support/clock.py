@@ -10,12 +10,16 @@ class FakeClock:
         self._utc = utc
         self._monotonic_s = 1000.0
         self.boot = "boot-1"
+        self.proven = True
 
     def utc_now(self) -> datetime:
         return self._utc
 
     def monotonic_s(self) -> float:
         return self._monotonic_s
+
+    def is_proven(self) -> bool:
+        return self.proven
 
     def boot_id(self) -> str:
         return self.boot

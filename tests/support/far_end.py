@@ -8,9 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.consent.keys import VerifyKey
 from telemetry.codec.batch import batch_id
+from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
+from telemetry.codec.part import Part, decode_part, join
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.link import LinkError
-from telemetry.mqtt import Message
+from telemetry.mqtt.messages import Message
 from telemetry.records import Receipt, ReceiptStatus
 
 
@@ -29,6 +31,10 @@ class FakeFarEnd:
     mangle: Callable[[bytes], bytes] = bytes  # what happens to a receipt on the way
     strangers_first: bool = False  # a receipt for another batch comes first
     loses_connection: bool = False  # goes down instead of answering
+    max_payload_bytes: int | None = None  # what the broker takes in one message
+    kept: dict[bytes, dict[int, Part]] = field(default_factory=dict)  # parts of unfinished batches
+    forgets_parts: bool = False  # ingest lost what it kept
+    knows_parts: bool = True  # an older ingest does not
 
     @property
     def verify_key(self) -> VerifyKey:
@@ -38,7 +44,27 @@ class FakeFarEnd:
         self.client_ids.append(client_id)
         return FakeLink(self, on_message)
 
-    def receipt_for(self, payload: bytes) -> Receipt:
+    def receipt_for(self, payload: bytes, content_type: str | None = None) -> Receipt:
+        if content_type == PART_TYPE:
+            if not self.knows_parts:
+                refused = ReceiptStatus.REFUSED
+                return Receipt(
+                    batch_id=batch_id(payload), part=0, status=refused, code="codec.shape"
+                )
+            part = decode_part(payload, max_bytes=1 << 20)
+            if part.batch_id in self.stored:
+                duplicate = ReceiptStatus.DUPLICATE
+                return Receipt(batch_id=part.batch_id, part=0, status=duplicate, code=None)
+            parts = self.kept.setdefault(part.batch_id, {})
+            parts[part.part] = part
+            if self.forgets_parts:
+                parts.clear()
+            if len(parts) < part.parts:
+                return Receipt(
+                    batch_id=part.batch_id, part=part.part, status=ReceiptStatus.STORED, code=None
+                )
+            payload = join([parts[number] for number in sorted(parts)])
+            del self.kept[part.batch_id]
         identity = batch_id(payload)
         if self.refuse_with:
             return Receipt(
@@ -54,11 +80,14 @@ class FakeFarEnd:
 
 
 class FakeLink:
+    connection_bytes = 0  # what connecting costs
+
     def __init__(self, far_end: FakeFarEnd, on_message: Callable[[Message], None]) -> None:
         self._far_end = far_end
         self._on_message = on_message
         self._down = asyncio.Event()
         self.subscribed = ""
+        self.sent_bytes = 0
 
     async def connect(self) -> None:
         if self._far_end.connect_error:
@@ -80,7 +109,8 @@ class FakeLink:
         if self._far_end.publish_error:
             raise self._far_end.publish_error
         self._far_end.published.append(payload)
-        receipt = self._far_end.receipt_for(payload)
+        self.sent_bytes += len(payload)
+        receipt = self._far_end.receipt_for(payload, content_type)
         if self._far_end.loses_connection:
             self._down.set()
         if self._far_end.is_silent or self._far_end.loses_connection:
@@ -89,6 +119,14 @@ class FakeLink:
             other = Receipt(batch_id=bytes(32), part=0, status=ReceiptStatus.STORED, code=None)
             self._deliver(self._far_end.signed(other), response_topic)
         self._deliver(self._far_end.signed(receipt), response_topic)
+
+    @property
+    def max_payload_bytes(self) -> int | None:
+        return self._far_end.max_payload_bytes
+
+    @property
+    def traffic_bytes(self) -> int:
+        return self.connection_bytes + self.sent_bytes
 
     async def wait_down(self) -> None:
         await self._down.wait()

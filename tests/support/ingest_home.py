@@ -24,7 +24,8 @@ from telemetry.ingest.dedupe import Index, StoredBatch
 from telemetry.ingest.service import IngestService
 from telemetry.ingest.sink import ParquetSink
 from telemetry.ingest.wiring import build_service
-from telemetry.mqtt import Message, MqttLink
+from telemetry.mqtt.link import MqttLink
+from telemetry.mqtt.messages import Message
 from tests.support.broker import TestBroker
 from tests.support.wait import wait_until_sync
 

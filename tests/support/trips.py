@@ -41,7 +41,8 @@ def write_segment(folder: Path, trip_id: str = "trip-1", *, rows: int = 60) -> P
     path = folder / f"{trip_id}.seg"
     writer = SegmentWriter.create(path, COLUMNS, boot_id="boot-1")
     for second in range(rows):
-        row = [720 + second % 7, -30 + second % 11, 803 - second // 30, 91, 500, 4_873_210]
+        noise = second * second * 31 % 101
+        row = [720 + noise % 7, noise - 60, 803 - second // 30, 91, 500, 4_873_210]
         writer.append(5_000 + second * 1000, row)
     writer.close()
     return path

@@ -1,17 +1,23 @@
 """An update client for tests: the real one, with a runner that only pretends, or with the real."""
 
 import asyncio
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ota.client.client import UpdateClient
+from ota.client.download import Downloader
+from ota.client.floor import Floor
 from ota.client.gates import Refusal
 from ota.client.journal import JournalEntry
-from ota.client.offer import Offer
+from ota.client.offer import Ecu, Offer
+from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, CheckResult
 from ota.client.states import UpdateState
+from ota.client.verifier import Verifier
 from tests.support.clock import FakeClock
-from tests.support.repository_simulator import RepositorySimulator
+from tests.support.repository_simulator import BASE, ECU, VEHICLE, RepositorySimulator
 
 ILL = b"exit 1"  # a check that holds this is not well
 
@@ -47,12 +53,55 @@ class Driver:
         return self.refusals
 
 
+def make_verifier(
+    simulator: RepositorySimulator,
+    folder: Path,
+    *,
+    clock: FakeClock | None = None,
+    ecus: Sequence[Ecu] = (ECU,),
+) -> Verifier:
+    """Return the real verifier over the simulated repositories, with all it keeps in ``folder``."""
+    return Verifier(
+        vehicle=VEHICLE,
+        ecus=ecus,
+        director=simulator.address("director"),
+        image=simulator.address("image"),
+        folder=folder / "metadata",
+        fetcher=simulator,
+        floor=Floor(folder / "floor.sqlite"),
+        clock=clock or FakeClock(simulator.now),
+    )
+
+
+def verify_and_download(
+    simulator: RepositorySimulator, folder: Path, clock: FakeClock | None = None
+) -> list[Path]:
+    """Verify as a vehicle does, download what is offered, and return where it is."""
+    offers = make_verifier(simulator, folder, clock=clock).check()
+    downloader = Downloader(
+        simulator,
+        targets_url=f"{BASE}/image/targets/",
+        folder=folder / "images",
+        on_progress=lambda _: None,
+        clock=FakeClock(simulator.now),
+    )
+    return [downloader.download(offer) for offer in offers]
+
+
+def floors_of(folder: Path) -> dict[tuple[str, str], int]:
+    """Return the lowest version still accepted of each role of each repository."""
+    with closing(sqlite3.connect(folder / "floor.sqlite")) as database:
+        rows = database.execute("SELECT repository, name, version FROM role").fetchall()
+    return {(repository, name): version for repository, name, version in rows}
+
+
 async def open_client(
     simulator: RepositorySimulator,
     folder: Path,
     *,
     runner: AppRunner | None = None,
     driver: Driver | None = None,
+    data_use: Callable[[], DataUse] = unlimited,
 ) -> UpdateClient:
     return await asyncio.to_thread(
         UpdateClient,
@@ -61,6 +110,7 @@ async def open_client(
         runner=runner or FakeRunner(),
         clock=FakeClock(simulator.now),
         ask_gates=(driver or Driver()).ask,
+        data_use=data_use,
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from agent.hmi.views import Decision, DrivingState, TripStatus
 from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, STATES, PlayedAgent
@@ -40,7 +40,7 @@ async def test_nothing_is_asked_of_any_other_machine() -> None:
         for state, path in SCREENS.values():
             played.state = STATES[state]
             await page.goto(path)
-        origin = page.url.rsplit(":", 1)[0]
+        origin = await page.evaluate("location.origin + '/'")
     assert len(asked) > len(PAGES)
     assert {url for url in asked if not url.startswith(origin)} == set()
 
@@ -119,9 +119,13 @@ async def test_when_the_car_drives_off_the_question_goes_and_comes_back_at_the_n
 
 async def test_a_tap_that_comes_too_late_says_why_and_does_nothing() -> None:
     played = PlayedAgent(STATES["trip"])
-    async with open_screen(played) as page:
-        await expect(page.locator("[data-action=trip-share]")).to_be_visible()
+
+    async def drive_off(route: Route) -> None:
         played.state = replace(STATES["trip"], driving=DrivingState.MOVING)  # no event yet
+        await route.continue_()
+
+    async with open_screen(played) as page:
+        await page.route("**/api/trips/**", drive_off)
         await page.click("[data-action=trip-share]")
         await expect(page.locator("#said")).to_have_text("Answer when the car is parked (P).")
     assert played.asked == []

@@ -1,7 +1,7 @@
 """The trip to share, what became of it, and what exactly would be sent; pure."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.hmi.pages.words import Button, cut, sentence
@@ -125,7 +125,7 @@ def _trip_facts(trip: TripCard, texts: Texts) -> str:
 
 def _goes_out(batches: Iterable[BatchPreview], texts: Texts) -> tuple[str, ...]:
     every = tuple(batches)
-    fields = [field for batch in every for field in batch.fields]
+    fields = [field for batch in every for field in batch.fields if field.count]
     names = dict.fromkeys(texts.find(f"field.{field.name}", field.name) for field in fields)
     recipients = dict.fromkeys(_recipient(batch, texts) for batch in every)
     values = texts.number(sum(field.count for field in fields))
@@ -152,6 +152,8 @@ def shared_view(trip: TripCard, texts: Texts) -> SharedView:
     receipt = trip.batches[0].batch_id[:8] if trip.batches else texts.say("status.unknown")
     time = texts.duration(trip.hold_left_s or 0)
     size = texts.size(sum(batch.size_bytes for batch in trip.batches))
+    key = f"shared.{trip.status}" if trip.batches else f"shared.{trip.status}.plain"
+    key = key if key in texts.entries else f"shared.{trip.status}"
     take_back = Button(
         label=texts.say("shared.take_back"),
         url=f"/api/trips/{trip.trip_id}/take-back",
@@ -162,7 +164,7 @@ def shared_view(trip: TripCard, texts: Texts) -> SharedView:
         title=texts.say(f"shared.title.{trip.status}"),
         icon=_STATUS_ICONS[trip.status],
         facts=_trip_facts(trip, texts),
-        text=texts.say(f"shared.{trip.status}", size=size, time=time, receipt=receipt),
+        text=texts.say(key, size=size, time=time, receipt=receipt),
         buttons=(take_back,) if trip.status is TripStatus.HELD else (),
     )
 
@@ -199,11 +201,14 @@ def preview_view(batch: BatchPreview, texts: Texts) -> PreviewView:
 def _field_row(field: FieldPreview, texts: Texts) -> tuple[str, ...]:
     name = texts.find(f"field.{field.name}", field.name)
     decimals = _decimals(field.precision)
-    span = texts.say("preview.none")
-    if field.lowest is not None and field.highest is not None:
+    span = cut(field.text) or texts.say("preview.none")
+    if field.lowest is not None and field.lowest == field.highest:
+        span = texts.number(field.lowest, decimals)
+    elif field.lowest is not None and field.highest is not None:
         low, high = texts.number(field.lowest, decimals), texts.number(field.highest, decimals)
         span = texts.say("preview.span", low=low, high=high)
     precision = f"{texts.number(field.precision, decimals)} {field.unit}".strip()
+    precision = precision if field.precision > 0 else field.unit
     return (sentence([name]), precision, texts.number(field.count), span)
 
 
@@ -232,18 +237,22 @@ def exact_view(rows: object, batch_id: str, page: int, texts: Texts) -> ExactVie
 
 def json_lines(rows: object) -> tuple[str, ...]:
     """Return ``rows`` as JSON in lines: a member per line, and lists with an item per line."""
+    if isinstance(rows, list):
+        return ("[", *_items(rows), "]") if rows else ("[]",)
     if not isinstance(rows, dict):
         return (_json(rows),)
     lines = ["{"]
     for position, (key, value) in enumerate(rows.items()):
         end = "," if position < len(rows) - 1 else ""
-        if isinstance(value, list) and value and isinstance(value[0], dict | list):
-            lines.append(f"{_json(key)}: [")
-            lines += [f"  {_json(item)}," for item in value[:-1]]
-            lines += [f"  {_json(value[-1])}", f"]{end}"]
+        if isinstance(value, list | tuple) and value and isinstance(value[0], dict | list):
+            lines += [f"{_json(key)}: [", *_items(value), f"]{end}"]
         else:
             lines.append(f"{_json(key)}: {_json(value)}{end}")
     return (*lines, "}")
+
+
+def _items(rows: Sequence[object]) -> list[str]:
+    return [*(f"  {_json(item)}," for item in rows[:-1]), f"  {_json(rows[-1])}"]
 
 
 def _json(value: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.sharing import Sharing
-from agent.store.outbox import OutboxState
+from agent.store.outbox import OutboxState, Quota
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.link import Backoff
 from telemetry.purposes import Purpose
@@ -44,22 +44,23 @@ def play_until_killed(plug: Plug, far_end: FakeFarEnd, folder: Path) -> bool:
     return plug.is_pulled
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("max_payload_bytes", [None, 120], ids=["whole", "in-parts"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_statement_a_confirmed_batch_is_stored_once(
-    when: str, tmp_path: Path
+    when: str, max_payload_bytes: int | None, tmp_path: Path
 ) -> None:
     points = 0
     while True:
         folder = tmp_path / str(points)
         write_segment(folder / "segments")
-        plug, far_end = Plug(points, when), FakeFarEnd()
+        plug, far_end = Plug(points, when), FakeFarEnd(max_payload_bytes=max_payload_bytes)
         was_killed = play_until_killed(plug, far_end, folder)
         check_ends_well(far_end, folder, plug.statement)
         if not was_killed:
             break
         points += 1
-    assert points > 50
+    assert points > (60 if max_payload_bytes is None else 75)
 
 
 def check_ends_well(far_end: FakeFarEnd, folder: Path, point: str) -> None:
@@ -92,3 +93,52 @@ def test_killed_between_ok_and_commit_the_card_is_still_there(tmp_path: Path) ->
     assert [card.trip.trip_id for card in again.cards()] == ["trip-1"]
     assert [row for row in again.outbox.rows() if row.state is OutboxState.QUEUED] == []
     again.state.close()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_while_making_room_a_batch_is_queued_or_explained(when: str, tmp_path: Path) -> None:
+    """The second OK drops the first batch: at no statement is a batch neither here nor there."""
+    points = 0
+    while True:
+        folder = tmp_path / str(points)
+        prepare_full_queue(folder)
+        plug = Plug(10**6, when)
+        with suppress(KilledError):
+            dying = open_full(folder, plug)
+            plug.at = plug.count + 1 + points
+            confirm_second(dying)
+        plug.die()
+        sharing = open_full(folder)
+        here = {line.trip_id for line in sharing.outbox.lines()}
+        dropped = {drop.trip_id for drop in sharing.outbox.drops()}
+        assert sharing.check_ledger() == [], plug.statement
+        assert (here, dropped) in [({"trip-1"}, set()), ({"trip-2"}, {"trip-1"})], plug.statement
+        sharing.state.close()
+        if not plug.is_pulled:
+            break
+        points += 1
+    assert points > 15
+
+
+def open_full(folder: Path, plug: Plug | None = None) -> Sharing:
+    sharing = open_sharing(folder, connect=plug.connect if plug else None)
+    sharing.outbox._quota = Quota(max_batches=1)
+    return sharing
+
+
+def prepare_full_queue(folder: Path) -> None:
+    folder.mkdir()
+    sharing = open_full(folder)
+    sharing.set_consent(Purpose.BATTERY, is_granted=True)
+    for trip_id in ("trip-1", "trip-2"):
+        path = write_segment(folder / "segments", trip_id)
+        sharing.offer_trip(FakeTrip(trip_id=trip_id), path)
+    [offer] = sharing.state.offers("trip-1")
+    sharing.answer("trip-1", [offer.batch_id], share=True)
+    sharing.state.close()
+
+
+def confirm_second(sharing: Sharing) -> None:
+    [offer] = sharing.state.offers("trip-2")
+    sharing.answer("trip-2", [offer.batch_id], share=True)

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.departure import CONNECTION_BYTES, DepartureLimits, NetworkClass, Surroundings
 from agent.sharing import Sharing
 from agent.store.outbox import OutboxState
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.link import Backoff, LinkError
 from telemetry.purposes import Purpose
-from telemetry.records import ReceiptStatus
+from telemetry.records import Receipt, ReceiptStatus
 from tests.support.clock import FakeClock
-from tests.support.far_end import FakeFarEnd
+from tests.support.far_end import FakeFarEnd, FakeLink
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 from tests.support.wait import wait_until
 
@@ -300,3 +301,259 @@ async def test_what_stands_in_the_way_is_said_in_one_sentence(bench: Bench) -> N
     assert await bench.uplink.why_not() == "Nothing is waiting."
     await asyncio.to_thread(bench.confirm)
     assert await bench.uplink.why_not() == "1 batches are being sent."
+
+
+# parts
+
+
+def small_packets(bench: Bench) -> None:
+    bench.far_end.max_payload_bytes = 120
+
+
+async def test_a_batch_too_large_for_the_broker_goes_in_parts_and_arrives_once(
+    bench: Bench, confirmed: bytes
+) -> None:
+    small_packets(bench)
+    await bench.uplink.step()
+    assert bench.far_end.stored == {confirmed: 1}
+    assert await bench.uplink.queue() == []
+    assert len(bench.far_end.published) > 2
+    assert max(map(len, bench.far_end.published)) <= 120
+
+
+async def test_parts_that_ingest_keeps_are_not_sent_again(bench: Bench, confirmed: bytes) -> None:
+    small_packets(bench)
+    genuine = bench.far_end.receipt_for
+    answered: list[bytes] = []
+
+    def lose_the_third(payload: bytes, content_type: str | None = None) -> Receipt:
+        bench.far_end.is_silent = len(answered) == 2
+        answered.append(payload)
+        return genuine(payload, content_type)
+
+    bench.far_end.receipt_for = lose_the_third  # type: ignore[method-assign]
+    await bench.uplink.step()
+    assert len(bench.far_end.published) == 3
+    assert [item.batch_id for item in await bench.uplink.queue()] == [confirmed.hex()]
+    bench.uplink.resume()
+    await bench.uplink.step()
+    assert bench.far_end.stored == {confirmed: 1}
+    third = bench.far_end.published[2]
+    assert {data: bench.far_end.published.count(data) for data in bench.far_end.published} == {
+        data: 2 if data == third else 1 for data in bench.far_end.published
+    }
+
+
+async def test_when_ingest_lost_the_parts_it_kept_all_are_sent_again(
+    bench: Bench, confirmed: bytes
+) -> None:
+    small_packets(bench)
+    bench.far_end.forgets_parts = True
+    await bench.uplink.step()
+    assert bench.uplink.counters["uplink.parts_lost"] == 1
+    assert "has lost some since" in await bench.uplink.why_not()
+    bench.far_end.forgets_parts = False
+    bench.uplink.resume()
+    await bench.uplink.step()
+    assert bench.far_end.stored == {confirmed: 1}
+    assert await bench.uplink.queue() == []
+
+
+async def test_an_ingest_that_knows_no_parts_stops_the_batch_with_its_code(
+    bench: Bench, confirmed: bytes
+) -> None:
+    small_packets(bench)
+    bench.far_end.knows_parts = False
+    await bench.uplink.step()
+    [item] = await bench.uplink.queue()
+    assert (item.state, item.refusal) == (OutboxState.STOPPED, "codec.shape")
+
+
+async def test_a_broker_that_takes_hardly_anything_stops_the_batch(
+    bench: Bench, confirmed: bytes
+) -> None:
+    bench.far_end.max_payload_bytes = 10
+    await bench.uplink.step()
+    [item] = await bench.uplink.queue()
+    assert (item.state, item.refusal) == (OutboxState.STOPPED, "link.too_large")
+
+
+async def test_another_packet_size_starts_the_parts_again(bench: Bench, confirmed: bytes) -> None:
+    small_packets(bench)
+    genuine = bench.far_end.receipt_for
+    bench.far_end.is_silent = True
+    await bench.uplink.step()
+    bench.far_end.max_payload_bytes = 150
+    bench.far_end.is_silent = False
+    bench.far_end.kept.clear()
+    assert bench.far_end.receipt_for == genuine
+    bench.uplink.resume()
+    await bench.uplink.step()
+    assert bench.far_end.stored == {confirmed: 1}
+
+
+# what it may cost
+
+
+def uplink_at(bench: Bench, surroundings: Surroundings, limits: DepartureLimits) -> Uplink:
+    return Uplink(
+        sharing=bench.sharing,
+        make_link=bench.far_end.make_link,
+        ingest_key=bench.far_end.verify_key,
+        clock=bench.clock,
+        settings=UplinkSettings(receipt_timeout_s=0.1, limits=limits),
+        backoff=Backoff(lambda: 0.5),
+        surroundings=lambda: surroundings,
+    )
+
+
+METERED = Surroundings(network=NetworkClass.METERED)
+
+
+def a_day_of(size_bytes: int) -> DepartureLimits:
+    return DepartureLimits(bytes_per_day={NetworkClass.METERED: size_bytes})
+
+
+async def test_beyond_the_budget_of_the_day_it_waits_for_tomorrow(
+    bench: Bench, confirmed: bytes
+) -> None:
+    uplink = uplink_at(bench, METERED, a_day_of(100))
+    await uplink.step()
+    assert bench.far_end.stored == {confirmed: 1}
+    other = await asyncio.to_thread(bench.confirm, "trip-2")
+    assert await uplink.step() == HOUR_S
+    assert list(bench.far_end.stored) == [confirmed]
+    assert "budget on a metered network is used" in await uplink.why_not()
+    bench.clock.advance_s(24 * HOUR_S)
+    await uplink.step()
+    assert list(bench.far_end.stored) == [confirmed, other]
+
+
+async def test_what_a_connection_cost_counts_also_when_it_failed(
+    bench: Bench, confirmed: bytes
+) -> None:
+    bench.far_end.is_silent = True
+    uplink = uplink_at(bench, METERED, a_day_of(100))
+    await uplink.step()
+    bench.clock.advance_s(600)
+    assert await uplink.step() == HOUR_S
+    assert len(bench.far_end.published) == 1
+
+
+async def test_parts_stop_at_the_budget_and_go_on_the_next_day(
+    bench: Bench, confirmed: bytes
+) -> None:
+    small_packets(bench)
+    limits = a_day_of(20_000)
+    uplink = uplink_at(bench, METERED, limits)
+    notes = uplink._notes
+    today = bench.clock.utc_now().date()
+    await asyncio.to_thread(notes.spend, today, "metered", 20_000 - CONNECTION_BYTES - 2_000)
+    FakeLink.connection_bytes = CONNECTION_BYTES + 1_800
+    try:
+        await uplink.step()
+    finally:
+        FakeLink.connection_bytes = 0
+    assert uplink.counters["uplink.budget"] == 1
+    sent = len(bench.far_end.published)
+    assert bench.far_end.stored == {}
+    bench.clock.advance_s(24 * HOUR_S)
+    await uplink.step()
+    assert bench.far_end.stored == {confirmed: 1}
+    assert len(set(bench.far_end.published)) == len(bench.far_end.published) > sent > 0
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        Surroundings(network=NetworkClass.NONE),
+        Surroundings(network=NetworkClass.ROAMING),
+        Surroundings(parked_for_s=1e6),
+        Surroundings(low_voltage_v=11.0),
+    ],
+    ids=["no-network", "roaming", "parked", "low-voltage"],
+)
+async def test_what_stands_in_the_way_makes_no_connection(
+    bench: Bench, confirmed: bytes, surroundings: Surroundings
+) -> None:
+    uplink = uplink_at(bench, surroundings, DepartureLimits())
+    assert await uplink.step() == HOUR_S
+    assert bench.far_end.client_ids == []
+    assert len(await uplink.queue()) == 1
+
+
+async def test_paused_by_hand_nothing_leaves_until_it_is_resumed_even_after_a_restart(
+    bench: Bench, confirmed: bytes
+) -> None:
+    await bench.uplink.set_paused(is_paused=True)
+    again = uplink_at(bench, Surroundings(), DepartureLimits())
+    assert await again.step() == HOUR_S
+    assert bench.far_end.client_ids == []
+    assert "switched off by hand" in await again.why_not()
+    await again.set_paused(is_paused=False)
+    await again.step()
+    assert bench.far_end.stored == {confirmed: 1}
+
+
+async def test_a_failure_is_remembered_for_commands_beside_the_daemon(
+    bench: Bench, confirmed: bytes
+) -> None:
+    bench.far_end.connect_error = LinkError("no broker", code="link.unreachable")
+    await bench.uplink.step()
+    failure = await asyncio.to_thread(bench.uplink._notes.failure)
+    assert failure is not None
+    assert (failure.code, failure.text) == ("link.unreachable", "no broker")
+    now_s = bench.clock.monotonic_s()
+    assert failure.retry_in_s(boot_id="boot-1", monotonic_s=now_s) == 0.5
+    assert failure.retry_in_s(boot_id="another", monotonic_s=now_s) == 0
+    bench.far_end.connect_error = None
+    bench.clock.advance_s(1)
+    await bench.uplink.step()
+    assert await asyncio.to_thread(bench.uplink._notes.failure) is None
+
+
+async def test_after_a_fleet_wide_outage_it_spreads_over_a_quarter_of_an_hour(
+    bench: Bench, confirmed: bytes
+) -> None:
+    away = LinkError("refused", code="link.unreachable", is_overload=True)
+    bench.far_end.connect_error = away
+    uplink = Uplink(
+        sharing=bench.sharing,
+        make_link=bench.far_end.make_link,
+        ingest_key=bench.far_end.verify_key,
+        clock=bench.clock,
+        settings=UplinkSettings(),
+        backoff=Backoff(lambda: 0.999),
+    )
+    delays = []
+    for _ in range(5):
+        delays.append(await uplink.step())
+        bench.clock.advance_s(delays[-1])
+    assert delays[:3] == [0.999, 1.998, 3.996]
+    assert delays[3:] == [899.1, 899.1]
+
+
+async def test_a_clock_jump_neither_sends_early_nor_late(bench: Bench, confirmed: bytes) -> None:
+    bench.far_end.connect_error = LinkError("gone", code="link.lost")
+    await bench.uplink.step()
+    for jump_s in (-400 * 24 * HOUR_S, 900 * 24 * HOUR_S):
+        bench.clock.jump_wall_s(jump_s)
+        await asyncio.to_thread(bench.sharing.expire)
+        assert await bench.uplink.step() == 0.5
+    bench.far_end.connect_error = None
+    bench.clock.advance_s(0.5)
+    await bench.uplink.step()
+    assert bench.far_end.stored == {confirmed: 1}
+
+
+async def test_a_damaged_row_stops_alone_and_says_so(bench: Bench, confirmed: bytes) -> None:
+    def damage() -> None:
+        with bench.sharing.state.database.transaction() as connection:
+            connection.execute("UPDATE outbox SET payload=x'00'")
+
+    await asyncio.to_thread(damage)
+    other = await asyncio.to_thread(bench.confirm, "trip-2")
+    await bench.uplink.step()
+    assert list(bench.far_end.stored) == [other]
+    [item] = await bench.uplink.queue()
+    assert (item.state, item.refusal) == (OutboxState.STOPPED, "outbox.damaged")

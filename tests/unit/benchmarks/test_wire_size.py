@@ -12,7 +12,7 @@ from agent.signals.catalog import PACK_VOLTAGE
 from agent.signals.table import load_table
 from benchmarks.i3 import SIGNALS, Table, read_i3
 from benchmarks.leaf import read_candump
-from benchmarks.peers import fleetwise
+from benchmarks.peers import fleetwise, fleetwise_snappy, json_gzip
 from benchmarks.wire_size import decode, encode, main, measure_table
 from sim.drive import synthetic_drive
 
@@ -58,7 +58,7 @@ def test_a_batch_comes_back_as_it_went(trip: Path) -> None:
 def test_the_fleetwise_form_has_one_tagged_double_per_value() -> None:
     table = Table([0, 200], [[2, 4]], ("a",), (0.5,), (0.0,))
     message = fleetwise(table)
-    first = bytes.fromhex("2a0d 0800 1001 19000000000000f03f")
+    first = bytes.fromhex("2a0b 1001 19000000000000f03f")  # proto3 leaves out the time 0
     assert first in message
     assert message.endswith(bytes.fromhex("2a0e 089003 1001 190000000000000040"))
 
@@ -100,6 +100,15 @@ def test_a_candump_recording_becomes_the_columns_of_a_segment(tmp_path: Path) ->
     assert decode(encode(table, seed="x")) == [table.times_ms, *table.columns]
     result = CliRunner().invoke(main, [str(recording), "--json"])
     assert json.loads(result.output)["total"]["round_trip"] is True
+
+
+@pytest.mark.recorded
+def test_the_peers_are_no_larger_than_the_recordings_readme_says(recordings: Path) -> None:
+    table = read_i3(recordings / "trips" / "TripA06.csv.gz", rate_hz=1)
+    assert (len(table.times_ms), table.values) == (3_165, 37_980)
+    assert len(fleetwise(table)) == 671_071
+    assert 229_800 < len(fleetwise_snappy(table)) <= 229_869
+    assert 42_900 < len(json_gzip(table)) <= 42_996
 
 
 @pytest.mark.recorded

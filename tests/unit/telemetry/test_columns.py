@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 from telemetry.codec.columns import MAX_VALUE, decode_columns, encode_columns
 from telemetry.codec.errors import CodecError
 from telemetry.codec.models import (
+    Calm,
     ColumnModel,
+    Grid,
     Model,
+    Move,
     Predictor,
     Term,
+    calm_base,
     external,
     generic_model,
     pack_odds,
@@ -27,15 +31,20 @@ from telemetry.codec.rangecoder import (
     Decoder,
     Encoder,
     Slots,
+    raw_step,
 )
 from telemetry.codec.residuals import (
     ANY_MISSING,
+    CALM,
+    CALM_CLASSES,
     FIRST_VALUE,
+    NEGATIVE,
     PREDICTOR,
     SLOTS,
-    class_of,
-    get_residual,
-    put_residual,
+    TOO_LARGE,
+    any_steps,
+    large_residual,
+    tree,
 )
 from telemetry.codec.schemas import SCHEMAS
 
@@ -54,38 +63,77 @@ def decode(data: bytes, model: Model | None = None) -> list[list[int | None]]:
 def test_decisions_come_back_in_their_order(decisions: list[tuple[int, int]]) -> None:
     coder = Encoder()
     slots = Slots([ONE // 2, 1, ONE - 1, 200, SUREST], [0] * 5)
-    for slot, answer in decisions:
-        coder.put(slots, slot, answer)
+    coder.put(slots, [slot << 1 | answer for slot, answer in decisions])
     decoder = Decoder(coder.finish())
     slots = Slots([ONE // 2, 1, ONE - 1, 200, SUREST], [0] * 5)
     assert [decoder.get(slots, slot) for slot, _ in decisions] == [a for _, a in decisions]
     decoder.finish()
 
 
-@given(st.integers(0, 12), st.integers(-(2**66) + 1, 2**66 - 1))
-def test_any_distance_comes_back(calm: int, residual: int) -> None:
-    coder = Encoder()
-    put_residual(coder, generic_model(1).slots(0), calm, residual)
-    decoder = Decoder(coder.finish())
-    assert get_residual(decoder, generic_model(1).slots(0), calm) == residual
+@given(st.lists(st.tuples(st.integers(0, 127), st.integers(0)), max_size=30))
+def test_raw_bits_come_back_in_their_order(parts: list[tuple[int, int]]) -> None:
+    coder, slots = Encoder(), Slots([ONE // 3], [0])
+    for count, bits in parts:
+        coder.put(slots, [raw_step(bits, count), 1])
+    decoder, slots = Decoder(coder.finish()), Slots([ONE // 3], [0])
+    for count, bits in parts:
+        assert decoder.get_raw(count) == bits & (1 << count) - 1
+        assert decoder.get(slots, 0) == 1
     decoder.finish()
+
+
+def told(decoder: Decoder, slots: Slots, calm: int, quarter: int) -> int:
+    node = tree(calm, quarter)
+    while node[0] >= 0:
+        node = node[1] if decoder.get(slots, node[0]) else node[2]
+    if node is TOO_LARGE:
+        return large_residual(decoder, slots, calm, quarter)
+    distance: int = node[1] << node[2] | decoder.get_raw(node[2])
+    return -distance if node[0] == NEGATIVE else distance
+
+
+@given(
+    st.integers(0, FIRST_VALUE),
+    st.integers(0, 3),
+    st.integers(-(2**66) + 1, 2**66 - 1) | st.integers(-300, 300) | st.integers(-(2**22), 2**22),
+)
+def test_any_distance_comes_back(calm: int, quarter: int, residual: int) -> None:
+    coder, slots = Encoder(), generic_model(1).slots(0)
+    coder.put(slots, any_steps(calm, quarter, residual))
+    decoder, slots = Decoder(coder.finish()), generic_model(1).slots(0)
+    assert told(decoder, slots, calm, quarter) == residual
+    decoder.finish()
+
+
+@pytest.mark.parametrize("calm", range(FIRST_VALUE + 1))
+def test_a_distance_asks_the_same_slots_forwards_and_backwards(calm: int) -> None:
+    for residual in range(-40, 41):
+        node, raw = tree(calm, 2), 0
+        for step in any_steps(calm, 2, residual):
+            if step < 0:
+                raw = ~step >> 7
+                continue
+            assert node[0] == step >> 1
+            node = node[1] if step & 1 else node[2]
+        distance = node[1] << node[2] | raw
+        assert (-distance if node[0] == NEGATIVE else distance) == residual
 
 
 def test_a_slot_never_gets_surer_than_the_ratio_limit_assumes() -> None:
     slots = Slots([SUREST, ONE - SUREST], [len(RATES) - 1] * 2)
     coder = Encoder()
     for _ in range(100_000):
-        coder.put(slots, 0, 1)
-        coder.put(slots, 1, 0)
+        coder.put(slots, [1, 2])
     assert ONE - slots.chances[0] >= 127
     assert slots.chances[1] >= 127
     assert MAX_ANSWERS_PER_BYTE * len(coder.finish()) >= 200_000
 
 
-def test_the_class_grows_with_the_distance() -> None:
-    classes = [class_of(distance, distance, distance) for distance in (0, 1, 4, 100, 10**9)]
-    assert classes == sorted(classes)
-    assert (classes[0], classes[-1]) == (1, 11)
+def test_the_class_grows_by_two_with_each_doubling() -> None:
+    assert [CALM[32 << doublings] for doublings in range(7)] == [6, 8, 10, 12, 14, 16, 18]
+    assert [CALM[48 << doublings] for doublings in range(7)] == [7, 9, 11, 13, 15, 17, 19]
+    assert list(CALM) == sorted(CALM)
+    assert (CALM[0], CALM[-1]) == (0, CALM_CLASSES - 1)
 
 
 @pytest.mark.parametrize(
@@ -137,31 +185,29 @@ def test_no_shorter_block_is_taken_for_the_whole_one() -> None:
 
 
 def test_more_values_than_the_bytes_can_hold_are_refused() -> None:
-    rows_200_000 = b"\x01\xc0\x9a\x0c\x08"
+    rows_200_000 = b"\x02\xc0\x9a\x0c\x08"
     with pytest.raises(CodecError, match="1600000 values cannot be in 3 bytes") as caught:
         decode(rows_200_000 + b"abc")
     assert caught.value.code == "codec.too_large"
 
 
 def test_another_format_is_refused_by_its_number() -> None:
-    with pytest.raises(CodecError, match="expected format 1, got 2") as caught:
-        decode(b"\x02" + encode_columns(DRIVE)[1:])
+    with pytest.raises(CodecError, match="expected format 2, got 1") as caught:
+        decode(b"\x01" + encode_columns(DRIVE)[1:])
     assert caught.value.code == "codec.version"
 
 
 def test_a_head_that_never_ends_is_refused() -> None:
     with pytest.raises(CodecError, match="head ends too early"):
-        decode(b"\x01" + b"\xff" * 20)
+        decode(b"\x02" + b"\xff" * 20)
 
 
-@pytest.mark.parametrize("residual", [2**63, -(2**63), 2**70])
+@pytest.mark.parametrize("residual", [2**63, -(2**63), 2**66, 2**70])
 def test_a_value_that_leaves_64_bits_is_refused(residual: int) -> None:
     coder, slots = Encoder(), generic_model(1).slots(0)
-    coder.put(slots, ANY_MISSING, 0)
-    coder.put(slots, PREDICTOR, 0)
-    put_residual(coder, slots, FIRST_VALUE, residual)
+    coder.put(slots, [ANY_MISSING << 1, PREDICTOR << 1, *any_steps(FIRST_VALUE, 0, residual)])
     with pytest.raises(CodecError, match="a value beyond 64 bits") as caught:
-        decode(b"\x01\x01\x01" + coder.finish())
+        decode(b"\x02\x01\x01" + coder.finish())
     assert caught.value.code == "codec.range"
 
 
@@ -198,6 +244,20 @@ def test_terms_look_earlier_later_and_at_products() -> None:
         1 + 2 + 4 + 45,
         1 + 3 + 4 + 80,
     ]
+
+
+def test_a_map_is_straight_between_its_knots_and_flat_beyond() -> None:
+    heights = tuple(ONE * at for at in (0, 100, 200, 0, 300, 600))
+    grid = Grid(x=0, y=1, lag=0, x_knots=(0, 10, 20), y_knots=(0, 100), heights=heights)
+    known = [[0, 5, 10, 20, 99, -7, 10, 10], [0, 0, 0, 0, -5, 0, 50, 900]]
+    totals = external(Predictor(grids=(grid,)), known, 8)
+    assert [total >> 16 for total in totals] == [0, 50, 100, 200, 200, 0, 200, 300]
+
+
+def test_how_calm_it_is_follows_other_columns() -> None:
+    known = [[5, 5, 9, -1]]
+    calm = Calm(constant=3, moves=(Move(2, 0, 0, 1), Move(1, 0, 0, None), Move(1, 0, 0, -1)))
+    assert calm_base(calm, known, 4) == [3 + 5, 3 + 5 + 4, 3 + 8 + 9 + 10, 3 + 20 + 1]
 
 
 def test_odds_are_kept_as_text_without_loss() -> None:

@@ -352,7 +352,7 @@ async def stranger(played: PlayedAgent) -> Client:
 async def test_without_the_token_nothing_is_shown(path: str) -> None:
     answer = await (await stranger(PlayedAgent(STATES["trip"]))).get(path)
     assert answer.status == 401
-    assert "71" not in answer.text
+    assert "71 %" not in answer.text
     assert "trip-0007" not in answer.text
 
 

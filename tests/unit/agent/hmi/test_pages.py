@@ -9,7 +9,7 @@ import pytest
 from agent.hmi.pages.home import notice_view, result_view
 from agent.hmi.pages.purposes import purpose_view
 from agent.hmi.pages.screen import frame, home_screen, update_screen
-from agent.hmi.pages.trip import exact_view, json_lines, preview_view, trip_view
+from agent.hmi.pages.trip import exact_view, json_lines, preview_view, shared_view, trip_view
 from agent.hmi.pages.update import facts_in, update_view
 from agent.hmi.pages.words import cut
 from agent.hmi.texts import MAX_BLOCK, Texts, load_texts
@@ -39,8 +39,8 @@ def test_a_trip_says_what_goes_out_what_stays_and_what_silence_means() -> None:
     view = trip_view(state, state.trips[0], EN)
     assert view.facts == "11.3 km · 14 min · 18:10 · 2.1 kWh used"
     assert view.goes_out == (
-        "Voltage, current, charge, temperature",
-        "3,444 values · 4.8 kB",
+        "Time, voltage, current, charge, temperature, health, month",
+        "4,307 values · 4.8 kB",
         "to okdrive ingest",
     )
     assert view.stays == "Place and route, speed, date and time of day, names"
@@ -54,15 +54,24 @@ def test_both_answers_to_a_trip_name_exactly_the_batches_that_are_shown() -> Non
         assert ("batch_ids", BATCH_ID) in button.fields
 
 
+def test_an_answered_trip_whose_batches_are_gone_names_no_size() -> None:
+    for name in ("shared-held", "shared-queued", "home-quiet"):
+        view = shared_view(replace(STATES[name].trips[0], batches=()), EN)
+        assert "bytes" not in view.text
+        assert "The data" in view.text
+
+
 def test_german_writes_german_numbers() -> None:
     state = STATES["trip"]
-    assert trip_view(state, state.trips[0], DE).goes_out[1] == "3.444 Werte · 4,8 kB"
+    assert trip_view(state, state.trips[0], DE).goes_out[1] == "4.307 Werte · 4,8 kB"
 
 
 def test_the_preview_shows_each_field_with_precision_count_and_range() -> None:
     view = preview_view(STATES["trip"].trips[0].batches[0], EN)
-    assert view.rows[0] == ("Voltage", "0.5 V", "861", "348.5 \u2013 389.0")
-    assert view.rows[3] == ("Temperature", "1 °C", "861", "19 \u2013 24")
+    assert view.rows[1] == ("Voltage", "0.5 V", "861", "348.5 \u2013 389.0")
+    assert view.rows[4] == ("Temperature", "1 °C", "861", "19 \u2013 24")
+    assert view.rows[5] == ("Health", "1 %", "1", "91")
+    assert view.rows[6] == ("Month", "", "1", "2026-11")
 
 
 def test_a_field_without_values_has_no_range() -> None:
@@ -84,7 +93,7 @@ def test_exact_data_has_a_record_per_line_and_pages_that_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [{}, {"a": []}, {"a": [1]}, {"a": [{"b": None}, {}], "c": "é"}, [1]]
+    "rows", [{}, {"a": []}, {"a": [1]}, {"a": [{"b": None}, {}], "c": "é"}, [1], [], 7]
 )
 def test_exact_data_is_still_the_same_json(rows: object) -> None:
     assert json.loads("\n".join(json_lines(rows))) == rows

@@ -65,8 +65,9 @@ def test_the_hash_of_a_notice_changes_with_language_and_words() -> None:
         notice.sha256,
         GERMAN.notice(Purpose.BATTERY).sha256,
         Texts("en", entries).notice(Purpose.BATTERY).sha256,
+        Texts("xx", ENGLISH.entries).notice(Purpose.BATTERY).sha256,
     }
-    assert len(hashes) == 3
+    assert len(hashes) == 4
 
 
 @pytest.mark.parametrize(

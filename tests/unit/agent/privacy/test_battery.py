@@ -1,7 +1,10 @@
+import zlib
 from datetime import UTC, datetime
+from itertools import pairwise
 
-from agent.privacy.battery import battery_batches, month_of
+from agent.privacy.battery import battery_batches, battery_slices, month_of
 from agent.store.segments import SegmentColumn
+from telemetry.records import BatteryBatch
 from tests.support.trips import COLUMNS, TB
 
 ROW = [720, -30, 803, 91, 500, 4_873_210]
@@ -57,3 +60,38 @@ def test_a_clock_that_steps_back_makes_no_sample_twice() -> None:
 
 def test_the_month_is_the_finest_date() -> None:
     assert month_of(datetime(2026, 2, 28, 23, 59, tzinfo=UTC)) == "2026-02"
+
+
+def _fraction(*labels: object) -> float:
+    return zlib.crc32(repr(labels).encode()) / 2**32
+
+
+def _voltage(batch: BatteryBatch, at: int) -> float:
+    voltage = batch.samples[at].pack_voltage_v
+    assert voltage is not None
+    return voltage
+
+
+def test_slices_are_five_minutes_at_most_with_gaps_and_each_starts_at_zero() -> None:
+    columns = [SegmentColumn(f"{TB}.CurrentVoltage", "V", 0.25, 0.0)]
+    rows = [(1_000 * second, [700 + second]) for second in range(2_000)]
+    slices = battery_slices(columns, rows, month="2026-11", fraction=_fraction)
+    spans = sorted((_voltage(one, 0), _voltage(one, -1)) for one in slices)
+    assert len(slices) >= 5
+    assert all(one.samples[0].since_start_ms == 0 for one in slices)
+    assert all(one.samples[-1].since_start_ms < 300_000 for one in slices)
+    gaps_s = [(later[0] - earlier[1]) * 4 for earlier, later in pairwise(spans)]
+    assert all(30 <= gap_s <= 122 for gap_s in gaps_s)
+
+
+def test_slices_come_in_another_order_than_they_were_driven() -> None:
+    columns = [SegmentColumn(f"{TB}.CurrentVoltage", "V", 0.25, 0.0)]
+    rows = [(1_000 * second, [700 + second]) for second in range(1_990)]
+    slices = battery_slices(columns, rows, month="2026-11", fraction=_fraction)
+    firsts = [_voltage(one, 0) for one in slices]
+    assert firsts != sorted(firsts)
+    assert battery_slices(columns, rows, month="2026-11", fraction=_fraction) == slices
+
+
+def test_a_trip_without_rows_has_no_slice() -> None:
+    assert battery_slices([], [], month="2026-11", fraction=_fraction) == []

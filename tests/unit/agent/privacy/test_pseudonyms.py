@@ -29,3 +29,8 @@ def test_every_day_and_every_purpose_has_another_pseudonym() -> None:
 def test_a_short_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 32 bytes, got 3"):
         day_token(b"abc", DAY)
+
+
+def test_every_number_of_a_day_has_another_pseudonym() -> None:
+    names = {pseudonym_of(day_token(b"k" * 32, DAY, number)) for number in (None, 0, 1, 2, 10)}
+    assert len(names) == 5

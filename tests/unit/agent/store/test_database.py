@@ -1,6 +1,7 @@
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,16 @@ def test_a_new_file_is_a_write_ahead_log_that_syncs_fully(tmp_path: Path) -> Non
     state.close()
 
 
+def test_a_segment_that_made_way_leaves_its_trip_and_is_counted(tmp_path: Path) -> None:
+    state = State.open(tmp_path / "state.sqlite")
+    state.add_trip(replace(trip("a"), segment="a.seg"), [])
+    state.add_trip(replace(trip("b"), segment="b.seg"), [])
+    state.forget_segments(["a.seg"], freed_bytes=1_000)
+    assert [row.segment for row in state.trips()] == ["b.seg", None]
+    assert state.counters() == {"segments.evicted": 1, "segments.evicted_bytes": 1_000}
+    state.close()
+
+
 def test_what_was_stored_is_there_after_opening_again(tmp_path: Path) -> None:
     state = State.open(tmp_path / "state.sqlite")
     state.add_trip(trip("a", '{"distance_m": 1}'), [])
@@ -63,7 +74,8 @@ def test_a_file_of_a_newer_okdrive_is_refused_and_not_touched(tmp_path: Path) ->
     path = tmp_path / "state.sqlite"
     Database.open(path, (*STEPS, ("CREATE TABLE later (x)",))).close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="found 2: a newer okdrive wrote it") as caught:
+    wanted = f"found {len(STEPS) + 1}: a newer okdrive wrote it"
+    with pytest.raises(StoreError, match=wanted) as caught:
         State.open(path)
     assert code_of(caught) == "store.newer"
     assert path.read_bytes() == before

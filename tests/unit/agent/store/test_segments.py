@@ -3,6 +3,7 @@
 import contextlib
 import resource
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from agent.store.segments import (
     SegmentColumn,
     SegmentError,
     SegmentWriter,
+    TimeAnchor,
     read_segment,
 )
 
@@ -29,14 +31,15 @@ ROWS: list[tuple[int, list[int | None]]] = [
 def write(path: Path, rows: list[tuple[int, list[int | None]]]) -> list[int]:
     """Write ``rows``; return the file's size behind the header and behind each block."""
     writer = SegmentWriter.create(path, COLUMNS, boot_id="boot-1")
-    sizes = [path.stat().st_size]
+    sizes = [writer.size_bytes]
     for time_ms, row in rows:
         writer.append(time_ms, row)
-        if path.stat().st_size != sizes[-1]:
-            sizes.append(path.stat().st_size)
+        if writer.size_bytes != sizes[-1]:
+            sizes.append(writer.size_bytes)
     writer.close()
-    if path.stat().st_size != sizes[-1]:
-        sizes.append(path.stat().st_size)
+    if writer.size_bytes != sizes[-1]:
+        sizes.append(writer.size_bytes)
+    assert path.stat().st_size == sizes[-1]
     return sizes
 
 
@@ -55,8 +58,63 @@ def test_ten_seconds_of_rows_are_on_the_disk_before_the_next(tmp_path: Path) -> 
     writer = SegmentWriter.create(path, COLUMNS, boot_id="boot-1")
     for time_ms, row in ROWS[:11]:
         writer.append(time_ms, row)
-    assert read_segment(path).rows == ROWS[:11]
+    assert read_segment(path).rows == ROWS[:10]
     writer.close()
+
+
+def test_at_no_instant_are_more_than_ten_seconds_only_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "trip.seg"
+    writer = SegmentWriter.create(path, COLUMNS, boot_id="boot-1")
+    for time_ms, row in ROWS:
+        kept = read_segment(path).rows
+        assert time_ms - (kept[-1][0] if kept else 0) <= 10_000
+        writer.append(time_ms, row)
+    writer.close()
+
+
+def test_the_header_says_which_wall_time_the_rows_belong_to(tmp_path: Path) -> None:
+    anchor = TimeAnchor(
+        time_ms=5_000, utc=datetime(2026, 11, 22, 12, 0, tzinfo=UTC), is_proven=True
+    )
+    writer = SegmentWriter.create(tmp_path / "a.seg", COLUMNS, boot_id="boot-1", anchor=anchor)
+    writer.close()
+    found = read_segment(tmp_path / "a.seg").anchor
+    assert found == anchor
+    assert found.utc_at(65_000) == datetime(2026, 11, 22, 12, 1, tzinfo=UTC)
+
+
+def test_a_segment_whose_time_nobody_knew_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "a.seg", ROWS)
+    assert read_segment(tmp_path / "a.seg").anchor is None
+
+
+def test_the_zeros_that_fill_the_last_sector_are_no_loss(tmp_path: Path) -> None:
+    path = tmp_path / "trip.seg"
+    writer = SegmentWriter.create(path, COLUMNS, boot_id="boot-1")
+    for time_ms, row in ROWS[:11]:
+        writer.append(time_ms, row)
+    assert path.stat().st_size % 512 == 0  # as a power cut would leave it
+    assert read_segment(path).torn_bytes == 0
+    writer.close()
+    assert path.stat().st_size == writer.size_bytes
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x10, 0x80, 0xFF])
+def test_no_flipped_byte_anywhere_gives_a_wrong_value_in_silence(tmp_path: Path, mask: int) -> None:
+    path = tmp_path / "trip.seg"
+    write(path, ROWS)
+    data = path.read_bytes()
+    for at in range(len(data)):
+        flipped = bytearray(data)
+        flipped[at] ^= mask
+        path.write_bytes(flipped)
+        try:
+            segment = read_segment(path)
+        except SegmentError:
+            continue  # said loudly
+        assert segment.columns == COLUMNS
+        assert set(map(repr, segment.rows)) < set(map(repr, ROWS))
+        assert segment.damaged_bytes + segment.torn_bytes > 0
 
 
 def test_a_file_cut_at_any_byte_keeps_every_whole_block(tmp_path: Path) -> None:
@@ -69,7 +127,7 @@ def test_a_file_cut_at_any_byte_keeps_every_whole_block(tmp_path: Path) -> None:
         segment = read_segment(path)
         assert segment.torn_bytes == cut - whole
         assert segment.rows == ROWS[: len(segment.rows)]
-        assert len(segment.rows) == min(11 * sizes.index(whole), len(ROWS))
+        assert len(segment.rows) == (0, 10, 19, 28, 35)[sizes.index(whole)]
 
 
 def test_a_file_cut_within_its_header_is_refused(tmp_path: Path) -> None:
@@ -92,7 +150,7 @@ def test_any_flipped_bit_in_a_block_costs_that_block_only(tmp_path: Path) -> Non
         flipped[at] ^= 1 << at % 8
         path.write_bytes(flipped)
         segment = read_segment(path)
-        assert segment.rows == ROWS[:11] + ROWS[22:]
+        assert segment.rows == ROWS[:10] + ROWS[19:]
         assert segment.damaged_bytes == sizes[2] - sizes[1]
         assert segment.torn_bytes == 0
 
@@ -113,7 +171,7 @@ def test_reopening_cuts_the_torn_tail_and_goes_on(tmp_path: Path) -> None:
     writer = SegmentWriter.reopen(path)
     assert writer.torn_bytes == 5
     assert path.stat().st_size == sizes[2]
-    for time_ms, row in ROWS[22:]:
+    for time_ms, row in ROWS[19:]:
         writer.append(time_ms, row)
     writer.close()
     assert read_segment(path).rows == ROWS
@@ -172,12 +230,13 @@ def test_a_full_disk_leaves_the_file_whole_and_the_rows_pending(tmp_path: Path) 
     for time_ms, row in ROWS[:15]:
         writer.append(time_ms, row)
     with (
-        disk_full_behind(path.stat().st_size + 5),
-        pytest.raises(SegmentError, match=r"4 rows not written: .*intact") as caught,
+        disk_full_behind(writer.size_bytes + 5),
+        pytest.raises(SegmentError, match=r"5 rows not written: .*intact") as caught,
     ):
         writer.flush()
     assert caught.value.code == "segment.write"
     assert read_segment(path).torn_bytes == 0
+    assert writer._file._direct is None  # refused in mid-sector; ordinary writes go on
     writer.close()
     assert read_segment(path).rows == ROWS[:15]
 

@@ -18,6 +18,7 @@ from ota.errors import (
     ServerRefusedError,
     SlowRetrievalError,
     UntrustedServerError,
+    WrongAnswerError,
 )
 from sim.pki import Authority, Identity
 from tests.support.clock import FakeClock
@@ -43,38 +44,65 @@ class Site:
         return f"https://127.0.0.1:{self.port}{path}"
 
 
-def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer(b"")
+class SiteHandler(BaseHTTPRequestHandler):
+    site: Site
 
-        def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+    def do_GET(self) -> None:
+        self._answer(b"")
 
-        def log_message(self, *_args: object) -> None:
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def log_message(self, *_args: object) -> None:
+        return
+
+    def _answer(self, body: bytes) -> None:
+        self.site.seen.append((self.command, self.path, dict(self.headers), body))
+        _, kind, *rest = self.path.split("/")
+        if kind == "status":
+            self._answer_status(int(rest[0]))
+        elif kind == "range":
+            self._answer_range("/".join(rest) or "bytes_6-11/12")
+        else:
+            self._answer_file()
+
+    def _answer_status(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Location", "https://elsewhere.test/ok")
+        self.send_header("Retry-After", "7")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _answer_file(self) -> None:
+        self.send_response(200)
+        for name, value in SURPRISES.get(self.path, {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "12")
+        self.end_headers()
+        self.wfile.write(b"hello ")
+        self.wfile.flush()
+        if self.path == "/cut":
             return
+        if self.path == "/stall":
+            self.site.release.wait(20)
+            return
+        self.wfile.write(b"world!")
 
-        def _answer(self, body: bytes) -> None:
-            site.seen.append((self.command, self.path, dict(self.headers), body))
-            if self.path.startswith("/status/"):
-                self.send_response(int(self.path.removeprefix("/status/")))
-                self.send_header("Location", site.url("/ok"))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", "12")
-            self.end_headers()
-            self.wfile.write(b"hello ")
-            self.wfile.flush()
-            if self.path == "/cut":
-                return
-            if self.path == "/stall":
-                site.release.wait(20)
-                return
-            self.wfile.write(b"world!")
+    def _answer_range(self, said: str) -> None:
+        first = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        self.send_response(206)
+        self.send_header("Content-Range", said.replace("_", " "))
+        self.send_header("ETag", '"v1"')
+        self.send_header("Content-Length", str(12 - first))
+        self.end_headers()
+        self.wfile.write(b"hello world!"[first:])
 
-    return Handler
+
+SURPRISES = {
+    "/gzip": {"Content-Encoding": "gzip"},
+    "/portal": {"Content-Type": "text/html; charset=utf-8"},
+    "/weak": {"ETag": 'W/"v1"'},
+}
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +130,7 @@ def site(server_identity: Identity) -> Iterator[Site]:
     )
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(server_identity.cert_file, server_identity.key_file)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(made))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (SiteHandler,), {"site": made}))
     server.handle_error = lambda *_args: None  # type: ignore[method-assign] # refused handshakes
     server.socket = context.wrap_socket(server.socket, server_side=True)
     made.port = server.server_address[1]
@@ -153,7 +181,7 @@ def test_any_status_but_200_is_a_refusal_and_no_redirect_is_followed(
 ) -> None:
     with pytest.raises(ServerRefusedError, match=f"HTTP status 200, got {status}") as refusal:
         read(fetcher_of(vehicle), site.url(f"/status/{status}"))
-    assert refusal.value.status == status
+    assert (refusal.value.status, refusal.value.retry_after_s) == (status, 7)
     assert len(site.seen) == 1
 
 
@@ -218,3 +246,48 @@ def test_a_certificate_that_is_missing_is_named(vehicle: Identity, tmp_path: Pat
     )
     with pytest.raises(UntrustedServerError, match=r"none\.pem"):
         HttpsFetcher(settings, FakeClock())
+
+
+def test_a_range_is_asked_for_with_the_tag_it_depends_on(site: Site, vehicle: Identity) -> None:
+    fetcher = fetcher_of(vehicle)
+    with fetcher.open_range(site.url("/range/"), first=6, stop=9, if_range='"v1"') as answer:
+        assert (answer.first, answer.total, answer.etag) == (6, 12, '"v1"')
+        assert b"".join(answer.body) == b"world!"
+    headers = site.seen[0][2]
+    assert (headers["Range"], headers["If-Range"]) == ("bytes=6-8", '"v1"')
+
+
+def test_a_server_without_ranges_sends_the_whole_file(site: Site, vehicle: Identity) -> None:
+    with fetcher_of(vehicle).open_range(site.url("/weak"), first=6) as answer:
+        assert (answer.first, answer.total, answer.etag) == (0, 12, None)
+        assert b"".join(answer.body) == b"hello world!"
+    assert "If-Range" not in site.seen[0][2]
+
+
+@pytest.mark.parametrize("said", ["bytes_0-11/12", "bytes_7-11/12", "bytes_6-/12", "lines_6-8/12"])
+def test_another_range_than_the_one_asked_for_is_no_answer(
+    said: str, site: Site, vehicle: Identity
+) -> None:
+    with (
+        pytest.raises(WrongAnswerError, match="expected bytes from 6"),
+        fetcher_of(vehicle).open_range(site.url(f"/range/{said}"), first=6),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("path", "got"), [("/gzip", "gzip bytes"), ("/portal", "text/html")])
+def test_compressed_bytes_and_login_pages_are_no_answer(
+    path: str, got: str, site: Site, vehicle: Identity
+) -> None:
+    with pytest.raises(WrongAnswerError, match=got):
+        read(fetcher_of(vehicle), site.url(path))
+
+
+def test_a_file_that_was_read_to_its_end_leaves_its_connection_to_the_next(
+    site: Site, vehicle: Identity
+) -> None:
+    fetcher = fetcher_of(vehicle)
+    read(fetcher, site.url("/ok"))
+    with fetcher.open_range(site.url("/ok"), first=0) as answer:
+        next(answer.body)
+    assert read(fetcher, site.url("/ok")) == b"hello world!"

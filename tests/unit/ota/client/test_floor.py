@@ -15,16 +15,17 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 def state(
     *, root: int = 1, timestamp: int = 5, snapshot: int = 5, targets: int = 5, keys: str = "k"
 ) -> RepositoryState:
+    signers = frozenset(keys)
     return RepositoryState(
         repository="image",
         root_version=root,
         root_expires=NOW + timedelta(days=365),
         issued=NOW,
         roles=(
-            RoleVersion(name="root", version=root, keys=""),
-            RoleVersion(name="timestamp", version=timestamp, keys=keys),
-            RoleVersion(name="snapshot", version=snapshot, keys=keys),
-            RoleVersion(name="targets.json", version=targets, keys=keys),
+            RoleVersion(name="root", version=root, keys=frozenset()),
+            RoleVersion(name="timestamp", version=timestamp, keys=signers),
+            RoleVersion(name="snapshot", version=snapshot, keys=signers),
+            RoleVersion(name="targets.json", version=targets, keys=signers),
         ),
     )
 
@@ -63,14 +64,24 @@ def test_a_role_that_vanished_is_a_rollback(floor: Floor) -> None:
 
 
 def test_other_keys_restart_the_floor_of_their_roles(floor: Floor) -> None:
-    floor.admit((state(root=2, timestamp=1, snapshot=1, targets=1, keys="new"),))
-    floor.compare(state(root=2, timestamp=1, snapshot=1, targets=1, keys="new"))
+    floor.admit((state(root=2, timestamp=1, snapshot=1, targets=1, keys="n"),))
+    floor.compare(state(root=2, timestamp=1, snapshot=1, targets=1, keys="n"))
+
+
+def test_one_more_key_beside_the_old_ones_ends_no_floor(floor: Floor) -> None:
+    with pytest.raises(RollbackError, match="image timestamp: expected version >= 5, got 4"):
+        floor.admit((state(root=2, timestamp=4, keys="kn"),))
+
+
+def test_one_key_of_two_that_was_taken_away_ends_the_floor(floor: Floor) -> None:
+    floor.admit((state(root=2, keys="kn"),))
+    floor.admit((state(root=3, timestamp=1, snapshot=1, targets=1, keys="n"),))
 
 
 def test_a_root_never_goes_back_whatever_its_keys(floor: Floor) -> None:
     floor.admit((state(root=3),))
     with pytest.raises(RollbackError, match="image root: expected version >= 3, got 2"):
-        floor.compare(state(root=2, keys="new"))
+        floor.compare(state(root=2, keys="n"))
 
 
 def test_only_accepted_timestamps_raise_the_lowest_time(floor: Floor) -> None:
@@ -92,6 +103,23 @@ def test_a_new_root_resets_the_lowest_time(floor: Floor) -> None:
     floor.admit((replace(state(), issued=NOW + timedelta(days=300)),))
     floor.admit((state(root=2),))
     assert floor.lowest_time() == NOW
+
+
+def test_what_is_about_to_be_accepted_counts_and_writes_nothing(floor: Floor) -> None:
+    later = replace(state(), issued=NOW + timedelta(days=3))
+    assert floor.lowest_time((later,)) == NOW + timedelta(days=3)
+    assert floor.lowest_time() == NOW
+
+
+def test_a_new_root_about_to_be_accepted_frees_from_a_time_that_was_too_high(floor: Floor) -> None:
+    floor.admit((replace(state(), issued=NOW + timedelta(days=364)),))
+    assert floor.lowest_time((state(root=2),)) == NOW
+
+
+def test_a_repository_that_does_not_say_when_changes_no_time(floor: Floor) -> None:
+    silent = replace(state(root=2), issued=None)
+    floor.admit((silent,))
+    assert floor.lowest_time((silent,)) == NOW
 
 
 def test_no_time_is_known_before_the_first_timestamp(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from ota.client.floor import Floor
 from ota.client.gates import Refusal
 from ota.client.journal import Journal
+from ota.client.pace import DataUse
 from ota.client.states import UpdateState
 from ota.metadata.manifest import Outcome
 from tests.support.packages import IS_ILL, make_package
@@ -117,12 +118,32 @@ async def test_the_third_failure_puts_an_image_into_quarantine(
 ) -> None:
     client = await open_client(simulator, tmp_path)
     bad = simulator.release(BAD, "1.2.0", counter=2)
+    results = []
     for _ in range(5):
         await update(client)
-    result = simulator.manifests[-1].ecus[0].result
-    assert result is not None
-    assert (result.outcome, result.code) == (Outcome.REFUSED, "ota.install.quarantined")
+        results.append(simulator.manifests[-1].ecus[0].result)
+    assert [result and (result.outcome, result.code) for result in results] == [
+        (Outcome.ROLLED_BACK, "ota.install.unhealthy"),
+        (Outcome.ROLLED_BACK, "ota.install.unhealthy"),
+        (Outcome.ROLLED_BACK, "ota.install.unhealthy"),
+        (Outcome.REFUSED, "ota.install.quarantined"),
+        None,
+    ]
     assert simulator.fetched[simulator.image_path("1.2.0", bad)] == 3
+
+
+async def test_a_failure_is_told_once_so_that_the_same_image_can_be_assigned_again(
+    simulator: RepositorySimulator, tmp_path: Path
+) -> None:
+    client = await open_client(simulator, tmp_path)
+    simulator.release(BAD, "1.2.0", counter=2)
+    await update(client)
+    assert simulator.manifests[-1].ecus[0].result is not None
+    simulator.director.targets = {}
+    simulator.director.publish()
+    entry = await update(client)
+    assert simulator.manifests[-1].ecus[0].result is None
+    assert entry.outcome is not None  # the driver may still read it
 
 
 async def test_nothing_is_installed_while_a_gate_is_closed(
@@ -261,10 +282,10 @@ async def test_a_package_that_breaks_the_rules_is_downloaded_once(tmp_path: Path
     digest = simulator.release(b"no package at all", "1.0.0", counter=1)
     client = await open_client(simulator, tmp_path)
     await update(client)
-    await update(client)
     result = simulator.manifests[-1].ecus[0].result
     assert result is not None
     assert result.code == "ota.repository.unsafe_package"
+    await update(client)
     assert simulator.fetched[simulator.image_path("1.0.0", digest)] == 1
 
 
@@ -277,6 +298,32 @@ async def test_without_a_network_nothing_changes_and_the_reason_is_kept(
     assert (entry.state, entry.attack) == (UpdateState.IDLE, None)
     assert client.situation.problem is not None
     assert client.situation.problem.code == "ota.download.network"
+
+
+async def test_waiting_for_a_network_that_costs_less_is_no_failed_attempt(
+    simulator: RepositorySimulator, tmp_path: Path
+) -> None:
+    uses = [DataUse(network="roaming", budget_bytes=0)]
+    client = await open_client(simulator, tmp_path, data_use=lambda: uses[0])
+    await update(client)
+    for _ in range(30):
+        entry = await client.advance()
+    assert (entry.state, entry.attempt) == (UpdateState.DOWNLOADING, 0)
+    assert client.situation.problem is not None
+    assert client.situation.problem.code == "ota.not_now.data_budget"
+    uses[0] = DataUse(network="wlan")
+    assert (await client.advance()).state is UpdateState.IDLE
+    assert (await client.installed())[ECU.ecu_id] is not None
+
+
+async def test_a_download_that_nobody_wants_any_more_leaves_nothing(
+    simulator: RepositorySimulator, tmp_path: Path
+) -> None:
+    images = tmp_path / "update" / "images"
+    images.mkdir(parents=True)
+    (images / ("0" * 64 + ".part")).write_bytes(b"half of an older image")
+    await update(await open_client(simulator, tmp_path))
+    assert list(images.iterdir()) == []
 
 
 async def test_a_report_waits_for_the_director_and_is_delivered_once_it_is_back(
@@ -309,6 +356,11 @@ async def test_a_director_that_refuses_reports_does_not_stop_updates(
     installed = (await client.installed())[ECU.ecu_id]
     assert installed is not None
     assert installed.version == "1.1.0"
+    simulator.post_status = 200
+    await update(client)
+    result = simulator.manifests[-1].ecus[0].result
+    assert result is not None  # told as soon as it listens
+    assert result.outcome is Outcome.INSTALLED
 
 
 async def test_a_damaged_journal_during_a_trial_ends_the_trial(

@@ -9,7 +9,7 @@ from ota.metadata.models import (
     parse_metadata,
     parse_target_name,
     parse_utc,
-    peek_vehicle,
+    peek,
     sha256_of,
     target_name,
     vehicle_of,
@@ -28,14 +28,14 @@ def director_targets() -> bytes:
 
 def test_the_vehicle_is_read_before_and_after_verification_alike() -> None:
     data = director_targets()
-    assert peek_vehicle(data) == VEHICLE
+    assert peek(data).vehicle == VEHICLE
     assert vehicle_of(parse_metadata(data, Targets).signed) == VEHICLE
 
 
 def test_metadata_of_no_vehicle_names_none() -> None:
     made = new_targets({}, version=1, expires=NOW, vehicle=None)
     assert vehicle_of(made) is None
-    assert peek_vehicle(sign(made, [ecu_signer()])) is None
+    assert peek(sign(made, [ecu_signer()])).vehicle is None
 
 
 def test_a_vehicle_that_is_no_id_is_malformed() -> None:
@@ -66,7 +66,7 @@ def test_bytes_that_are_no_metadata_are_malformed(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"", b"[" * 100_000, b'{"signed": {"vehicle": 3}}'])
 def test_peeking_into_rubbish_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedError, match="signed JSON"):
-        peek_vehicle(data)
+        peek(data)
 
 
 @pytest.mark.parametrize("text", ["2026-1-1T00:00:00Z", "2026-11-22T12:00:00+00:00", 5, None])

@@ -1,5 +1,6 @@
 import fcntl
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from telemetry.codec.batch import batch_id
-from telemetry.ingest.cli import main
+from telemetry.ingest.cli import _among_others, main
 from telemetry.ingest.config import load_config
 from telemetry.ingest.dedupe import Index
 from telemetry.ingest.errors import ConfigError
@@ -120,11 +121,34 @@ def test_status_knows_whether_a_receiver_runs(
     assert (printed["batches"], printed["duplicates"], printed["quarantined"]) == (1, 1, 1)
 
 
-def test_a_second_receiver_is_a_conflict(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with (home / "ingest" / "ingest.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert run("run") == 7
-    assert "in use by another okdrive-ingest" in capsys.readouterr().err
+def test_the_first_receiver_cleans_up_and_a_second_joins_it(home: Path) -> None:
+    folder = home / "ingest"
+    unfinished = next((folder / "parquet").glob("*/*/*.parquet")).with_suffix(".tmp")
+    unfinished.write_bytes(b"half")
+    with _among_others(folder):
+        assert not unfinished.exists()
+        unfinished.write_bytes(b"of the first one")
+        with _among_others(folder):
+            assert unfinished.exists()
+
+
+def test_status_sees_a_receiver_that_shares_the_folder(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert document(capsys, "status", "--json")["running"] is False
+    with _among_others(home / "ingest"):
+        assert document(capsys, "status", "--json")["running"] is True
+
+
+def test_metrics_are_prometheus_text(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("metrics") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "okdrive_ingest_stored_batches 1" in lines
+    assert "# TYPE okdrive_ingest_receipts_total counter" in lines
+    assert 'okdrive_ingest_receipts_total{status="duplicate"} 1' in lines
+    assert 'okdrive_ingest_quarantined{code="codec.shape"} 1' in lines
+    sample = re.compile(r'[a-z_]+(\{[a-z]+="[a-z._]+"\})? \d+')
+    assert all(line.startswith("# ") or sample.fullmatch(line) for line in lines)
 
 
 def test_doctor_warns_of_refused_batches_and_fails_without_files(

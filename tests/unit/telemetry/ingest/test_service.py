@@ -12,7 +12,7 @@ from telemetry.ingest.errors import RefusedError, StorageError
 from telemetry.ingest.service import SUBSCRIPTION, IngestService, ServiceSettings
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.link import Backoff, LinkError
-from telemetry.mqtt import Message
+from telemetry.mqtt.messages import Message
 from telemetry.records import Receipt, ReceiptStatus
 from tests.support.wait import wait_until
 
@@ -25,7 +25,7 @@ class FakeDesk:
     log: list[str]
     failure: StorageError | None = None
 
-    def take(self, topic: str, payload: bytes) -> Receipt:
+    def take(self, topic: str, payload: bytes, content_type: str | None = None) -> Receipt:
         if self.failure:
             raise self.failure
         self.log.append("store")

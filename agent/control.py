@@ -1,0 +1,59 @@
+"""How a command reaches the running daemon: a UNIX socket, one word in, one sentence out.
+
+The socket lies in the state folder, which only the agent's user may enter. Words carry no data:
+what a command changes, it changes in the state file; the word only says that something changed.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_MAX_WORD_BYTES = 32
+_PATIENCE_S = 5.0
+
+Words = Mapping[str, Callable[[], Awaitable[str]]]
+
+
+class Control:
+    """The daemon's end: a closed list of words."""
+
+    def __init__(self, path: Path, words: Words) -> None:
+        self._path = path
+        self._words = words
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer until ``stop``."""
+        server = await asyncio.start_unix_server(self._serve, self._path, limit=_MAX_WORD_BYTES)
+        async with server:
+            await asyncio.to_thread(self._path.chmod, 0o600)
+            await stop.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                word = (await reader.readline()).decode(errors="replace").strip()
+                answer = self._words.get(word)
+                text = await answer() if answer else f"unknown word, expected {sorted(self._words)}"
+                writer.write(text.encode() + b"\n")
+                await writer.drain()
+        except (TimeoutError, ValueError, ConnectionError) as error:  # too long, or gone
+            log.info("control_dropped", extra={"reason": str(error)})
+        finally:
+            writer.close()
+
+
+def ask(path: Path, word: str, *, timeout_s: float = _PATIENCE_S) -> str | None:
+    """Say ``word`` to the daemon and return its sentence; None if none listens. Blocks."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(str(path))
+            connection.sendall(word.encode() + b"\n")
+            with connection.makefile() as answer:
+                return answer.readline().strip() or None
+        except OSError:
+            return None

@@ -1,0 +1,81 @@
+"""A charge session as the purpose ``charging`` may tell it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from agent.privacy.cells import cell_at, with_neighbours
+from agent.privacy.patterns import dwell_class, hour_of_week, to_step
+from agent.privacy.places import Place
+from telemetry.records import (
+    CHARGING_RESOLUTION,
+    ENERGY_STEP_WH,
+    MAX_QUARTER_HOURS,
+    MAX_QUARTER_WH,
+    PRIVATE_RESOLUTION,
+    SOC_STEP_PERCENT,
+    ChargingBatch,
+    CurrentKind,
+)
+
+_PRIVATE_STAY_S = 4 * 3_600.0  # who stays that long lives, works or sleeps there
+_PRIVATE_DAYS = 2  # and so does who comes back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeFacts:
+    """What is known of a stop; local only."""
+
+    place: Place  # with what was known of it when the vehicle left
+    arrived: datetime  # local time
+    dwell_s: float
+    soc_in_percent: float
+    soc_out_percent: float | None  # None: did not charge
+    current: CurrentKind | None
+    quarter_hours_wh: tuple[float, ...]  # into the battery, from the quarter hour of arrival on
+
+
+def is_private(place: Place) -> bool:
+    """Tell whether a place says who the driver is: a long stay, or more than one day."""
+    return place.longest_s >= _PRIVATE_STAY_S or place.days >= _PRIVATE_DAYS
+
+
+def charging_batch(facts: ChargeFacts, private: Iterable[Place] = ()) -> ChargingBatch:
+    """Return what may be told of a stop.
+
+    The cell has resolution 7 only where the vehicle is a stranger: not at or beside one of its
+    ``private`` places. There, and at any stop that is private itself, it has resolution 5.
+    """
+    cell, hour = _cell(facts.place, private), hour_of_week(facts.arrived)
+    soc_in = _soc(facts.soc_in_percent)
+    if facts.current is None or facts.soc_out_percent is None:
+        return ChargingBatch(cell=cell, hour_of_week=hour, soc_in_percent=soc_in)
+    return ChargingBatch(
+        cell=cell,
+        hour_of_week=hour,
+        soc_in_percent=soc_in,
+        current=facts.current,
+        quarter_hours_wh=_energies(facts.quarter_hours_wh),
+        soc_out_percent=_soc(facts.soc_out_percent),
+        dwell=dwell_class(facts.dwell_s),
+    )
+
+
+def _cell(place: Place, private: Iterable[Place]) -> int:
+    cell = cell_at(place.latitude, place.longitude, CHARGING_RESOLUTION)
+    around = with_neighbours(cell)
+    near_private = any(
+        cell_at(other.latitude, other.longitude, CHARGING_RESOLUTION) in around for other in private
+    )
+    if near_private or is_private(place):
+        return cell_at(place.latitude, place.longitude, PRIVATE_RESOLUTION)
+    return cell
+
+
+def _soc(percent: float) -> int:
+    return to_step(percent, SOC_STEP_PERCENT, 0, 100)
+
+
+def _energies(quarter_hours_wh: tuple[float, ...]) -> tuple[int, ...]:
+    kept = quarter_hours_wh[:MAX_QUARTER_HOURS] or (0.0,)
+    return tuple(to_step(energy, ENERGY_STEP_WH, 0, MAX_QUARTER_WH) for energy in kept)

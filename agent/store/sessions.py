@@ -1,0 +1,99 @@
+"""Charge sessions beside the trips, in the state file: summaries, local only.
+
+Each row carries a checksum: a row that does not match it is counted and left out, never shown.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agent.store.database import Database
+
+# one of the steps of agent/store/state.py
+SESSION_STEP: Sequence[str] = (
+    """CREATE TABLE sessions (
+        session_id TEXT PRIMARY KEY,
+        summary TEXT NOT NULL,      -- JSON object, local only
+        created_utc TEXT NOT NULL,
+        is_open INTEGER NOT NULL,   -- still at the cable: a restart goes on with it
+        checksum INTEGER NOT NULL   -- CRC-32 over all columns above
+    ) WITHOUT ROWID""",
+)
+MAX_SESSIONS = 2_000  # about three years of charging every day and a half; the oldest go first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """One charge session, local only; ``created_utc`` is when it was last written."""
+
+    session_id: str
+    summary: str  # JSON object
+    created_utc: datetime
+    is_open: bool
+
+
+class Sessions:
+    """The charge sessions of a state file. Every method blocks and may raise StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, row: SessionRow) -> None:
+        """Store a session, or replace what is known of it; an open one is the only open one."""
+        values = _values(row)
+        with self._database.transaction() as connection:
+            if row.is_open:
+                connection.execute(
+                    "DELETE FROM sessions WHERE is_open AND session_id<>?", (row.session_id,)
+                )
+            connection.execute(
+                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", (*values, _sum(values))
+            )
+            connection.execute(
+                "DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions"
+                " ORDER BY created_utc DESC LIMIT -1 OFFSET ?)",
+                (MAX_SESSIONS,),
+            )
+
+    def rows(self, *, limit: int = 100) -> list[SessionRow]:
+        """Return the newest ``limit`` sessions, newest first; damaged ones are left out."""
+        return [row for row in self._read(limit) if row]
+
+    def damaged(self) -> int:
+        """Return how many stored sessions do not match their checksum."""
+        return sum(1 for row in self._read(-1) if row is None)
+
+    def open_session(self) -> SessionRow | None:
+        """Return the session that an earlier run left open; None if there is none."""
+        return next((row for row in self.rows(limit=-1) if row.is_open), None)
+
+    def _read(self, limit: int) -> list[SessionRow | None]:
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM sessions ORDER BY created_utc DESC, session_id DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [_row(row) for row in rows]
+
+
+def _values(row: SessionRow) -> tuple[str, str, str, int]:
+    created = row.created_utc.isoformat(timespec="milliseconds")
+    return (row.session_id, row.summary, created, int(row.is_open))
+
+
+def _sum(values: Sequence[object]) -> int:
+    return zlib.crc32(repr([str(value) for value in values]).encode())
+
+
+def _row(row: tuple[Any, ...]) -> SessionRow | None:
+    *values, checksum = row
+    if _sum(values) != checksum:
+        return None
+    return SessionRow(
+        session_id=values[0],
+        summary=values[1],
+        created_utc=datetime.fromisoformat(values[2]),
+        is_open=bool(values[3]),
+    )

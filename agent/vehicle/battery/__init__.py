@@ -1,0 +1,1 @@
+"""The battery watch: what the battery says, judged; pure."""

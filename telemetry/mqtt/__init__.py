@@ -1,0 +1,1 @@
+"""MQTT 5 over mutual TLS: ``link`` is what others call, only ``session`` knows paho."""

@@ -1,0 +1,140 @@
+"""A batch as ciphertext that only its recipient can open, in one of a few sizes.
+
+HPKE (RFC 9180), base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, or with the hybrid
+ML-KEM-768 + X25519 in place of X25519. A sealed batch is::
+
+    key id (8 bytes) || encapsulated key (32 or 1,120 bytes) || ciphertext of the padded batch
+
+Before sealing a batch is padded to a size class, so that its length tells only the class. The
+purpose is bound as HPKE ``info``: what was sealed for one purpose cannot be opened as another.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
+
+from telemetry.purposes import Purpose
+
+KEY_ID_BYTES = 8
+SMALLEST_CLASS_BYTES = 512
+LARGEST_CLASS_BYTES = 1 << 24
+_STEPS_PER_DOUBLING = 4  # 512, 640, 768, 896, 1024, 1280 ...: at most a quarter is padding
+_MARK = b"\x80"  # source: ISO/IEC 7816-4 padding; what follows is zeros
+
+
+class SealError(Exception):
+    """A sealed batch cannot be opened; nothing of it was used. ``code`` is stable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+_PLAIN = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_HYBRID = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+
+@dataclass(frozen=True, slots=True)
+class SealingKey:
+    """The public key of one recipient for one purpose; hybrid if it has an ML-KEM half."""
+
+    x25519: X25519PublicKey
+    mlkem: MLKEM768PublicKey | None = None
+
+    @property
+    def key_id(self) -> bytes:
+        """Return the first 8 bytes of the SHA-256 of the key's raw bytes."""
+        second = self.mlkem.public_bytes_raw() if self.mlkem else b""
+        return hashlib.sha256(self.x25519.public_bytes_raw() + second).digest()[:KEY_ID_BYTES]
+
+    def encrypt(self, plain: bytes, info: bytes) -> bytes:
+        """Return encapsulated key and ciphertext."""
+        if self.mlkem is None:
+            return _PLAIN.encrypt(plain, self.x25519, info=info)
+        return _HYBRID.encrypt(plain, MLKEM768X25519PublicKey(self.mlkem, self.x25519), info=info)
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningKey:
+    """The private key that fits a ``SealingKey``."""
+
+    x25519: X25519PrivateKey
+    mlkem: MLKEM768PrivateKey | None = None
+
+    @property
+    def public(self) -> SealingKey:
+        """Return the key that batches are sealed to."""
+        mlkem = self.mlkem.public_key() if self.mlkem else None
+        return SealingKey(self.x25519.public_key(), mlkem)
+
+    def decrypt(self, sealed: bytes, info: bytes) -> bytes:
+        """Return what was sealed; raise InvalidTag or ValueError."""
+        if self.mlkem is None:
+            return _PLAIN.decrypt(sealed, self.x25519, info=info)
+        return _HYBRID.decrypt(sealed, MLKEM768X25519PrivateKey(self.mlkem, self.x25519), info=info)
+
+
+def size_class(size_bytes: int) -> int:
+    """Return the smallest class that holds a padded batch of ``size_bytes``.
+
+    Raises:
+        ValueError: It is larger than any class.
+    """
+    needed, base = size_bytes + 1, SMALLEST_CLASS_BYTES  # one byte marks where the padding begins
+    while needed > 2 * base:
+        base *= 2
+    step = base // _STEPS_PER_DOUBLING
+    found = max(base, -(-needed // step) * step)
+    if found > LARGEST_CLASS_BYTES:
+        raise ValueError(f"size: expected at most {LARGEST_CLASS_BYTES} bytes, got {size_bytes}")
+    return found
+
+
+def pad(batch: bytes) -> bytes:
+    """Return ``batch`` filled up to its size class; raise ValueError if there is none."""
+    return (batch + _MARK).ljust(size_class(len(batch)), b"\x00")
+
+
+def unpad(padded: bytes) -> bytes:
+    """Return what ``pad`` was given; raise SealError if it was not made by it."""
+    batch = padded.rstrip(b"\x00")
+    if not batch.endswith(_MARK) or len(padded) != size_class(len(batch) - 1):
+        raise SealError("seal.padding", "expected a padded batch, found other bytes; dropped")
+    return batch[:-1]
+
+
+def seal(batch: bytes, *, purpose: Purpose, key: SealingKey) -> bytes:
+    """Return ``batch`` padded and sealed to ``key``; every call gives other bytes."""
+    return key.key_id + key.encrypt(pad(batch), _info(purpose))
+
+
+def open_sealed(sealed: bytes, *, purpose: Purpose, key: OpeningKey) -> bytes:
+    """Return the batch in ``sealed``.
+
+    Raises:
+        SealError: Sealed to another key (``seal.key``), changed on the way or sealed for another
+            purpose (``seal.broken``), or not padded as it must be (``seal.padding``).
+    """
+    found, expected = sealed[:KEY_ID_BYTES], key.public.key_id
+    if found != expected:
+        raise SealError("seal.key", f"expected key {expected.hex()}, found {found.hex()}; kept")
+    try:
+        padded = key.decrypt(sealed[KEY_ID_BYTES:], _info(purpose))
+    except (InvalidTag, ValueError) as error:
+        raise SealError("seal.broken", f"{purpose}: changed or not for us; dropped") from error
+    return unpad(padded)
+
+
+def _info(purpose: Purpose) -> bytes:
+    return f"okdrive.batch/1 {purpose}".encode()

@@ -1,0 +1,65 @@
+"""The battery watch over whole drives: silent on healthy ones, quick on each injected fault."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.signals.table import known_vehicles
+from agent.vehicle.battery.rules import RULES, Code, Severity
+from agent.vehicle.battery.watch import Memory
+from sim.battery_faults import (
+    RECORDINGS,
+    Fault,
+    faults,
+    faulty_drive,
+    healthy_drive,
+    recorded,
+)
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+
+
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.code)
+def test_a_fault_raises_its_alert_within_the_stated_time_and_no_other(fault: Fault) -> None:
+    run = faulty_drive(fault)
+    after_s = run.seconds_to(fault)
+    assert after_s is not None
+    assert after_s <= RULES[fault.code].within_s
+    assert run.others(fault) == []
+
+
+def test_every_named_fault_of_the_issue_is_injected() -> None:
+    injected = {fault.code for fault in faults()}
+    assert injected >= {
+        Code.WEAK_CELL,
+        Code.HOT_MODULE,
+        Code.RESISTANCE,
+        Code.SOC_MISMATCH,
+        Code.LOW_VOLTAGE,
+        Code.ISOLATION,
+        Code.SENSOR_INVALID,
+    }
+    assert injected >= {
+        code for code, rule in RULES.items() if rule.severity is Severity.CRITICAL
+    } - {Code.EMPTY}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_healthy_drive_raises_nothing(seed: int) -> None:
+    assert healthy_drive(seed).changes == []
+
+
+def test_three_healthy_drives_of_one_vehicle_raise_nothing() -> None:
+    memory = Memory()
+    assert [healthy_drive(7, memory).changes for _ in range(3)] == [[], [], []]
+    assert any(baseline.is_firm for baseline in memory.baselines.values())
+
+
+@pytest.mark.recorded
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_healthy_recording_raises_nothing(name: str, recordings: Path) -> None:
+    run = recorded(recordings / "leaf", name)
+    if RECORDINGS[name] in known_vehicles():
+        assert run is not None
+        assert run.seconds > 20
+        assert run.changes == []

@@ -1,0 +1,39 @@
+"""The soak, short: seeded faults from OK to receipt; the long one is `make soak`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+ROUNDS = 1_000
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tests.soak",
+            "--rounds",
+            str(ROUNDS),
+            "--seed",
+            str(seed),
+            "--json",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert (found["doubled"], found["lost"], found["without_ok"], found["waiting"]) == (0, 0, 0, 0)
+    assert found["stored"] == found["confirmed"] > ROUNDS // 2
+    assert len(found["faults"]) >= 14
+    assert min(found["faults"].values()) > 0

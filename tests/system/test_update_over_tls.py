@@ -1,0 +1,172 @@
+"""One vehicle against the real publisher: two repositories over TLS, an app as another user."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from securesystemslib.signer import CryptoSigner
+
+from agent.clock import SystemClock
+from ota.client.client import UpdateClient, UpdateSettings, open_client
+from ota.client.fetch import HttpsSettings
+from ota.client.offer import Ecu
+from ota.client.states import UpdateState
+from ota.metadata.custom import Kind
+from ota.metadata.manifest import Outcome
+from ota.publisher.config import ServeSettings
+from ota.publisher.director import bind, create_app, create_server
+from ota.publisher.inventory import Inventory
+from ota.publisher.layout import Repositories
+from ota.publisher.publish import publish_image
+from sim.pki import Authority
+from tests.support.publisher import (
+    APP,
+    ECU,
+    HARDWARE,
+    PRIMARY,
+    VEHICLE,
+    ecu_signer,
+    new_package,
+    new_repositories,
+    release,
+)
+from tests.support.wait import wait_until_sync
+
+GOOD = 'if [ "$1" = --check ]; then exit 0; fi\nexec sleep 1000\n'
+BAD = 'if [ "$1" = --check ]; then echo dark; exit 1; fi\nexec sleep 1000\n'
+
+
+@dataclass
+class Desk:
+    """The release engineer's side: publishes, and knows what the vehicle said."""
+
+    repositories: Repositories
+    folder: Path
+    port: int
+
+    def publish(self, version: str, counter: int, script: str) -> None:
+        package = new_package(self.folder / version, version=version, script=script)
+        with Inventory(self.repositories.layout.inventory) as inventory:
+            publish_image(self.repositories, inventory, package, release(version, counter))
+
+    def withdrawn(self) -> list[str | None]:
+        with Inventory(self.repositories.layout.inventory) as inventory:
+            found = inventory.assignments(VEHICLE, withdrawn=True)
+        return [assignment.withdrawn_code for assignment in found]
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority.create(tmp_path / "pki", name="okdrive test CA", now=SystemClock().utc_now())
+
+
+@pytest.fixture
+def desk(authority: Authority, tmp_path: Path) -> Iterator[Desk]:
+    repositories = new_repositories(tmp_path / "ota")
+    now = SystemClock().utc_now()
+    identity = authority.issue_server("repositories", hosts=("127.0.0.1",), now=now)
+    settings = ServeSettings(
+        host="127.0.0.1",
+        port=0,
+        ca_file=identity.ca_file,
+        cert_file=identity.cert_file,
+        key_file=identity.key_file,
+    )
+    with Inventory(repositories.layout.inventory) as inventory, bind(settings) as listener:
+        server = create_server(create_app(repositories, inventory), settings)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        wait_until_sync(lambda: server.started)
+        yield Desk(repositories, tmp_path, listener.getsockname()[1])
+        server.should_exit = True
+        thread.join()
+
+
+def write_key(signer: CryptoSigner, path: Path) -> Path:
+    path.write_bytes(signer.private_bytes)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def client(desk: Desk, authority: Authority, tmp_path: Path) -> Iterator[UpdateClient]:
+    now = SystemClock().utc_now()
+    identity = authority.issue_client(VEHICLE, now=now)
+    layout = desk.repositories.layout
+    settings = UpdateSettings(
+        vehicle=VEHICLE,
+        primary_ecu=PRIMARY,
+        ecus=(Ecu(ecu_id=ECU, hardware_id=HARDWARE, kind=Kind.APP, name=APP),),
+        director_url=f"https://127.0.0.1:{desk.port}/director",
+        image_url=f"https://127.0.0.1:{desk.port}/image",
+        director_root=layout.director_root / "1.root.json",
+        image_root=layout.image_metadata / "1.root.json",
+        ecu_key=write_key(ecu_signer(), tmp_path / "ecu.pem"),
+        folder=tmp_path / "agent" / "update",
+        apps=tmp_path / "agent" / "apps",
+        settle_s=0.2,
+    )
+    tls = HttpsSettings(
+        ca_file=identity.ca_file, cert_file=identity.cert_file, key_file=identity.key_file
+    )
+    made, stop_apps = open_client(
+        settings,
+        tls,
+        app_user="nobody",
+        clock=SystemClock(),
+        ask_gates=lambda _offer, _approved: (),
+    )
+    yield made
+    stop_apps()
+
+
+async def update(client: UpdateClient) -> Outcome | None:
+    await client.engine.ask_check()
+    entry = await client.advance()
+    assert entry.state is UpdateState.IDLE, client.situation
+    return None if entry.outcome is None else entry.outcome.result.outcome
+
+
+@pytest.mark.system
+@pytest.mark.timeout(60)
+async def test_a_good_update_is_installed_and_a_bad_one_goes_back(
+    desk: Desk, client: UpdateClient
+) -> None:
+    await asyncio.to_thread(desk.publish, "1.0.0", 1, GOOD)
+    assert await update(client) is Outcome.INSTALLED
+    installed = (await client.installed())[ECU]
+    assert installed is not None
+    assert installed.version == "1.0.0"
+
+    await asyncio.to_thread(desk.publish, "1.1.0", 2, BAD)
+    assert await update(client) is Outcome.ROLLED_BACK
+    assert (await client.installed())[ECU] == installed
+    assert await asyncio.to_thread(desk.withdrawn) == ["ota.install.unhealthy"]
+
+    await asyncio.to_thread(desk.publish, "1.2.0", 3, GOOD)
+    assert await update(client) is Outcome.INSTALLED
+    installed = (await client.installed())[ECU]
+    assert installed is not None
+    assert installed.version == "1.2.0"
+
+
+@pytest.mark.system
+@pytest.mark.timeout(60)
+async def test_an_image_changed_by_one_byte_on_the_server_is_refused_and_nothing_is_lost(
+    desk: Desk, client: UpdateClient
+) -> None:
+    await asyncio.to_thread(desk.publish, "1.0.0", 1, GOOD)
+    await update(client)
+    before = await client.installed()
+    await asyncio.to_thread(desk.publish, "1.1.0", 2, GOOD)
+    files = desk.repositories.layout.image_targets.rglob("*-1.1.0.okp")
+    image = max(files, key=lambda file: file.stat().st_size)  # the other is its list of pieces
+    honest = image.read_bytes()
+    image.write_bytes(honest[:-1] + bytes([honest[-1] ^ 1]))
+    assert await update(client) is Outcome.REFUSED
+    assert client.entry.attack == "ota.repository.hash_mismatch"
+    assert await client.installed() == before
+    assert await asyncio.to_thread(desk.withdrawn) == ["ota.repository.hash_mismatch"]

@@ -1,0 +1,200 @@
+"""The keeper: what watch and tracker find is on the disk, and goes on after a restart."""
+
+import asyncio
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+from click.testing import CliRunner
+
+from agent.cli import main
+from agent.signals.decode import Decoder
+from agent.signals.table import load_table
+from agent.store.battery import BatteryHistory
+from agent.store.keeper import KEPT_PATHS, Keeper, facts_of
+from agent.store.sessions import Sessions
+from agent.store.state import State
+from agent.vehicle.battery.rules import Code
+from sim.frames import PARK, POWER_OFF, VehicleState, frames_of
+from tests.support.clock import FakeClock
+
+ZE1 = load_table("nissan-leaf-ze1")
+STILL = VehicleState(gear=PARK)
+CHARGING = VehicleState(
+    gear=PARK, power=POWER_OFF, pack_current_a=80.0, charger_status=1, soc_percent=50.0
+)
+CONFIG = """
+state_dir = "."
+[vehicle]
+definition = "nissan-leaf-ze1"
+[source]
+kind = "gateway"
+path = "gateway"
+[identity]
+vehicle_id = "v-1"
+certificate = "c"
+certificate_key = "k"
+authority = "a"
+ecu_key = "e"
+purpose_secrets = "p"
+[uplink]
+broker_host = "localhost"
+ingest_key = "i"
+recipient = "r"
+[updates]
+director_url = "https://localhost"
+image_url = "https://localhost"
+director_root = "d"
+image_root = "i"
+primary_ecu = "e-1"
+ecus = []
+"""
+
+
+class Bench:
+    """One vehicle folder; ``start`` is one run of the agent's keeper."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.time_s = 100.0
+        self.granted = True
+        self.changes = 0
+        self.counts: dict[int, int] = {}
+
+    def start(self) -> None:
+        self.state = State.open(self.folder / "state.sqlite")
+        self.decoder = Decoder(ZE1, set(KEPT_PATHS).intersection(ZE1.paths()))
+        ids = (f"charge{number}" for number in itertools.count(1))
+        self.keeper = Keeper(
+            ZE1,
+            self.decoder.latest,
+            history=BatteryHistory.open(self.folder / "battery.sqlite"),
+            sessions=Sessions(self.state.database),
+            clock=self.clock,
+            may_record=lambda: self.granted,
+            new_session_id=lambda: next(ids),
+            on_change=self._changed,
+        )
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def send(self, state: VehicleState, seconds: float) -> None:
+        ticks = round(seconds * 100)
+        for at in range(0, ticks, 20):
+            states: Iterable[VehicleState] = itertools.repeat(state, min(20, ticks - at))
+            frames = list(frames_of(states, start_s=self.time_s, counts=self.counts))
+            self.time_s += 0.2
+            self.clock.advance_s(0.2)
+            changes = [*self.decoder.feed_all(frames), *self.decoder.age(self.time_s)]
+            self.keeper.take(changes, self.time_s)
+
+    async def stop(self) -> None:
+        stop = asyncio.Event()
+        stop.set()
+        await self.keeper.run(stop)
+        await asyncio.to_thread(self.state.close)
+
+    def command(self, *arguments: str) -> str:
+        config = self.folder / "agent.toml"
+        config.write_text(CONFIG)
+        result = CliRunner().invoke(main, ["--config", str(config), *arguments])
+        assert result.exit_code == 0, result.output
+        assert all(
+            len(line) <= 80 for line in result.output.splitlines() if "--json" not in arguments
+        )
+        return result.output
+
+
+async def test_an_alert_is_shown_kept_and_explained(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await asyncio.to_thread(bench.start)
+    bench.send(STILL, 5)
+    bench.send(replace(STILL, has_isolation_fault=True), 6)
+    (shown,) = bench.keeper.alerts()
+    assert (shown.alert.code, shown.is_acknowledged) == (Code.ISOLATION, False)
+    assert bench.changes == 1
+    await bench.stop()
+    text = await asyncio.to_thread(bench.command, "battery", "explain", "isolation")
+    assert "HasIsolationFault" in text
+    assert "valid_readings" in text
+    found = msgspec.json.decode(
+        await asyncio.to_thread(bench.command, "battery", "explain", "isolation", "--json")
+    )
+    assert found["state"] == "raised"
+    assert len(found["around"]) == 4  # a standing vehicle: nothing changed since the start
+    assert "isolation" in await asyncio.to_thread(bench.command, "battery", "show")
+    assert "health" in await asyncio.to_thread(bench.command, "battery", "history")
+
+
+async def test_an_acknowledged_alert_stays_put_away_over_a_restart(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await asyncio.to_thread(bench.start)
+    bench.send(replace(STILL, has_isolation_fault=True), 6)
+    assert bench.keeper.acknowledge(Code.ISOLATION)
+    assert not bench.keeper.acknowledge(Code.HEALTH)
+    await bench.stop()
+    await asyncio.to_thread(bench.start)
+    bench.send(replace(STILL, has_isolation_fault=True), 6)
+    assert [shown.is_acknowledged for shown in bench.keeper.alerts()] == [True]
+    await bench.stop()
+
+
+async def test_a_charge_becomes_a_session_in_the_list(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await asyncio.to_thread(bench.start)
+    bench.send(CHARGING, 30)
+    bench.keeper.finish(bench.time_s)
+    await bench.stop()
+    text = await asyncio.to_thread(bench.command, "trips", "list")
+    assert "charge1           charge" in text
+    shown = await asyncio.to_thread(bench.command, "trips", "show", "charge1", "--json")
+    session = msgspec.json.decode(shown)["trip"]
+    assert session["supply"] == "dc"
+    assert abs(session["energy_in_wh"] - 390 * 80 * 28 / 3_600) < 10
+    text = await asyncio.to_thread(bench.command, "trips", "show", "charge1")
+    assert "quarters_wh" in text
+
+
+async def test_a_restart_in_mid_charge_goes_on_with_the_session(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await asyncio.to_thread(bench.start)
+    bench.send(CHARGING, 20)
+    await bench.stop()
+    bench.clock.advance_s(60)
+    await asyncio.to_thread(bench.start)
+    bench.send(CHARGING, 20)
+    bench.keeper.finish(bench.time_s)
+    await bench.stop()
+    state = await asyncio.to_thread(State.open, tmp_path / "state.sqlite")
+    (row,) = await asyncio.to_thread(Sessions(state.database).rows)
+    await asyncio.to_thread(state.close)
+    session = msgspec.json.decode(row.summary)
+    assert not row.is_open
+    assert session["restarts"] == 1
+    assert 55 <= session["unknown_s"] <= 65
+    assert 35 <= session["charging_s"] <= 40
+
+
+async def test_without_consent_no_charge_is_kept_but_the_battery_is_watched(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.granted = False
+    await asyncio.to_thread(bench.start)
+    bench.send(replace(CHARGING, has_isolation_fault=True), 30)
+    bench.keeper.finish(bench.time_s)
+    await bench.stop()
+    state = await asyncio.to_thread(State.open, tmp_path / "state.sqlite")
+    assert await asyncio.to_thread(Sessions(state.database).rows) == []
+    await asyncio.to_thread(state.close)
+    assert "isolation" in await asyncio.to_thread(bench.command, "battery", "show")
+
+
+def test_facts_follow_the_definition() -> None:
+    assert not facts_of(ZE1).is_ze0
+    aged = msgspec.structs.replace(ZE1, name="nissan-leaf-ze0")
+    assert (facts_of(aged).is_ze0, facts_of(aged).is_first_generation) == (True, True)
+    assert "Vehicle.Speed" not in facts_of(ZE1).checked
+    assert "Vehicle.Powertrain.TractionBattery.CurrentVoltage" in facts_of(ZE1).checked
