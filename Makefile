@@ -4,6 +4,8 @@ BIN := .venv/bin
 DRIVE ?=
 DRIVER ?= robot
 N ?= 20
+ROUNDS ?= 20000
+SEED ?= 7
 
 .DEFAULT_GOAL := help
 .PHONY: help demo stack test test-fast lint bench soak screenshots fix flake golden docs lock setup
@@ -27,7 +29,9 @@ test-fast: setup ## Unit, property, golden, architecture tests: the inner loop, 
 lint: setup ## Format, lint, types, imports, fresh docs: what a merge needs besides the tests.
 	@$(BIN)/python -m pytest -q tests/architecture
 bench: setup ## Every budget of the design, peers in the same run; table and build/bench.json.
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks && $(BIN)/python -m benchmarks.figures
+soak: setup ## Faults and kill points for minutes or hours; prints what was lost (nothing).
+	@$(BIN)/python -m tests.soak --rounds $(ROUNDS) --seed $(SEED)
 screenshots: setup ## Every screen of the driver's page as a picture.
 	@$(BIN)/python -m sim.screenshots -o build/screenshots
 fix: setup ## Format, and repair what a machine can.

@@ -12,21 +12,20 @@ from pathlib import Path
 
 from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.keys import load_purpose_secret, load_signing_key, load_verify_key
-from agent.consent.ledger import Recipient
-from agent.consent.notices import load_notices
+from agent.consent.keys import load_verify_key
+from agent.consents import sharing_of
 from agent.control import Control
 from agent.departure import NetworkClass
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
-from agent.limits import departure_limits, quota
+from agent.limits import departure_limits
 from agent.recorder import Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
-from agent.sharing import Sharing, SharingSettings
+from agent.sharing import Sharing
 from agent.signals.bus import BusWatch
 from agent.signals.can import CanSource
 from agent.signals.decode import Decoder, FrameKey
@@ -49,7 +48,7 @@ from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
-from ota.client.client import UpdateClient, UpdateSettings, open_client
+from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
@@ -97,6 +96,7 @@ class Agent:
             uplink=self._uplink,
             updates=self._updates,
             live=self._live,
+            keeper=self._keeper,
             clock=clock,
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
@@ -185,8 +185,19 @@ class Agent:
     def _control(self) -> Control:
         return Control(
             self._folders.control,
-            {"why": self._uplink.why_not, "wake": self._wake, "flush": self._flush},
+            {
+                "why": self._uplink.why_not,
+                "wake": self._wake,
+                "flush": self._flush,
+                "consents": self._reload_consents,
+            },
         )
+
+    async def _reload_consents(self) -> str:
+        await asyncio.to_thread(self._sharing.reload)
+        self._uplink.wake()
+        self._desk.touch()
+        return "loaded"
 
     async def _wake(self) -> str:
         self._uplink.wake()
@@ -232,20 +243,7 @@ class Agent:
         config = self._config
         self._ingest_key = load_verify_key(config.uplink.ingest_key)
         self._token = boot_token(self._folders.token, self._clock.boot_id())
-        return Sharing(
-            state=self._state,
-            key=load_signing_key(config.identity.ecu_key),
-            notices=load_notices(),
-            recipient=Recipient(name=config.uplink.recipient, key_id=self._ingest_key.key_id),
-            secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
-            segments=self._folders.segments,
-            clock=self._clock,
-            settings=SharingSettings(
-                hold_s=config.uplink.hold_s,
-                unanswered_days=config.recording.unanswered_days,
-                quota=quota(config),
-            ),
-        )
+        return sharing_of(config, self._state, self._clock)
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
@@ -352,12 +350,14 @@ class Agent:
         )
 
     def _open_client(self, ask_gates: AskGates) -> UpdateClient:
+        marker = self._config.updates.clock_set_file
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
             app_user=self._config.updates.app_user,
             clock=self._clock,
             ask_gates=ask_gates,
+            is_clock_set=has_clock_battery if marker is None else marker.exists,
         )
         return client
 

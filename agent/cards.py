@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
+from statistics import median
 
 from agent.consent.preview import Preview, PreviewField
 from agent.hmi.views import (
     BatchPreview,
+    BatteryAlert,
+    BatteryHealth,
     Criticality,
     FieldPreview,
     GateLine,
+    Level,
     Outcome,
     Progress,
     ResultCard,
@@ -19,11 +23,15 @@ from agent.hmi.views import (
     UpdateFacts,
     UpdatePhase,
 )
+from agent.store.battery import DayFigure
 from agent.store.figures import figures
+from agent.store.keeper import Shown
 from agent.store.outbox import OutboxState
 from agent.store.state import TripOutcome, TripRow
 from agent.updates import Offer, UpdateView
 from agent.uplink import QueueItem
+from agent.vehicle.battery.rules import Severity
+from agent.vehicle.battery.watch import Kind
 from ota.client.gates import GATES, Refusal
 from ota.client.offer import Outcome as UpdateOutcome
 from ota.client.states import UpdateState
@@ -126,6 +134,42 @@ def _once(preview: Preview) -> Iterator[FieldPreview]:
             name="soh_percent", unit="%", precision=1, count=1, lowest=soh, highest=soh
         )
     yield FieldPreview(name="month", unit="", precision=0, count=1, text=preview.month)
+
+
+_LEVELS = {
+    Severity.CRITICAL: Level.DANGER,
+    Severity.WARNING: Level.WARNING,
+    Severity.ADVISORY: Level.INFO,
+}
+
+
+def battery_alerts(shown: Sequence[Shown]) -> tuple[BatteryAlert, ...]:
+    """Return the alerts that a screen tells; what is only of interest on request is left out."""
+    return tuple(
+        BatteryAlert(
+            code=one.alert.code,
+            level=_LEVELS[one.alert.severity],
+            is_acknowledged=one.is_acknowledged,
+        )
+        for one in shown
+        if one.alert.severity in _LEVELS
+    )
+
+
+def health_of(figures: Sequence[DayFigure], today: date) -> BatteryHealth:
+    """Return the battery's health: the latest figures, and the median of each month of a year."""
+    since = today - timedelta(days=365)
+    months: dict[str, list[float]] = {}
+    latest: dict[str, float] = {}
+    for figure in figures:
+        latest[figure.kind] = figure.mean
+        if figure.kind == Kind.HEALTH and figure.day >= since:
+            months.setdefault(f"{figure.day:%Y-%m}", []).append(figure.mean)
+    return BatteryHealth(
+        percent=latest.get(Kind.HEALTH),
+        capacity_ah=latest.get(Kind.CAPACITY),
+        months=tuple((month, median(found)) for month, found in sorted(months.items())),
+    )
 
 
 def update_card(

@@ -137,6 +137,7 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     check_every_s: Positive = 86_400.0
     app_user: str = "nobody"  # apps and their health checks run as this user, never as the agent
     countdown_s: Annotated[float, Meta(ge=0, le=600)] = 120.0  # "Now" can still be cancelled
+    clock_set_file: Path | None = None  # is there once the clock is right; none: battery clock
     min_soc_percent: Annotated[float, Meta(ge=0, le=100)] = 20.0
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
 

@@ -7,17 +7,26 @@ can wait for the next one.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
 
-from agent.cards import Planned, result_card, tonight, trip_card, update_card
+from agent.cards import (
+    Planned,
+    battery_alerts,
+    health_of,
+    result_card,
+    tonight,
+    trip_card,
+    update_card,
+)
 from agent.consent.preview import rows_as_json
 from agent.hmi.door import Door, DoorRefusedError
 from agent.hmi.views import (
+    BatteryHealth,
     Decision,
     DrivingState,
     Level,
@@ -29,8 +38,10 @@ from agent.hmi.views import (
 )
 from agent.sharing import Sharing, SharingError
 from agent.store.database import StoreError
+from agent.store.keeper import Keeper
 from agent.updates import UpdateService, UpdateView
 from agent.uplink import QueueItem, Uplink, queue_items
+from agent.vehicle.battery.rules import Code
 from agent.vehicle.live import LiveView, Motion
 from ota.client.durable import replace_file
 from telemetry.purposes import Purpose
@@ -74,6 +85,7 @@ class _Gathered:
     trips: tuple[TripCard, ...] = ()
     queue: tuple[QueueItem, ...] = ()
     notices: tuple[Notice, ...] = ()
+    health: BatteryHealth = field(default_factory=BatteryHealth)
 
 
 class Desk:
@@ -86,6 +98,7 @@ class Desk:
         uplink: Uplink,
         updates: UpdateService,
         live: Callable[[], LiveView],
+        keeper: Keeper,
         clock: Clock,
         memory_file: Path,
         unanswered_days: int,
@@ -95,6 +108,7 @@ class Desk:
         self._uplink = uplink
         self._updates = updates
         self._live = live
+        self._keeper = keeper
         self._clock = clock
         self._memory_file = memory_file
         self._memory = _read_memory(memory_file)
@@ -118,6 +132,7 @@ class Desk:
             answer_update=self._answer_update,
             cancel_update=self._cancel_update,
             acknowledge=self._acknowledge,
+            acknowledge_alert=self._acknowledge_alert,
             preview_rows=self._preview_rows,
         )
 
@@ -179,7 +194,12 @@ class Desk:
             )
             for trip in self._sharing.state.trips(limit=_SHOWN_TRIPS)
         )
-        return _Gathered(trips=trips, queue=tuple(queue), notices=self._ledger_notice())
+        return _Gathered(
+            trips=trips,
+            queue=tuple(queue),
+            notices=self._ledger_notice(),
+            health=health_of(self._keeper.figures(), self._clock.utc_now().date()),
+        )
 
     def _ledger_notice(self) -> tuple[Notice, ...]:
         if all(
@@ -208,6 +228,8 @@ class Desk:
             result=self._result(view),
             queue_count=len(gathered.queue),
             notices=gathered.notices,
+            alerts=battery_alerts(self._keeper.alerts()),
+            health=gathered.health,
         )
 
     def _result(self, view: UpdateView) -> ResultCard | None:
@@ -261,6 +283,11 @@ class Desk:
     async def _acknowledge(self) -> None:
         view = self._updates.view()
         await self._remember(acknowledged=None if view.last is None else _key(view))
+        self.touch()
+
+    async def _acknowledge_alert(self, code: str) -> None:
+        if code not in list(Code) or not self._keeper.acknowledge(Code(code)):
+            raise DoorRefusedError("battery.gone", "This alert is gone.", 404)
         self.touch()
 
     async def _preview_rows(self, batch_id: str) -> object:

@@ -34,6 +34,9 @@ _FAMILIES = (  # first match counts
         "screen.port_taken", 7, "trips and queue are intact", "free the port or set another one"
     ),
     Family("screen", 2, "trips and queue are intact", "correct [screen] in the configuration"),
+    Family("consent.ledger_broken", 3, "the ledger is as it was found", "restore the state file"),
+    Family("consent.export", 6, _NOTHING_STARTED, "name a file that `consent history -o` wrote"),
+    Family("consent", 4, "consents and queue are as they were", "`okdrive-agent consent show`"),
     Family("store.busy", 8, "what was stored before is intact", "try again"),
     Family("store.full", 1, "what was stored before is intact", "make room on that disk"),
     Family("store.missing", 6, "nothing was changed", "start `okdrive-agent run` once"),

@@ -151,6 +151,11 @@ class Sharing:
         self._load_granted()
         return problems
 
+    def reload(self) -> None:
+        """Load the consents again: a command beside this process may have changed them."""
+        with self._changing:
+            self._load_granted()
+
     def check_ledger(self) -> list[ChainProblem]:
         """Return what is wrong with the ledger as it stands now."""
         length = self.state.counters().get(LEDGER_LENGTH, 0)

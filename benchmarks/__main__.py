@@ -9,6 +9,9 @@ from typing import Any
 
 from benchmarks.agent_memory import measure as measure_memory
 from benchmarks.decode import measure as measure_decode
+from benchmarks.download import measure as measure_download
+from benchmarks.ingest_rate import measure as measure_ingest_rate
+from benchmarks.ingest_workers import measure as measure_ingest_workers
 from benchmarks.recording import measure as measure_recording
 from benchmarks.wire_size import measure as measure_wire_size
 
@@ -16,6 +19,9 @@ MEASURES: Mapping[str, Callable[[], Sequence[Mapping[str, Any]]]] = {
     "wire_size": measure_wire_size,
     "decode": measure_decode,
     "recording": measure_recording,
+    "download": measure_download,
+    "ingest_rate": measure_ingest_rate,
+    "ingest_workers": measure_ingest_workers,
     "agent_memory": measure_memory,
 }
 OUT = Path("build/bench.json")

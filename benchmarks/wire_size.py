@@ -34,6 +34,7 @@ SIXTY_S_MS = 60_000
 MODEL = trained_model(I3.order, trained_i3.COLUMNS, trained_i3.ODDS)
 _MODELS: dict[str, Model | None] = {"bench.i3": MODEL, "bench.any": None}
 _MAX_BYTES = 64 << 20
+_MAX_COLUMNS = 32  # the times, twelve signals of the benchmark, or a vehicle's columns
 _MAX_ROWS = 10_000_000
 _PEERS: dict[str, Callable[[Table], bytes]] = {
     "fleetwise_snappy_bytes": fleetwise_snappy,
@@ -66,7 +67,7 @@ def decode(payload: bytes) -> list[list[int | None]]:
     return decode_columns(
         fields[4],
         max_rows=_MAX_ROWS,
-        max_columns=len(SIGNALS) + 1,
+        max_columns=_MAX_COLUMNS,
         model=_MODELS[fields[2]],
     )
 

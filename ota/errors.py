@@ -158,6 +158,22 @@ class MissingTargetError(RepositoryError):
     sentence = "The update server asked for software that was never released."
 
 
+class DependencyError(RepositoryError):
+    """An image needs another app, or a newer one, than the vehicle has or is offered."""
+
+    code = "ota.repository.dependency"
+    sentence = "The update needs something else first that this car does not have."
+    advice = "Assign what the message names in the same step, or before."
+
+
+class ConflictingError(RepositoryError):
+    """An image must not be beside another app that the vehicle has or is offered."""
+
+    code = "ota.repository.conflict"
+    sentence = "The update cannot be together with something else in this car."
+    advice = "Remove what the message names first, or do not assign the image."
+
+
 class HashMismatchError(RepositoryError):
     """The bytes are not the ones that were signed."""
 

@@ -10,6 +10,8 @@ from dataclasses import replace
 from agent.hmi.door import Door, DoorRefusedError
 from agent.hmi.views import (
     BatchPreview,
+    BatteryAlert,
+    BatteryHealth,
     Criticality,
     Decision,
     DrivingState,
@@ -196,6 +198,15 @@ STATES: Mapping[str, ScreenState] = {
             code="ota.repository.foreign_vehicle",
         ),
     ),
+    "battery-alert": replace(
+        PARKED,
+        alerts=(BatteryAlert(code="weak_cell", level=Level.WARNING),),
+        health=BatteryHealth(
+            percent=91.0,
+            months=tuple((f"2026-{month:02}", 94.0 - month / 3) for month in range(1, 12)),
+        ),
+    ),
+    "battery-danger": replace(PARKED, alerts=(BatteryAlert(code="relay_cut", level=Level.DANGER),)),
     "degraded": replace(PARKED, notices=(Notice(code="storage_full"),)),
     "danger": replace(
         PARKED,
@@ -214,6 +225,7 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "purposes": ("home-quiet", "/purposes"),
     "purpose-grant": ("home-first", "/purposes/battery"),
     "purpose-withdraw": ("home-quiet", "/purposes/battery"),
+    "battery": ("battery-alert", "/battery"),
     "preview": ("trip", f"/preview/{BATCH_ID}"),
     "exact": ("trip", f"/exact/{BATCH_ID}"),
     "update-none": ("home-quiet", "/update"),
@@ -241,6 +253,7 @@ class PlayedAgent:
             answer_update=self.answer_update,
             cancel_update=self.cancel_update,
             acknowledge=self.acknowledge,
+            acknowledge_alert=self.acknowledge_alert,
             preview_rows=self.preview_rows,
         )
 
@@ -297,6 +310,15 @@ class PlayedAgent:
         """Put the result away."""
         self.asked.append(("acknowledge",))
         await self.show(replace(self.state, result=None))
+
+    async def acknowledge_alert(self, code: str) -> None:
+        """Put a battery alert away."""
+        self.asked.append(("acknowledge_alert", code))
+        alerts = tuple(
+            replace(alert, is_acknowledged=alert.is_acknowledged or alert.code == code)
+            for alert in self.state.alerts
+        )
+        await self.show(replace(self.state, alerts=alerts))
 
     async def preview_rows(self, batch_id: str) -> object:
         """Return rows as a decoded batch has them."""

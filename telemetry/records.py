@@ -18,7 +18,7 @@ MAX_CODE_LENGTH = 64
 
 # Resolution floors: nothing finer can be constructed. Reasons: docs/explanation/privacy.md
 HOURS_OF_WEEK = 168
-CHARGING_RESOLUTION, PRIVATE_RESOLUTION, TRAFFIC_RESOLUTION = 7, 5, 9  # H3
+CHARGING_RESOLUTION, TRAFFIC_RESOLUTION = 7, 9  # H3
 SOC_STEP_PERCENT = 10
 ENERGY_STEP_WH, MAX_QUARTER_WH, MAX_QUARTER_HOURS = 500, 100_000, 96  # 400 kW, one day
 DISTANCE_BUCKETS_KM = (0, 5, 10, 20, 50, 100, 200)
@@ -108,10 +108,10 @@ class ChargingBatch:
     """Everything the purpose ``charging`` may hold: one charge session, or one arrival without.
 
     Raises:
-        ValueError: A cell finer than resolution 7, a value off its grid or outside its range.
+        ValueError: A cell of another resolution than 7, a value off its grid or outside its range.
     """
 
-    cell: int  # H3: resolution 7 at a public place, 5 where the vehicle is at home or keeps coming
+    cell: int | None  # H3, resolution 7; None where the vehicle is at home or keeps coming
     hour_of_week: int  # local; 0 = Monday 00:00 to 00:59
     soc_in_percent: int  # on arrival, 10 % steps
     current: CurrentKind | None = None  # None: arrived and did not charge, so for all below
@@ -120,7 +120,8 @@ class ChargingBatch:
     dwell: DwellClass | None = None
 
     def __post_init__(self) -> None:
-        _check_cell(self.cell, PRIVATE_RESOLUTION, CHARGING_RESOLUTION)
+        if self.cell is not None:
+            _check_cell(self.cell, CHARGING_RESOLUTION)
         _check_whole("hour_of_week", self.hour_of_week, 0, HOURS_OF_WEEK - 1)
         _check_step("soc_in_percent", self.soc_in_percent, 0, 100, SOC_STEP_PERCENT)
         if len(self.quarter_hours_wh) > MAX_QUARTER_HOURS:
@@ -173,7 +174,7 @@ class TrafficBatch:
     speed_tenths: tuple[int, ...]  # share of the time per bin of SPEED_BINS_KM_H; together 10
 
     def __post_init__(self) -> None:
-        _check_cell(self.cell, TRAFFIC_RESOLUTION, TRAFFIC_RESOLUTION)
+        _check_cell(self.cell, TRAFFIC_RESOLUTION)
         _check_whole("hour_of_week", self.hour_of_week, 0, HOURS_OF_WEEK - 1)
         for share in self.speed_tenths:
             _check_whole("speed_tenths", share, 0, TENTHS)
@@ -267,13 +268,12 @@ def _check_member(name: str, value: int, allowed: Sequence[int]) -> None:
         raise ValueError(f"{name}: expected one of {allowed}, got {value!r}")
 
 
-def _check_cell(cell: int, coarsest: int, finest: int) -> None:
+def _check_cell(cell: int, resolution: int) -> None:
     """Source of the bits: H3, index layout (mode 1 is a cell; four bits of resolution)."""
     if type(cell) is not int or cell >> 59 != 1:
         raise ValueError(f"cell: expected an H3 cell, got {cell!r}")
-    resolution = cell >> 52 & 0xF
-    if resolution not in {coarsest, finest}:
-        raise ValueError(f"cell: expected resolution {coarsest} or {finest}, got {resolution}")
+    if cell >> 52 & 0xF != resolution:
+        raise ValueError(f"cell: expected resolution {resolution}, got {cell >> 52 & 0xF}")
 
 
 def _check_order(samples: Sequence[BatterySample]) -> None:

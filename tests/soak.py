@@ -31,7 +31,7 @@ from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.ingest.sink import ParquetSink, read_rows
 from telemetry.link import Backoff, LinkError
-from telemetry.mqtt import Message
+from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
 from telemetry.records import Receipt
 from tests.support.clock import FakeClock

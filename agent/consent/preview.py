@@ -12,7 +12,7 @@ import msgspec
 from agent.consent.ledger import Recipient
 from agent.consent.notices import Notice
 from telemetry.codec.batch import batch_id, decode_batch
-from telemetry.codec.schemas import SCHEMAS, Column
+from telemetry.codec.schemas import Column
 from telemetry.purposes import Purpose
 from telemetry.records import BatterySample
 
@@ -76,7 +76,7 @@ def preview_of(payload: bytes, *, notice: Notice, recipient: Recipient) -> Previ
         from_s=samples[0].since_start_ms / 1000,
         to_s=samples[-1].since_start_ms / 1000,
         size_bytes=len(payload),
-        fields=tuple(_field(column, samples) for column in SCHEMAS[batch.schema].columns),
+        fields=tuple(_field(column, samples) for column in batch.columns),
         recipient=recipient.name,
         recipient_key_id=recipient.key_id,
         retention=notice.retention,

@@ -33,7 +33,13 @@ from agent.hmi.events import Events
 from agent.hmi.guard import LOOPBACK_HOSTS, NO_TOKEN, Guard, Refusal, cookie_name
 from agent.hmi.pages.home import refusal_view
 from agent.hmi.pages.purposes import purpose_view, purposes_view
-from agent.hmi.pages.screen import Screen, frame, home_screen, update_screen
+from agent.hmi.pages.screen import (
+    Screen,
+    battery_screen,
+    frame,
+    home_screen,
+    update_screen,
+)
 from agent.hmi.pages.trip import exact_view, preview_view
 from agent.hmi.render import Renderer, load_static
 from agent.hmi.texts import DEFAULT_LANGUAGE, Texts, choose_language, load_texts
@@ -157,6 +163,7 @@ class _Desk:
             Route("/purposes", self.purposes),
             Route("/purposes/{purpose}", self.purpose),
             Route("/update", self.update),
+            Route("/battery", self.battery),
             Route("/preview/{batch_id}", self.preview),
             Route("/exact/{batch_id}", self.exact),
             Route("/language", self.set_language, methods=["POST"]),
@@ -171,6 +178,7 @@ class _Desk:
             Route("/api/updates/{content_hash}/answer", self.answer_update, methods=["POST"]),
             Route("/api/updates/{content_hash}/cancel", self.cancel_update, methods=["POST"]),
             Route("/api/result/acknowledge", self.acknowledge, methods=["POST"]),
+            Route("/api/battery/{code}/acknowledge", self.acknowledge_alert, methods=["POST"]),
         ]
 
     # -- pages ---------------------------------------------------------------------------------
@@ -213,6 +221,10 @@ class _Desk:
     async def update(self, request: Request) -> Response:
         """Show the update, if there is one."""
         return self._show(request, update_screen)
+
+    async def battery(self, request: Request) -> Response:
+        """Show how the battery is."""
+        return self._show(request, battery_screen)
 
     async def preview(self, request: Request) -> Response:
         """Show what one batch holds."""
@@ -341,6 +353,13 @@ class _Desk:
     async def acknowledge(self, request: Request) -> Response:
         """Put the result of the last update away."""
         return await self._do(request, Action.ACKNOWLEDGE, self.door.acknowledge)
+
+    async def acknowledge_alert(self, request: Request) -> Response:
+        """Put one battery alert away until it is told again."""
+        code = str(request.path_params["code"])
+        return await self._do(
+            request, Action.ACKNOWLEDGE, lambda: self.door.acknowledge_alert(code)
+        )
 
     # -- how every answer is made --------------------------------------------------------------
 

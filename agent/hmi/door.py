@@ -52,5 +52,6 @@ class Door:
     answer_update: Callable[[str, Decision], Awaitable[None]]
     cancel_update: Callable[[str], Awaitable[None]]
     acknowledge: Callable[[], Awaitable[None]]
+    acknowledge_alert: Callable[[str], Awaitable[None]]
     preview_rows: Callable[[str], Awaitable[object]]
     signals: Callable[[], object] | None = None

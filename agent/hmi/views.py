@@ -216,6 +216,28 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatteryAlert:
+    """One alert of the battery watch. ``code`` finds the words: ``battery.<code>.title``.
+
+    DANGER stays on the screen in every driving state, WARNING comes at the next stop, INFO when
+    the trip is over; the last two are put away with OK until they are told again.
+    """
+
+    code: str
+    level: Level
+    is_acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatteryHealth:
+    """What the battery's history says. ``months``: (``2026-11``, percent of new), oldest first."""
+
+    percent: float | None = None
+    capacity_ah: float | None = None
+    months: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScreenState:
     """Everything the driver's screen knows.
 
@@ -239,6 +261,8 @@ class ScreenState:
     result: ResultCard | None = None
     queue_count: int = 0
     notices: tuple[Notice, ...] = ()
+    alerts: tuple[BatteryAlert, ...] = ()  # most severe first
+    health: BatteryHealth = BatteryHealth()
     night: bool = False
 
 
@@ -249,6 +273,7 @@ class Card(StrEnum):
     DANGER = "danger"
     RUNNING_UPDATE = "running_update"
     RECALL = "recall"
+    BATTERY = "battery"
     RESULT = "result"
     UPDATE = "update"
     TRIP = "trip"
@@ -309,13 +334,22 @@ def shown_trip(state: ScreenState) -> TripCard | None:
     return next((t for t in state.trips if t.status is not TripStatus.WAITING), None)
 
 
+def shown_alert(state: ScreenState) -> BatteryAlert | None:
+    """Return the battery alert that the home screen is about now; None if there is none."""
+    is_parked = effective_driving(state) is DrivingState.PARKED
+    waiting = [alert for alert in state.alerts if not alert.is_acknowledged]
+    told = [alert for alert in waiting if is_parked or alert.level is not Level.INFO]
+    return next((a for a in state.alerts if a.level is Level.DANGER), next(iter(told), None))
+
+
 def choose_card(state: ScreenState) -> Card:
     """Return the one card of the home screen.
 
-    Order: do not drive, an update that runs, recall, result, update ready, trip to share; then
-    what is wrong, what is on its way out, and the plain home screen (ecosystem rule 4.3.5).
+    Order: do not drive, an update that runs, recall, battery, result, update ready, trip to share;
+    then what is wrong, what is on its way out, and the plain home screen (ecosystem rule 4.3.5).
     """
-    if any(notice.level is Level.DANGER for notice in state.notices):
+    levels = {alert.level for alert in state.alerts} | {one.level for one in state.notices}
+    if Level.DANGER in levels:
         return Card.DANGER
     if effective_driving(state) is DrivingState.MOVING:
         return Card.AMBIENT
@@ -329,6 +363,8 @@ def _update_card(state: ScreenState) -> Card | None:
     asks = update is not None and update.phase is UpdatePhase.READY and _is_new(state)
     if asks and update is not None and update.criticality is Criticality.RECALL:
         return Card.RECALL
+    if shown_alert(state) is not None:
+        return Card.BATTERY
     if state.result is not None:
         return Card.RESULT
     return Card.UPDATE if asks else None

@@ -1,7 +1,7 @@
 """Hexagonal cells (H3) instead of positions; the one module that knows the library.
 
-Resolution 9 is 0.11 km² (350 m across), 7 is 5.2 km² (2.4 km), 5 is 253 km² (17 km). Source: H3,
-table of average cell areas.
+Resolution 9 is 0.11 km² (350 m across), 7 is 5.2 km² (2.4 km). Source: H3, table of average cell
+areas.
 """
 
 import h3.api.basic_int as h3  # type: ignore[import-untyped]

@@ -12,7 +12,6 @@ from telemetry.records import (
     ENERGY_STEP_WH,
     MAX_QUARTER_HOURS,
     MAX_QUARTER_WH,
-    PRIVATE_RESOLUTION,
     SOC_STEP_PERCENT,
     ChargingBatch,
     CurrentKind,
@@ -43,8 +42,8 @@ def is_private(place: Place) -> bool:
 def charging_batch(facts: ChargeFacts, private: Iterable[Place] = ()) -> ChargingBatch:
     """Return what may be told of a stop.
 
-    The cell has resolution 7 only where the vehicle is a stranger: not at or beside one of its
-    ``private`` places. There, and at any stop that is private itself, it has resolution 5.
+    A cell is told only where the vehicle is a stranger: not at or beside one of its ``private``
+    places, and not at a stop that is private itself.
     """
     cell, hour = _cell(facts.place, private), hour_of_week(facts.arrived)
     soc_in = _soc(facts.soc_in_percent)
@@ -61,15 +60,13 @@ def charging_batch(facts: ChargeFacts, private: Iterable[Place] = ()) -> Chargin
     )
 
 
-def _cell(place: Place, private: Iterable[Place]) -> int:
+def _cell(place: Place, private: Iterable[Place]) -> int | None:
     cell = cell_at(place.latitude, place.longitude, CHARGING_RESOLUTION)
     around = with_neighbours(cell)
     near_private = any(
         cell_at(other.latitude, other.longitude, CHARGING_RESOLUTION) in around for other in private
     )
-    if near_private or is_private(place):
-        return cell_at(place.latitude, place.longitude, PRIVATE_RESOLUTION)
-    return cell
+    return None if near_private or is_private(place) else cell
 
 
 def _soc(percent: float) -> int:

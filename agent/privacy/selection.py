@@ -25,7 +25,7 @@ class Bound:
     """How often a vehicle may speak for a purpose: on one day of ``turn_days``, so many records."""
 
     turn_days: int
-    per_day: int
+    per_day: int  # in `traffic` one for each area whose turn it is, and so many at most
 
 
 BOUNDS: Final[Mapping[Purpose, Bound]] = {
@@ -58,20 +58,28 @@ def select_cell_hours(
 ) -> list[CellHour]:
     """Return which cells and hours of a trip may be told, in random order.
 
-    No two of a day touch each other or are the same cell, whatever the hour; together with what was
-    ``told`` before on this day they stay within the bound; only areas whose turn it is are told.
+    Only areas whose turn it is are told, each by one cell in one hour of the day; no two cells
+    touch, whatever the hour. What was ``told`` before on this day counts.
     """
     chosen: list[CellHour] = []
     taken = {cell for known, _ in told for cell in with_neighbours(known)}
-    due = [item for item in candidates if _is_due(item[0], secret, day, bound)]
+    areas = {area_of(known) for known, _ in told}
+    due = [item for item in candidates if is_due(item[0], secret, day, bound)]
     for item in pick(secret, day, due, len(due)):
         if len(told) + len(chosen) >= bound.per_day:
             break
-        if item[0] not in taken:
+        if item[0] not in taken and area_of(item[0]) not in areas:
             chosen.append(item)
             taken |= with_neighbours(item[0])
+            areas.add(area_of(item[0]))
     return chosen
 
 
-def _is_due(cell: int, secret: bytes, day: date, bound: Bound) -> bool:
-    return is_turn(secret, day, bound.turn_days, coarser(cell, AREA_RESOLUTION))
+def area_of(cell: int) -> int:
+    """Return the area that takes turns, for one of its cells."""
+    return coarser(cell, AREA_RESOLUTION)
+
+
+def is_due(cell: int, secret: bytes, day: date, bound: Bound = BOUNDS[Purpose.TRAFFIC]) -> bool:
+    """Tell whether it is the turn of the area around ``cell``."""
+    return is_turn(secret, day, bound.turn_days, area_of(cell))

@@ -9,7 +9,7 @@ from agent.privacy.cells import cell_at
 from agent.privacy.cropping import Run, TrackPoint, crop
 from agent.privacy.patterns import hour_of_week, speed_tenths
 from agent.privacy.places import Place, Zone, cut_s, zone_around
-from agent.privacy.selection import CellHour, select_cell_hours
+from agent.privacy.selection import CellHour, area_of, is_due, select_cell_hours
 from telemetry.records import TRAFFIC_RESOLUTION, TrafficBatch
 
 MIN_POINTS = 2  # in a cell and hour, before its speeds say anything
@@ -47,11 +47,14 @@ def traffic_batches(  # noqa: PLR0913 (each is one thing that shapes what may be
         told: Cells and hours that this vehicle has told on this day already.
         find_cell: Position and resolution to cell.
     """
-    places = {track.start, track.end, *private}
-    zones = [*(zone_around(place, secret) for place in places), *user_zones]
+    cells = {find_cell(at.latitude, at.longitude, TRAFFIC_RESOLUTION) for at in track.points}
+    of_area = {area_of(cell): cell for cell in cells}
+    if not any(is_due(cell, secret, day) for cell in of_area.values()):
+        return []  # most days are silent: nothing to cut
+    zones = {zone_around(place, secret) for place in (track.start, track.end, *private)}
     runs = crop(
         track.points,
-        zones=zones,
+        zones=[*zones, *user_zones],
         head_s=cut_s(track.start, secret),
         tail_s=cut_s(track.end, secret),
     )

@@ -18,7 +18,7 @@ import msgspec
 from agent.signals import catalog
 from agent.signals.model import Signal
 from agent.signals.table import VehicleTable
-from agent.store.battery import BatteryHistory
+from agent.store.battery import BatteryHistory, DayFigure
 from agent.store.database import StoreError
 from agent.store.sessions import SessionRow, Sessions
 from agent.vehicle.battery.alerts import Alert, AlertChange, Step
@@ -28,6 +28,7 @@ from agent.vehicle.battery.watch import (
     WATCH_PATHS,
     BatteryWatch,
     Facts,
+    Kind,
     Measurement,
     Memory,
     Outcome,
@@ -177,6 +178,14 @@ class Keeper:
             Shown(alert=alert, is_acknowledged=alert.code in self._acknowledged)
             for alert in self.watch.active
         )
+
+    def figures(self) -> list[DayFigure]:
+        """Return health and capacity by day, oldest first. Blocks; raises StoreError."""
+        return [
+            figure
+            for kind in (Kind.HEALTH, Kind.CAPACITY)
+            for figure in self._history.figures(kind)
+        ]
 
     def acknowledge(self, code: Code) -> bool:
         """Put an alert away until it is told again; return whether it was raised."""

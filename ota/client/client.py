@@ -52,6 +52,11 @@ class UpdateSettings:
     settle_s: float = 3.0
 
 
+def has_clock_battery() -> bool:
+    """Return True: this vehicle has a battery behind its clock."""
+    return True
+
+
 class UpdateClient:
     """One vehicle's updates: an engine, what it works with, and what a person may ask.
 
@@ -68,8 +73,12 @@ class UpdateClient:
         clock: Clock,
         ask_gates: AskGates,
         data_use: Callable[[], DataUse] = unlimited,
+        is_clock_set: Callable[[], bool] = has_clock_battery,
     ) -> None:
         """Put the parts together; read the roots and the ECU key. Blocks.
+
+        ``is_clock_set`` blocks, and says whether somebody who knows has set the wall clock; until
+        then what is offered is verified and downloaded, but not installed.
 
         Raises:
             InstallError: A root or the key cannot be read.
@@ -96,6 +105,8 @@ class UpdateClient:
             reporter=_reporter(settings, fetcher, floor, clock, self._installer),
             floor=floor,
             ask_gates=ask_gates,
+            clock=clock,
+            is_clock_set=is_clock_set,
         )
         journal = Journal(settings.folder / "journal")
         self.engine = UpdateEngine(journal, self._steps, self._note_entry)
@@ -143,6 +154,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     clock: Clock,
     ask_gates: AskGates,
     data_use: Callable[[], DataUse] = unlimited,
+    is_clock_set: Callable[[], bool] = has_clock_battery,
 ) -> tuple[UpdateClient, Callable[[], None]]:
     """Return the client over HTTPS with apps under ``app_user``, and what closes it. Blocks.
 
@@ -161,6 +173,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
         clock=clock,
         ask_gates=ask_gates,
         data_use=data_use,
+        is_clock_set=is_clock_set,
     )
 
     def close() -> None:

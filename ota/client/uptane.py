@@ -10,6 +10,8 @@ from tuf.api.metadata import Snapshot, TargetFile, Targets, Timestamp
 
 from ota.client.offer import Ecu, Offer
 from ota.errors import (
+    ConflictingError,
+    DependencyError,
     DirectorDelegationError,
     ForeignVehicleError,
     ImageMismatchError,
@@ -110,6 +112,35 @@ def match(assignment: Assignment, image: TargetFile | None, *, counter_floor: in
     if offer.release_counter < counter_floor:
         raise ReleaseCounterError(offer.ecu_id, floor=counter_floor, offered=offer.release_counter)
     return offer
+
+
+def check_together(
+    offers: Sequence[Offer], ecus: Sequence[Ecu], committed: Mapping[str, int]
+) -> None:
+    """Return if what is offered can be in the vehicle beside the rest.
+
+    Args:
+        offers: All of one check.
+        ecus: Of this vehicle.
+        committed: Release counter by ECU id; an ECU with 0 or none runs nothing.
+
+    Raises:
+        DependencyError: An image needs another release than would be there.
+        ConflictingError: Two images must not be there together.
+    """
+    counters = {ecu.name: committed.get(ecu.ecu_id, 0) for ecu in ecus}
+    counters |= {offer.name: offer.release_counter for offer in offers}
+    for offer in offers:
+        for name, least in offer.custom.requires.items():
+            if counters.get(name, 0) < least:
+                raise DependencyError(
+                    offer.target,
+                    expected=f"{name} of release counter >= {least}",
+                    got=str(counters.get(name, 0)),
+                )
+        for name in offer.custom.conflicts:
+            if counters.get(name, 0) > 0:
+                raise ConflictingError(offer.target, expected=f"no {name} beside it", got=name)
 
 
 def _read_target(file: TargetFile, inventory: Mapping[str, Ecu]) -> list[Assignment]:

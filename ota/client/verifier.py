@@ -8,7 +8,7 @@ from ota.client.floor import Floor
 from ota.client.offer import Ecu, Offer
 from ota.client.ports import Clock, Fetcher
 from ota.client.repository import Refreshed, Repository, RepositoryAddress
-from ota.client.uptane import Assignment, match, read_assignments
+from ota.client.uptane import Assignment, check_together, match, read_assignments
 
 
 class Verifier:
@@ -56,7 +56,11 @@ class Verifier:
         director.check_expiry(now)
         image.check_expiry(now)
         self._floor.admit(states)
-        return tuple(self._offer(assignment, image, now) for assignment in assignments)
+        offers = tuple(self._offer(assignment, image, now) for assignment in assignments)
+        ids = [ecu.ecu_id for ecu in self._ecus]
+        committed = {ecu_id: self._floor.release_counter(ecu_id) for ecu_id in ids}
+        check_together(offers, self._ecus, committed)
+        return offers
 
     def _offer(self, assignment: Assignment, image: Refreshed, now: datetime) -> Offer:
         ecu = assignment.ecu

@@ -13,7 +13,7 @@ from ota.client.floor import Floor
 from ota.client.gates import Refusal
 from ota.client.journal import JournalEntry
 from ota.client.offer import Ecu, Offer, Outcome
-from ota.client.ports import Installer
+from ota.client.ports import Clock, Installer
 from ota.client.report import Reporter
 from ota.client.states import UpdateEvent, UpdateState
 from ota.client.verifier import Verifier
@@ -28,6 +28,7 @@ from ota.errors import (
     ServerRefusedError,
     SlowRetrievalError,
     StoppedError,
+    TimeUnknownError,
     UnhealthyError,
 )
 from ota.metadata.manifest import Outcome as OutcomeKind
@@ -67,6 +68,8 @@ class UpdateSteps:
         reporter: Reporter,
         floor: Floor,
         ask_gates: AskGates,
+        clock: Clock,
+        is_clock_set: Callable[[], bool],
     ) -> None:
         self._ecus = ecus
         self._verifier = verifier
@@ -75,6 +78,8 @@ class UpdateSteps:
         self._reporter = reporter
         self._floor = floor
         self._ask_gates = ask_gates
+        self._clock = clock
+        self._is_clock_set = is_clock_set
         self.situation = Situation()
         self._actions: dict[UpdateState, Callable[[JournalEntry], Step]] = {
             UpdateState.VERIFYING: self._verify,
@@ -91,7 +96,11 @@ class UpdateSteps:
         if entry.state is UpdateState.IDLE:
             return None
         if entry.state is UpdateState.AWAITING_OK:
-            return self._await_ok(entry, _offer_of(entry))
+            try:
+                return self._await_ok(entry, await asyncio.to_thread(self._is_time_known))
+            except OtaError as error:
+                self.situation = Situation(problem=error)
+                return None  # no floor, no time: nothing is installed
         try:
             step = await asyncio.to_thread(self._actions[entry.state], entry)
         except OtaError as error:
@@ -115,10 +124,17 @@ class UpdateSteps:
 
     # --- one method per state; they block, and return what the state led to ---------------------
 
-    def _await_ok(self, entry: JournalEntry, offer: Offer) -> Step | None:
-        refusals = tuple(self._ask_gates(offer, entry.approved))
+    def _await_ok(self, entry: JournalEntry, is_time_known: bool) -> Step | None:  # noqa: FBT001
+        refusals = tuple(self._ask_gates(_offer_of(entry), entry.approved))
+        if not is_time_known:
+            refusals = (Refusal(TimeUnknownError.code, TimeUnknownError.sentence), *refusals)
         self.situation = Situation(refusals=refusals)
         return None if refusals else Step(event=UpdateEvent.DONE)
+
+    def _is_time_known(self) -> bool:
+        """Return whether somebody set the wall clock, and not to before the latest signed time."""
+        lowest = self._floor.lowest_time()
+        return self._is_clock_set() and (lowest is None or self._clock.utc_now() >= lowest)
 
     def _verify(self, entry: JournalEntry) -> Step:
         was_told = self._tell_director(entry)

@@ -86,6 +86,8 @@ class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``unpacked_bytes`` and ``chunks`` are absent from releases older than these fields: such an
     image needs room as for its own length, and is fetched anew from the start if it is wrong.
+    ``requires`` maps names of apps to the lowest release counter that must be there with it;
+    ``conflicts`` names apps that must not be.
     """
 
     hardware_ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)]
@@ -96,6 +98,8 @@ class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
     release: Release
     unpacked_bytes: Annotated[int, Meta(ge=0, le=2**40)] | None = None
     chunks: Chunks | None = None
+    requires: Annotated[dict[str, Counter], Meta(max_length=32)] = {}
+    conflicts: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
 
     def __post_init__(self) -> None:
         for hardware_id in self.hardware_ids:
@@ -104,6 +108,9 @@ class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise ValueError(f"name: expected a-z, 0-9 and -, got {self.name[:80]!r}")
         if not is_version(self.version):
             raise ValueError(f"version: expected MAJOR.MINOR.PATCH, got {self.version[:80]!r}")
+        for other in (*self.requires, *self.conflicts):
+            if not is_app_name(other) or other == self.name:
+                raise ValueError(f"requires, conflicts: expected other apps, got {other[:80]!r}")
 
 
 class EcuAssignment(Struct, frozen=True, kw_only=True):
@@ -160,7 +167,8 @@ def parse_image_custom(custom: object) -> ImageCustom:
     "name": str, "release": {"criticality": "feature|security|recall", "recall_number": str|null,
     "facts": {language: {"purpose", "changes": [str], "duration_s": int, "unavailable",
     "instructions"}}}}``, and from releases that have them ``"unpacked_bytes": int`` and
-    ``"chunks": {"size_bytes": int, "sha256": hex, "length": int}``.
+    ``"chunks": {"size_bytes": int, "sha256": hex, "length": int}``; where there is a need also
+    ``"requires": {name: int}`` and ``"conflicts": [name]``.
 
     Raises:
         CustomFieldError: A field is missing, too long, or not of that shape.

@@ -34,6 +34,8 @@ class ReleaseSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     criticality: Criticality
     recall_number: str | None = None  # a recall has one, nothing else has
     facts: dict[str, Facts]
+    requires: dict[str, Counter] = {}  # name of an app: lowest release counter beside this one
+    conflicts: tuple[str, ...] = ()  # names of apps that must not be beside this one
 
 
 class ReleaseRecord(Struct, frozen=True, kw_only=True):
@@ -96,6 +98,8 @@ def image_custom(spec: ReleaseSpec, package: PackageInfo) -> ImageCustom:
             release=release,
             unpacked_bytes=manifest.unpacked_bytes,
             chunks=describe(package.chunks),
+            requires=spec.requires,
+            conflicts=spec.conflicts,
         )
     except ValueError as error:
         raise MissingFactError(

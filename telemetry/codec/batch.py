@@ -12,14 +12,14 @@ shown, so the same records give the same bytes, and bytes written any other way 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from telemetry.codec.cbor import dump, load
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.errors import CodecError
-from telemetry.codec.schemas import BATTERY_1, SCHEMAS, Column, Schema
+from telemetry.codec.schemas import BATTERY_1, SCHEMAS, AnySchema, Column, Schema
 from telemetry.purposes import Purpose
 from telemetry.records import BatteryBatch, BatterySample
 
@@ -49,6 +49,7 @@ class DecodedBatch:
     pseudonym: bytes  # 16 bytes
     nonce: bytes  # 16 bytes
     body: BatteryBatch
+    columns: tuple[Column, ...]  # of the schema: what was sent, in which steps
 
 
 def batch_id(payload: bytes) -> bytes:
@@ -62,7 +63,7 @@ def batch_pseudonym(payload: bytes) -> bytes:
     Raises:
         CodecError: Not a batch.
     """
-    return _sixteen(_load(payload, BatchLimits())[3], "pseudonym")
+    return sixteen(load_fields(payload, BatchLimits())[3], "pseudonym")
 
 
 def claimed_rows(payload: bytes, limits: BatchLimits) -> int:
@@ -71,7 +72,7 @@ def claimed_rows(payload: bytes, limits: BatchLimits) -> int:
     Raises:
         CodecError: Not a batch, or more rows than ``limits`` allow.
     """
-    rows = _list_of(_load(payload, limits)[5], 2, "counts")[0]
+    rows = list_of(load_fields(payload, limits)[5], 2, "counts")[0]
     if type(rows) is not int or not 0 <= rows <= limits.max_rows:
         raise CodecError(
             f"batch: expected at most {limits.max_rows} rows, got {rows!r:.80}",
@@ -80,42 +81,52 @@ def claimed_rows(payload: bytes, limits: BatchLimits) -> int:
     return rows
 
 
-def encode_batch(batch: BatteryBatch, *, pseudonym: bytes, nonce: bytes) -> bytes:
+def encode_batch(
+    batch: BatteryBatch, *, pseudonym: bytes, nonce: bytes, schema: Schema = BATTERY_1
+) -> bytes:
     """Encode ``batch`` as one self-contained payload; values go to the nearest step.
 
     Args:
         batch: Records of the purpose ``battery``.
         pseudonym: 16 bytes, of this purpose and period; never the VIN.
         nonce: 16 random bytes, so that nobody can test guesses about the hash.
+        schema: Which columns, in which resolution; a field that it does not list stays here.
 
     Raises:
         ValueError: Pseudonym or nonce are not 16 bytes.
     """
-    _check_sixteen("pseudonym", pseudonym)
-    _check_sixteen("nonce", nonce)
-    columns = [[_raw(sample, column) for sample in batch.samples] for column in BATTERY_1.columns]
+    check_sixteen("pseudonym", pseudonym)
+    check_sixteen("nonce", nonce)
+    columns = [[_raw(sample, column) for sample in batch.samples] for column in schema.columns]
     missing = sum(column.count(None) for column in columns)
     return dump(
         {
             0: VERSION,
-            1: BATTERY_1.purpose.value,
-            2: BATTERY_1.schema_id,
+            1: schema.purpose.value,
+            2: schema.schema_id,
             3: pseudonym,
-            4: [batch.month, batch.soh_percent, encode_columns(columns, model=BATTERY_1.model)],
+            4: [batch.month, batch.soh_percent, encode_columns(columns, model=schema.model)],
             5: [len(batch.samples), missing],
             6: nonce,
         }
     )
 
 
-def decode_batch(payload: bytes, *, limits: BatchLimits = BatchLimits()) -> DecodedBatch:
+def decode_batch(
+    payload: bytes,
+    *,
+    limits: BatchLimits = BatchLimits(),
+    schemas: Mapping[str, AnySchema] = SCHEMAS,
+) -> DecodedBatch:
     """Return what ``payload`` says, or refuse it; work and memory are bounded by ``limits``.
+
+    ``schemas`` are those this decoder knows, old and new side by side.
 
     Raises:
         CodecError: Too large, not deterministic CBOR of the shape above, another version,
             purpose or schema, or values that no record may hold.
     """
-    opened = open_batch(payload, limits=limits)
+    opened = open_batch(payload, limits=limits, schemas=schemas)
     columns = decode_columns(
         opened.block,
         max_rows=limits.max_rows,
@@ -129,7 +140,8 @@ def decode_batch(payload: bytes, *, limits: BatchLimits = BatchLimits()) -> Deco
         schema=opened.schema.schema_id,
         pseudonym=opened.pseudonym,
         nonce=opened.nonce,
-        body=_body(opened.month, opened.soh_percent, columns),
+        body=_body(opened, columns),
+        columns=opened.schema.columns,
     )
 
 
@@ -151,12 +163,18 @@ class OpenBatch:
             raise CodecError("batch: the counts differ from the columns", code="codec.counts")
 
 
-def open_batch(payload: bytes, *, limits: BatchLimits) -> OpenBatch:
+def open_batch(
+    payload: bytes, *, limits: BatchLimits, schemas: Mapping[str, AnySchema] = SCHEMAS
+) -> OpenBatch:
     """Return the container of ``payload``; raise CodecError as ``decode_batch``."""
-    fields = _load(payload, limits)
-    schema = _schema(fields)
-    month, soh_percent, block = _list_of(fields[4], 3, "body")
-    counts = _list_of(fields[5], 2, "counts")
+    fields = load_fields(payload, limits)
+    schema = schema_of(fields, schemas)
+    if not isinstance(schema, Schema):
+        raise CodecError(
+            f"batch: expected columns, {schema.schema_id} has records", code="codec.schema"
+        )
+    month, soh_percent, block = list_of(fields[4], 3, "body")
+    counts = list_of(fields[5], 2, "counts")
     if not isinstance(block, bytes):
         raise CodecError("batch: expected the columns as bytes", code="codec.shape")
     if not isinstance(month, str):
@@ -165,8 +183,8 @@ def open_batch(payload: bytes, *, limits: BatchLimits) -> OpenBatch:
         raise CodecError("batch: expected SOH as a whole number or null", code="codec.shape")
     return OpenBatch(
         schema=schema,
-        pseudonym=_sixteen(fields[3], "pseudonym"),
-        nonce=_sixteen(fields[6], "nonce"),
+        pseudonym=sixteen(fields[3], "pseudonym"),
+        nonce=sixteen(fields[6], "nonce"),
         month=month,
         soh_percent=soh_percent,
         block=block,
@@ -174,20 +192,22 @@ def open_batch(payload: bytes, *, limits: BatchLimits) -> OpenBatch:
     )
 
 
-def _load(payload: bytes, limits: BatchLimits) -> dict[int, Any]:
+def load_fields(payload: bytes, limits: BatchLimits) -> dict[int, Any]:
+    """Return the fields of a container, none looked at; raise CodecError."""
     fields = load(payload, max_bytes=limits.max_bytes, what="batch")
     if not isinstance(fields, dict) or set(fields) != _KEYS:
         raise CodecError("batch: expected the fields 0 to 6", code="codec.shape")
     return cast("dict[int, Any]", fields)
 
 
-def _schema(fields: dict[int, Any]) -> Schema:
+def schema_of(fields: Mapping[int, Any], schemas: Mapping[str, AnySchema]) -> AnySchema:
+    """Return the schema that a container names; raise CodecError."""
     version, purpose, schema_id = fields[0], fields[1], fields[2]
     if type(version) is not int or version != VERSION:
         raise CodecError(f"batch: expected version 1, got {version!r:.80}", code="codec.version")
-    if not isinstance(schema_id, str) or schema_id not in SCHEMAS:
+    if not isinstance(schema_id, str) or schema_id not in schemas:
         raise CodecError(f"batch: unknown schema {schema_id!r:.80}", code="codec.schema")
-    schema = SCHEMAS[schema_id]
+    schema = schemas[schema_id]
     if purpose != schema.purpose.value:
         raise CodecError(
             f"batch: expected purpose {schema.purpose.value}, got {purpose!r:.80}",
@@ -196,25 +216,25 @@ def _schema(fields: dict[int, Any]) -> Schema:
     return schema
 
 
-def _body(month: str, soh_percent: int | None, columns: list[list[int | None]]) -> BatteryBatch:
+def _body(opened: OpenBatch, columns: list[list[int | None]]) -> BatteryBatch:
     try:
-        samples = tuple(_sample(row) for row in zip(*columns, strict=True))
-        return BatteryBatch(month=month, soh_percent=soh_percent, samples=samples)
+        rows = zip(*columns, strict=True)
+        samples = tuple(_sample(row, opened.schema.columns) for row in rows)
+        return BatteryBatch(month=opened.month, soh_percent=opened.soh_percent, samples=samples)
     except ValueError as error:
         raise CodecError(f"batch: {error}", code="codec.range") from error
 
 
-def _sample(row: Sequence[int | None]) -> BatterySample:
-    time_ms, voltage, current, soc, temp = row
-    if time_ms is None:
+def _sample(row: Sequence[int | None], columns: Sequence[Column]) -> BatterySample:
+    values = {column.field: _value(raw, column) for raw, column in zip(row, columns, strict=True)}
+    if row[0] is None:
         raise ValueError("since_start_ms: expected a time in every row, got none")
-    _, v, a, s, t = BATTERY_1.columns
     return BatterySample(
-        since_start_ms=time_ms,
-        pack_voltage_v=_value(voltage, v),
-        pack_current_a=_value(current, a),
-        soc_percent=_value(soc, s),
-        cell_temp_c=_value(temp, t),
+        since_start_ms=row[0],
+        pack_voltage_v=values.get("pack_voltage_v"),
+        pack_current_a=values.get("pack_current_a"),
+        soc_percent=values.get("soc_percent"),
+        cell_temp_c=values.get("cell_temp_c"),
     )
 
 
@@ -227,18 +247,21 @@ def _value(raw: int | None, column: Column) -> float | None:
     return None if raw is None else raw / column.per_unit
 
 
-def _list_of(value: object, length: int, name: str) -> list[Any]:
+def list_of(value: object, length: int, name: str) -> list[Any]:
+    """Return ``value`` as a list of ``length`` items; raise CodecError."""
     if not isinstance(value, list) or len(value) != length:
         raise CodecError(f"batch: expected {name} as {length} items", code="codec.shape")
     return value
 
 
-def _sixteen(value: object, name: str) -> bytes:
+def sixteen(value: object, name: str) -> bytes:
+    """Return ``value`` as 16 bytes; raise CodecError."""
     if not isinstance(value, bytes) or len(value) != PSEUDONYM_BYTES:
         raise CodecError(f"batch: expected the {name} as 16 bytes", code="codec.shape")
     return value
 
 
-def _check_sixteen(name: str, value: bytes) -> None:
+def check_sixteen(name: str, value: bytes) -> None:
+    """Raise ValueError unless ``value`` has 16 bytes."""
     if len(value) != PSEUDONYM_BYTES:
         raise ValueError(f"{name}: expected 16 bytes, got {len(value)}")

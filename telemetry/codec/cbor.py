@@ -12,7 +12,7 @@ import cbor2
 
 from telemetry.codec.errors import CodecError
 
-MAX_DEPTH = 4  # a batch and a receipt need 2
+MAX_DEPTH = 6  # a batch of records with lists needs 5
 
 
 def dump(value: object) -> bytes:

@@ -1,8 +1,9 @@
-"""The registry of batch schemas: an allow-list of columns, each with resolution and unit.
+"""The registry of batch schemas: an allow-list of what a batch may hold, each with its unit.
 
-A raw integer is ``round(value * per_unit)``; a value is ``raw / per_unit``. A field that has no
-column here cannot leave the vehicle, and a schema id never changes its meaning: a new set of
-columns is a new id.
+Two kinds: *columns*, for readings at a rate (a raw integer is ``round(value * per_unit)``; a value
+is ``raw / per_unit``), and *records*, for sessions. A field that is not here cannot leave the
+vehicle, and a schema id never changes its meaning: another set of fields is a new id, and the old
+one stays readable.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,40 @@ class Schema:
     model: Model  # part of the format: what the columns are expected to be like
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a record: a whole number in steps of a unit, or a list of them.
+
+    ``low`` and ``high`` bound each number; ``most`` is how many a list may have, 0 for no list;
+    ``words`` says what the numbers stand for, if they are classes.
+    """
+
+    name: str
+    unit: str
+    low: int
+    high: int
+    per_unit: int = 1
+    is_optional: bool = False
+    most: int = 0
+    words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.low > self.high or (self.words and self.high >= len(self.words)):
+            raise ValueError(f"{self.name}: expected low <= high, and a word for each class")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSchema:
+    """What a batch of sessions may hold: one list of fields for each record."""
+
+    schema_id: str
+    purpose: Purpose
+    fields: tuple[Field, ...]
+    max_records: int = 1_000
+
+
+AnySchema = Schema | RecordSchema
+
 BATTERY_1 = Schema(
     schema_id="battery.1",
     purpose=Purpose.BATTERY,
@@ -48,4 +83,4 @@ BATTERY_1 = Schema(
     ),
 )
 
-SCHEMAS: dict[str, Schema] = {schema.schema_id: schema for schema in (BATTERY_1,)}
+SCHEMAS: dict[str, AnySchema] = {schema.schema_id: schema for schema in (BATTERY_1,)}

@@ -10,14 +10,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from telemetry.codec.batch import BatchLimits
+from telemetry.codec.errors import CodecError
 from telemetry.ingest.clock import SystemClock
 from telemetry.ingest.config import IngestConfig, load_config
 from telemetry.ingest.dedupe import Index, StoredBatch
-from telemetry.ingest.errors import IngestError, NotFoundError, StorageError
+from telemetry.ingest.errors import IngestError, InspectError, NotFoundError, StorageError
+from telemetry.ingest.inspect import inspect_batch, sentences
 
 if TYPE_CHECKING:
     from telemetry.ingest.wiring import Parts
@@ -132,6 +135,32 @@ def batches_show(config_path: Path, *, batch_id: str, is_json: bool) -> None:
     for name, value in _batch_document(batch).items():
         click.echo(f"{name:14} {value}")
     _print_table(tuple(rows[0]), [tuple(row.values()) for row in rows], empty="No rows.")
+
+
+@cli.group()
+def batch() -> None:
+    """Look at one batch in a file."""
+
+
+@batch.command("inspect")
+@click.argument("file", type=click.File("rb"))
+@_as_json
+def batch_inspect(file: BinaryIO, *, is_json: bool) -> None:
+    """Print what the batch in FILE says, in plain words. FILE: its bytes, or - for stdin.
+
+    Reads no configuration and no store; works on any version and schema ever released.
+    """
+    limits = BatchLimits()
+    payload = file.read(limits.max_bytes + 1)
+    try:
+        document = inspect_batch(payload, limits=limits)
+    except CodecError as error:
+        raise InspectError(str(error), code=error.code) from error
+    if is_json:
+        _print_json("batch.inspect", document)
+        return
+    for line in sentences(document):
+        click.echo(line)
 
 
 @cli.group()

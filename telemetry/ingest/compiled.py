@@ -223,12 +223,11 @@ def _shift(source: Bytes, state: Integers) -> None:
 def _raw(source: Bytes, state: Integers, count: int) -> int:
     value = 0
     while count > 0:
-        width, part = state[1] - state[0] + 1, -_RAW_SPARE
-        while width >> part + _RAW_SPARE:
-            part += 1
-        part = min(count, max(1, min(_RAW_AT_ONCE, part)))
+        width, part = state[1] - state[0] + 1, min(count, _RAW_AT_ONCE)
+        while part > 1 and not width >> part + _RAW_SPARE - 1:
+            part -= 1
         count -= part
-        share = (state[1] - state[0] + 1) >> part
+        share = width >> part
         bits = (state[2] - state[0]) // share
         if bits >> part:
             return -1

@@ -41,6 +41,18 @@ class NotFoundError(IngestError):
     exit_code = 6
 
 
+class InspectError(IngestError):
+    """The file is no batch that this version can read; ``code`` is the codec's."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(
+            message,
+            intact="the file was only read",
+            advice="name a file with the bytes of one batch as they left the vehicle",
+        )
+        self.code = code  # type: ignore[misc]
+
+
 class RefusedError(IngestError):
     """The broker refuses us for a reason that waiting does not heal."""
 

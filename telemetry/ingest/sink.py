@@ -82,14 +82,14 @@ def prepare_quickly(payload: bytes, limits: BatchLimits) -> Prepared | None:
         return None
     opened, rows = table.opened, table.rows
     arrays = [
-        pa.array([opened.pseudonym] * rows, pa.binary(16)),
+        pa.repeat(pa.scalar(opened.pseudonym, pa.binary(16)), rows),
         pa.array(table.since_start_ms),
         *(
             pa.array(value, mask=missing)
             for value, missing in zip(table.values, table.missing, strict=True)
         ),
-        pa.array([opened.soh_percent] * rows, pa.int8()),
-        pa.array([opened.month] * rows, pa.string()),
+        pa.repeat(pa.scalar(opened.soh_percent, pa.int8()), rows),
+        pa.repeat(pa.scalar(opened.month, pa.string()), rows),
     ]
     return Prepared(
         purpose=opened.schema.purpose.value,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from telemetry.codec.batch import BatchLimits, OpenBatch, open_batch
 from telemetry.codec.errors import CodecError
+from telemetry.codec.schemas import BATTERY_1
 from telemetry.ingest.compiled import Table, TooWideError, decode_table
 from telemetry.records import (
     MAX_CURRENT_A,
@@ -50,7 +51,7 @@ def battery_table(payload: bytes, *, limits: BatchLimits) -> BatteryTable | None
     """Return ``payload`` as a table, or None if the plain decoder must look at it."""
     try:
         opened = open_batch(payload, limits=limits)
-        if len(opened.schema.columns) != len(_RANGES):
+        if opened.schema is not BATTERY_1:
             return None
         table = decode_table(
             opened.block,

@@ -176,15 +176,13 @@ stops = st.builds(
 
 
 @given(stops, st.lists(places, max_size=3))
-def test_any_stop_becomes_a_record_and_is_fine_only_where_nobody_knows_it(
+def test_any_stop_becomes_a_record_with_a_cell_only_where_nobody_knows_it(
     stop: ChargeFacts, private: list[Place]
 ) -> None:
     batch = charging_batch(stop, private)
-    at_home = charging_batch(stop, [*private, stop.place])
-    assert resolution_of(at_home.cell) == 5
-    assert resolution_of(batch.cell) in {5, 7}
     is_stranger = stop.place.days == 1 and stop.place.longest_s < 4 * 3_600
-    assert is_stranger or resolution_of(batch.cell) == 5
+    assert charging_batch(stop, [*private, stop.place]).cell is None
+    assert batch.cell is None or (is_stranger and resolution_of(batch.cell) == 7)
 
 
 trips = st.builds(

@@ -19,6 +19,7 @@ class Plug:
         self.count = -1
         self.is_pulled = False
         self.statement = ""
+        self.statements: list[str] = []  # everything that was run, shortened
         self._connections: list[sqlite3.Connection] = []
 
     def die(self) -> None:
@@ -31,6 +32,7 @@ class Plug:
         if self.is_pulled:
             raise KilledError
         self.count += 1
+        self.statements.append(" ".join(statement.split())[:70])
         if self.count == self.at and self.when == "before":
             self._pull(statement)
         result = act()

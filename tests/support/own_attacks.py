@@ -450,6 +450,15 @@ _FIELDS: dict[str, Attack] = {
     "an image of a kind nobody knows": Attack(
         _custom("image", kind="firmware"), "ota.repository.custom_field"
     ),
+    "an image needs an app that is not there": Attack(
+        _custom("image", requires={"horn": 1}), "ota.repository.dependency"
+    ),
+    "an image is in conflict with an app that is not there": Attack(
+        _custom("image", conflicts=["horn"]), None
+    ),
+    "an image is in conflict with itself": Attack(
+        _custom("image", conflicts=["trip-light"]), "ota.repository.custom_field"
+    ),
     "an image for no hardware": Attack(
         _custom("image", hardware_ids=[]), "ota.repository.custom_field"
     ),

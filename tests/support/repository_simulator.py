@@ -335,8 +335,10 @@ class RepositorySimulator:
     ``is_down`` makes every request fail; ``bodies`` overrides what a path serves.
     """
 
-    def __init__(self, vehicle: str = VEHICLE, *, threshold: int = 1) -> None:
-        self.now = SystemClock().utc_now().replace(microsecond=0)
+    def __init__(
+        self, vehicle: str = VEHICLE, *, threshold: int = 1, age: timedelta = timedelta(0)
+    ) -> None:
+        self.now = SystemClock().utc_now().replace(microsecond=0) - age
         self.image = SimulatedRepository(self.now, threshold=threshold)
         self.director = SimulatedRepository(self.now, vehicle=vehicle, threshold=threshold)
         self.vehicle = vehicle

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from ota.client.client import UpdateClient
+from ota.client.client import UpdateClient, has_clock_battery
 from ota.client.download import Downloader
 from ota.client.floor import Floor
 from ota.client.gates import Refusal
@@ -95,22 +95,25 @@ def floors_of(folder: Path) -> dict[tuple[str, str], int]:
     return {(repository, name): version for repository, name, version in rows}
 
 
-async def open_client(
+async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by name)
     simulator: RepositorySimulator,
     folder: Path,
     *,
     runner: AppRunner | None = None,
     driver: Driver | None = None,
     data_use: Callable[[], DataUse] = unlimited,
+    clock: FakeClock | None = None,
+    is_clock_set: Callable[[], bool] = has_clock_battery,
 ) -> UpdateClient:
     return await asyncio.to_thread(
         UpdateClient,
         simulator.settings(folder),
         fetcher=simulator,
         runner=runner or FakeRunner(),
-        clock=FakeClock(simulator.now),
+        clock=clock or FakeClock(simulator.now),
         ask_gates=(driver or Driver()).ask,
         data_use=data_use,
+        is_clock_set=is_clock_set,
     )
 
 

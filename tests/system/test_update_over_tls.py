@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from ota.publisher.director import bind, create_app, create_server
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.publish import publish_image
-from sim.pki import Authority
+from sim.pki import Authority, Identity
+from tests.support.proxy import counting_proxy
 from tests.support.publisher import (
     APP,
     ECU,
@@ -91,17 +92,37 @@ def write_key(signer: CryptoSigner, path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def client(desk: Desk, authority: Authority, tmp_path: Path) -> Iterator[UpdateClient]:
-    now = SystemClock().utc_now()
-    identity = authority.issue_client(VEHICLE, now=now)
+@dataclass
+class Garage:
+    """Where the vehicle is: its certificate and folders, the same at every start."""
+
+    desk: Desk
+    identity: Identity
+    folder: Path
+
+    def open(self, port: int) -> tuple[UpdateClient, Callable[[], None]]:
+        tls = HttpsSettings(
+            ca_file=self.identity.ca_file,
+            cert_file=self.identity.cert_file,
+            key_file=self.identity.key_file,
+        )
+        return open_client(
+            settings_of(self.desk, self.folder, port),
+            tls,
+            app_user="nobody",
+            clock=SystemClock(),
+            ask_gates=lambda _offer, _approved: (),
+        )
+
+
+def settings_of(desk: Desk, tmp_path: Path, port: int) -> UpdateSettings:
     layout = desk.repositories.layout
-    settings = UpdateSettings(
+    return UpdateSettings(
         vehicle=VEHICLE,
         primary_ecu=PRIMARY,
         ecus=(Ecu(ecu_id=ECU, hardware_id=HARDWARE, kind=Kind.APP, name=APP),),
-        director_url=f"https://127.0.0.1:{desk.port}/director",
-        image_url=f"https://127.0.0.1:{desk.port}/image",
+        director_url=f"https://127.0.0.1:{port}/director",
+        image_url=f"https://127.0.0.1:{port}/image",
         director_root=layout.director_root / "1.root.json",
         image_root=layout.image_metadata / "1.root.json",
         ecu_key=write_key(ecu_signer(), tmp_path / "ecu.pem"),
@@ -109,16 +130,17 @@ def client(desk: Desk, authority: Authority, tmp_path: Path) -> Iterator[UpdateC
         apps=tmp_path / "agent" / "apps",
         settle_s=0.2,
     )
-    tls = HttpsSettings(
-        ca_file=identity.ca_file, cert_file=identity.cert_file, key_file=identity.key_file
-    )
-    made, stop_apps = open_client(
-        settings,
-        tls,
-        app_user="nobody",
-        clock=SystemClock(),
-        ask_gates=lambda _offer, _approved: (),
-    )
+
+
+@pytest.fixture
+def garage(desk: Desk, authority: Authority, tmp_path: Path) -> Garage:
+    identity = authority.issue_client(VEHICLE, now=SystemClock().utc_now())
+    return Garage(desk, identity, tmp_path)
+
+
+@pytest.fixture
+def client(garage: Garage) -> Iterator[UpdateClient]:
+    made, stop_apps = garage.open(garage.desk.port)
     yield made
     stop_apps()
 
@@ -170,3 +192,17 @@ async def test_an_image_changed_by_one_byte_on_the_server_is_refused_and_nothing
     assert client.entry.attack == "ota.repository.hash_mismatch"
     assert await client.installed() == before
     assert await asyncio.to_thread(desk.withdrawn) == ["ota.repository.hash_mismatch"]
+
+
+@pytest.mark.system
+@pytest.mark.timeout(60)
+async def test_a_check_that_finds_nothing_new_costs_at_most_10_kb_with_tls_and_report(
+    desk: Desk, client: UpdateClient, garage: Garage
+) -> None:
+    await asyncio.to_thread(desk.publish, "1.0.0", 1, GOOD)
+    await update(client)
+    async with counting_proxy(desk.port) as proxy:
+        again, stop_apps = await asyncio.to_thread(garage.open, proxy.port)
+        await update(again)
+        await asyncio.to_thread(stop_apps)
+    assert 2_000 < proxy.bytes_up + proxy.bytes_down <= 10_000

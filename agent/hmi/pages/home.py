@@ -13,10 +13,13 @@ from agent.hmi.pages.words import (
     percent,
     recording_icon,
     recording_text,
+    sentence,
 )
 from agent.hmi.texts import Texts
 from agent.hmi.views import (
+    BatteryAlert,
     Card,
+    DrivingState,
     Level,
     Notice,
     Outcome,
@@ -24,6 +27,7 @@ from agent.hmi.views import (
     ScreenState,
     TripCard,
     UpdatePhase,
+    effective_driving,
 )
 
 _ICONS = {Level.INFO: "info", Level.WARNING: "warning", Level.DANGER: "danger"}
@@ -41,6 +45,7 @@ class MessageView:
     buttons: tuple[Button, ...] = ()
     link: str = ""
     link_url: str = ""
+    link_icon: str = "previous"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,8 @@ class HomeView:
     percent: int | None
     link: str
     link_url: str
+    link_icon: str = "shield"
+    is_battery: bool = False  # the battery's own page: its figure leads nowhere
 
 
 def result_view(result: ResultCard, texts: Texts) -> MessageView:
@@ -90,6 +97,56 @@ def result_view(result: ResultCard, texts: Texts) -> MessageView:
                 icon="check",
             ),
         ),
+    )
+
+
+def battery_alert_view(alert: BatteryAlert, texts: Texts) -> MessageView:
+    """Return what the battery watch found: what it is, is it safe to drive, what to do."""
+    is_danger = alert.level is Level.DANGER
+    button = Button(
+        label=texts.say("battery.ok"),
+        url=f"/api/battery/{alert.code}/acknowledge",
+        action="battery-acknowledge",
+        icon="check",
+    )
+    return MessageView(
+        title=texts.say(f"battery.{alert.code}.title"),
+        text=texts.say(f"battery.{alert.code}.advice"),
+        icon=_ICONS[alert.level],
+        level=alert.level,
+        small=texts.say("result.code", code=f"battery.{alert.code}"),
+        buttons=() if is_danger else (button,),
+        link="" if is_danger else texts.say("battery.details"),
+        link_url="/battery",
+        link_icon="next",
+    )
+
+
+def battery_view(state: ScreenState, texts: Texts) -> HomeView:
+    """Return how the battery is: health, its months, what the watch found."""
+    health = state.health
+    holds = texts.say("battery.holds_unknown")
+    if health.percent is not None:
+        holds = texts.say("battery.holds", n=texts.number(health.percent))
+    panels = [Fact(icon="check", label=texts.say("battery.health.label"), lines=(holds,))]
+    is_parked = effective_driving(state) is DrivingState.PARKED
+    if len(health.months) > 1 and is_parked:
+        months = sentence(f"{m} {texts.number(percent)} %" for m, percent in health.months[-4:])
+        label = texts.say("battery.trend.label")
+        panels.append(Fact(icon="list", label=label, lines=(months,)))
+    titles = [texts.say(f"battery.{alert.code}.title") for alert in state.alerts]
+    found = cut(" · ".join(titles)) if titles else texts.say("battery.alerts.none")
+    icon = "warning" if titles else "shield"
+    panels.append(Fact(icon=icon, label=texts.say("battery.alerts.label"), lines=(found,)))
+    return HomeView(
+        panels=tuple(panels),
+        battery_label=texts.say("battery.page"),
+        battery=battery_text(state, texts),
+        percent=percent(state),
+        link="" if is_parked else texts.say("back"),  # parked, the rail leads home
+        link_url="/",
+        link_icon="previous",
+        is_battery=True,
     )
 
 

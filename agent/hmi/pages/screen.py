@@ -7,6 +7,8 @@ from agent.hmi.pages.home import (
     HomeView,
     MessageView,
     ambient_view,
+    battery_alert_view,
+    battery_view,
     home_view,
     idle_view,
     notice_view,
@@ -27,9 +29,11 @@ from agent.hmi.texts import Texts
 from agent.hmi.views import (
     Card,
     DrivingState,
+    Level,
     ScreenState,
     choose_card,
     effective_driving,
+    shown_alert,
     shown_trip,
     waiting_trips,
 )
@@ -97,6 +101,10 @@ _ASKS = frozenset({Card.RECALL, Card.UPDATE, Card.TRIP})
 
 
 def _message(state: ScreenState, card: Card, texts: Texts) -> Screen | None:
+    alert = shown_alert(state)
+    is_alert = alert is not None and (card is Card.BATTERY or alert.level is Level.DANGER)
+    if card in {Card.DANGER, Card.BATTERY} and alert is not None and is_alert:
+        return Screen("message.html", battery_alert_view(alert, texts))
     if card in {Card.DANGER, Card.DEGRADED}:
         return Screen("message.html", notice_view(state.notices, texts))
     if card is Card.RESULT and state.result is not None:
@@ -113,6 +121,11 @@ def _data(state: ScreenState, card: Card, texts: Texts) -> Screen:
     if card in {Card.RUNNING_UPDATE, Card.RECALL, Card.UPDATE} and state.update is not None:
         return Screen("update.html", update_view(state.update, texts))
     return Screen("home.html", home_view(state, trip, texts))
+
+
+def battery_screen(state: ScreenState, texts: Texts) -> Screen:
+    """Return the battery page: what the watch knows, which never leaves the vehicle."""
+    return Screen("home.html", battery_view(state, texts), "battery")
 
 
 def update_screen(state: ScreenState, texts: Texts) -> Screen:

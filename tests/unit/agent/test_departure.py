@@ -1,6 +1,7 @@
 """Each reason why a batch has not left, alone and in order."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from agent.departure import (
     hindrance,
     reason,
 )
+from agent.store.outbox import DropCode
 
 LIMITS = DepartureLimits(
     parked_send_s=900,
@@ -128,3 +130,10 @@ def test_the_driver_can_take_it_back_before_any_network_is_looked_at() -> None:
 def test_a_whole_day_may_go_into_one_batch_that_is_larger_than_a_day() -> None:
     assert affords(METERED, 200_000)
     assert not affords(replace(METERED, spent_bytes=1), 200_000)
+
+
+def test_every_reason_is_explained_to_an_engineer() -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "why-has-a-batch-not-left.md"
+    text = page.read_text()
+    assert [code for code in REASONS if f"`{code}`" not in text] == []
+    assert [code for code in DropCode if f"`{code}`" not in text] == []

@@ -199,12 +199,31 @@ async def test_a_result_is_acknowledged() -> None:
     assert played.state.result is None
 
 
+async def test_a_battery_alert_is_put_away_and_its_page_stays() -> None:
+    played, client = await agent_and_client(STATES["battery-alert"])
+    assert (await client.post_json("/api/battery/weak_cell/acknowledge", {})).status == 200
+    assert played.asked == [("acknowledge_alert", "weak_cell")]
+    page = (await client.get("/battery")).text
+    assert "Holds about 91 % of new" in page
+    assert "Cell voltages drift apart" in page
+
+
+async def test_do_not_drive_has_no_button_in_any_driving_state() -> None:
+    for driving in DrivingState:
+        state = replace(STATES["battery-danger"], driving=driving)
+        _, client = await agent_and_client(state)
+        page = (await client.get("/")).text
+        assert "The battery asks to be cut off" in page
+        assert "battery-acknowledge" not in page
+
+
 GATED = [
     (TRIP_URL, SHARE, "answer_trip"),
     ("/api/purposes/battery", {"granted": True, "notice_hash": NOTICE}, "grant"),
     (UPDATE_URL, {"decision": "now"}, "answer_update"),
     ("/api/trips/trip-0007/take-back", {}, "take_back"),
     ("/api/result/acknowledge", {}, "acknowledge"),
+    ("/api/battery/weak_cell/acknowledge", {}, "acknowledge"),
 ]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from agent.hmi.texts import MAX_BLOCK, Texts, choose_language, load_texts
 from agent.hmi.views import Action, Criticality, Decision, Level, Outcome, TripStatus
+from agent.vehicle.battery.rules import Code
 from telemetry.purposes import Purpose
 
 LANGUAGES = load_texts()
@@ -39,6 +40,8 @@ def test_no_text_is_empty_or_longer_than_one_block(texts: Texts) -> None:
         *[f"shared.{status}" for status in TripStatus if status is not TripStatus.WAITING],
         *[f"shared.title.{status}" for status in TripStatus if status is not TripStatus.WAITING],
         *[f"purpose.{purpose}.notice.1" for purpose in Purpose],
+        *[f"battery.{code}.title" for code in Code],
+        *[f"battery.{code}.advice" for code in Code],
     ],
 )
 def test_every_code_of_the_model_has_its_words(key: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from agent.hmi.views import (
     ALLOWED,
     Action,
+    BatteryAlert,
     Card,
     Criticality,
     DrivingState,
@@ -20,6 +21,7 @@ from agent.hmi.views import (
 )
 from sim.screens import PARKED, STATES
 
+ALERTS = (BatteryAlert(code="weak_cell", level=Level.WARNING),)
 EXPECTED = {
     "home-first": Card.HOME,
     "home-quiet": Card.HOME,
@@ -39,6 +41,8 @@ EXPECTED = {
     "result-installed": Card.RESULT,
     "result-rolled-back": Card.RESULT,
     "result-refused": Card.RESULT,
+    "battery-alert": Card.BATTERY,
+    "battery-danger": Card.DANGER,
     "degraded": Card.DEGRADED,
     "danger": Card.DANGER,
 }
@@ -67,6 +71,7 @@ def test_prompts_come_one_at_a_time_in_the_order_of_their_weight() -> None:
     state = everything()
     recall = STATES["update-recall"].update
     assert choose_card(replace(state, update=recall)) is Card.RECALL
+    assert choose_card(replace(state, alerts=ALERTS)) is Card.BATTERY
     assert choose_card(state) is Card.RESULT
     assert choose_card(replace(state, result=None)) is Card.UPDATE
     assert choose_card(replace(state, result=None, update=None)) is Card.TRIP
@@ -135,3 +140,25 @@ def test_a_recall_is_not_hidden_by_a_result() -> None:
     assert state.update is not None
     recall = replace(state.update, criticality=Criticality.RECALL)
     assert choose_card(replace(state, update=recall)) is Card.RECALL
+
+
+def test_a_warning_comes_at_the_next_stop_and_an_advice_when_the_trip_is_over() -> None:
+    warning = replace(PARKED, alerts=ALERTS)
+    advice = replace(PARKED, alerts=(BatteryAlert(code="resistance", level=Level.INFO),))
+    cards = {
+        driving: (
+            choose_card(replace(warning, driving=driving)),
+            choose_card(replace(advice, driving=driving)),
+        )
+        for driving in DrivingState
+    }
+    assert cards == {
+        DrivingState.PARKED: (Card.BATTERY, Card.BATTERY),
+        DrivingState.IDLING: (Card.BATTERY, Card.HOME),
+        DrivingState.MOVING: (Card.AMBIENT, Card.AMBIENT),
+    }
+
+
+def test_an_acknowledged_alert_gives_way() -> None:
+    alerts = (BatteryAlert(code="weak_cell", level=Level.WARNING, is_acknowledged=True),)
+    assert choose_card(replace(PARKED, alerts=alerts)) is Card.HOME

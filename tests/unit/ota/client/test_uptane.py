@@ -1,10 +1,12 @@
 """The pure rules, where a whole repository would hide which one spoke."""
 
+import msgspec
 import pytest
 from tuf.api.metadata import Targets
 
-from ota.client.offer import Ecu
-from ota.client.uptane import read_assignments
+from ota.client.offer import Ecu, Offer
+from ota.client.uptane import check_together, match, read_assignments
+from ota.errors import ConflictingError, DependencyError
 from ota.metadata.custom import DirectorCustom, EcuAssignment, Kind, to_custom
 from tests.support.repository_simulator import ECU, RepositorySimulator
 
@@ -34,3 +36,43 @@ def test_the_campaign_is_carried_along(campaign: str | None) -> None:
     )
     (found,) = read_assignments(Targets(targets={file.path: file}), (ECU,))
     assert found.campaign == campaign
+
+
+# --- what may be together ------------------------------------------------------------------------
+
+HORN = Ecu(ecu_id="ecu-3", hardware_id="board-1", kind=Kind.APP, name="horn")
+
+
+def offer_with(**fields: object) -> Offer:
+    simulator = RepositorySimulator()
+    simulator.release(b"image", "1.0.0", counter=1)
+    (assignment,) = read_assignments(Targets(targets=simulator.director.targets), (ECU,))
+    (image,) = simulator.image.targets.values()
+    image.custom.update(fields)
+    return match(assignment, image, counter_floor=0)
+
+
+def test_an_image_needs_another_app_in_a_release_at_least_as_new() -> None:
+    offer = offer_with(requires={"horn": 2})
+    check_together([offer], (ECU, HORN), {"ecu-3": 2})
+    with pytest.raises(DependencyError, match="expected horn of release counter >= 2, got 1"):
+        check_together([offer], (ECU, HORN), {"ecu-3": 1})
+
+
+def test_what_is_offered_in_the_same_check_counts() -> None:
+    offer = offer_with(requires={"horn": 1})
+    horn = msgspec.structs.replace(
+        offer,
+        ecu_id="ecu-3",
+        custom=msgspec.structs.replace(offer.custom, name="horn", requires={}),
+    )
+    check_together([offer, horn], (ECU, HORN), {})
+    with pytest.raises(DependencyError, match="expected horn of release counter >= 1, got 0"):
+        check_together([offer], (ECU, HORN), {})
+
+
+def test_an_image_is_refused_beside_what_it_is_in_conflict_with() -> None:
+    offer = offer_with(conflicts=["horn"])
+    check_together([offer], (ECU, HORN), {"ecu-3": 0})
+    with pytest.raises(ConflictingError, match="expected no horn beside it, got horn"):
+        check_together([offer], (ECU, HORN), {"ecu-3": 1})

@@ -218,3 +218,29 @@ def test_a_wrong_configuration_is_refused_with_the_reason(
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_config(path)
+
+
+def test_a_batch_file_is_told_in_plain_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "batch.cbor"
+    path.write_bytes(PAYLOAD)
+    main(["batch", "inspect", str(path)])
+    text = capsys.readouterr().out
+    assert text.startswith(f"batch {batch_id(PAYLOAD).hex()}\n{len(PAYLOAD)} bytes for the purpose")
+    assert "pack_voltage_v   in steps of 0.5 V: 360 to 362" in text
+    main(["batch", "inspect", "--json", str(path)])
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "okdrive-ingest.batch.inspect/1"
+    assert document["schema_id"] == "battery.1"
+    assert document["rows"] == len(document["values"]) == 5
+
+
+def test_a_file_that_is_no_batch_is_refused_with_its_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "batch.cbor"
+    path.write_bytes(PAYLOAD[:-1])
+    with pytest.raises(SystemExit, match="1"):
+        main(["batch", "inspect", str(path)])
+    assert "codec.shape  [exit 1]" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -154,3 +155,18 @@ def test_a_configured_threshold_moves_the_whole_gap() -> None:
     assert replace(rule, source="") != RULE
     with pytest.raises(ValueError, match="'nonsense' is not a valid Code"):
         with_thresholds({"nonsense": 1.0})
+
+
+def test_the_page_about_the_watch_has_a_row_for_every_rule() -> None:
+    page = Path(__file__).parents[5] / "docs/explanation/battery-watch.md"
+    rows = {
+        line.split("|")[1].strip(" `"): line
+        for line in page.read_text().splitlines()
+        if line.startswith("| `")
+    }
+    assert {code for code, line in rows.items() if rules_say(code, line)} == set(Code)
+
+
+def rules_say(code: str, line: str) -> bool:
+    cells = [cell.strip() for cell in line.split("|")]
+    return cells[2] == RULES[Code(code)].severity

@@ -1,0 +1,225 @@
+"""What `okdrive-agent consent` reads and changes, beside the daemon or without it. Blocks.
+
+A change goes through the same `Sharing` as the driver's screen: ledger entry, consent and deleted
+rows are one transaction in the state file. The daemon is told afterwards, so that sampling stops at
+once; if it cannot be told, what was withdrawn has left the outbox all the same.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from agent.clock import SystemClock
+from agent.config import AgentConfig
+from agent.consent.keys import (
+    VerifyKey,
+    load_purpose_secret,
+    load_signing_key,
+    load_verify_key,
+)
+from agent.consent.ledger import ChainProblem, Recipient, StoredEntry, read_entry, verify_chain
+from agent.consent.notices import Notice, load_notices
+from agent.control import ask
+from agent.folders import Folders
+from agent.limits import quota
+from agent.sharing import Sharing, SharingError, SharingSettings
+from agent.store.state import LEDGER_LENGTH, LedgerRow, State
+from telemetry.purposes import Purpose
+
+EXPORT = "okdrive.consent.export/1"
+_MAX_EXPORT_BYTES = 1 << 26
+
+
+class ExportError(Exception):
+    """A file is no exported ledger; nothing was read of it."""
+
+    code: ClassVar[str] = "consent.export"
+
+
+class BrokenLedgerError(Exception):
+    """The ledger does not verify; sharing stays stopped until it is restored."""
+
+    code: ClassVar[str] = "consent.ledger_broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedEntry:
+    """One entry as an export holds it."""
+
+    sequence: int
+    entry_hash: bytes
+    body: bytes
+    signature: bytes
+
+
+def sharing_of(config: AgentConfig, state: State, clock: SystemClock) -> Sharing:
+    """Return the configured driver's side of sharing; raise KeyFileError. Not started."""
+    ingest_key = load_verify_key(config.uplink.ingest_key)
+    return Sharing(
+        state=state,
+        key=load_signing_key(config.identity.ecu_key),
+        notices=load_notices(),
+        recipient=Recipient(name=config.uplink.recipient, key_id=ingest_key.key_id),
+        secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
+        segments=Folders(root=config.state_dir).segments,
+        clock=clock,
+        settings=SharingSettings(
+            hold_s=config.uplink.hold_s,
+            unanswered_days=config.recording.unanswered_days,
+            quota=quota(config),
+        ),
+    )
+
+
+def show(config: AgentConfig, folders: Folders) -> dict[str, Any]:
+    """Return every purpose, whether it is on and since when; raise StoreError, KeyFileError."""
+    with _opened(config, folders) as sharing:
+        rows = sharing.state.consents()
+        return {
+            "purposes": [
+                {
+                    "purpose": purpose,
+                    "is_granted": bool(row and row.is_granted),
+                    "since_utc": row.since_utc.isoformat(timespec="seconds") if row else None,
+                    "title": sharing.notice(purpose).title,
+                    "notice_id": sharing.notice(purpose).notice_id,
+                }
+                for purpose in sharing.purposes()
+                for row in (rows.get(purpose),)
+            ]
+        }
+
+
+def notice(purpose: Purpose, language: str) -> Notice:
+    """Return the text that is agreed to, in ``language``."""
+    return load_notices(language)[purpose]
+
+
+def change(config: AgentConfig, folders: Folders, purpose: Purpose, *, is_granted: bool) -> str:
+    """Switch a purpose on or off, tell the daemon, and return what to tell a person.
+
+    Raises:
+        SharingError, StoreError, KeyFileError: Nothing was changed.
+    """
+    with _opened(config, folders) as sharing:
+        for problem in sharing.start():
+            raise SharingError("consent.ledger_broken", f"{problem.sentence}; nothing was changed")
+        is_changed = sharing.set_consent(purpose, is_granted=is_granted)
+        length = len(sharing.state.ledger())
+    ask(folders.control, "consents")
+    word = "on" if is_granted else "off"
+    if not is_changed:
+        return f"{purpose} was {word} already; nothing was written"
+    rest = "" if is_granted else "; what waited for it is deleted and nothing more leaves"
+    return f"{purpose} is {word}{rest} (ledger entry {length})"
+
+
+def history(folders: Folders) -> dict[str, Any]:
+    """Return the ledger with bodies and signatures, to be kept or verified elsewhere."""
+    with closing(State.open_to_read(folders.state)) as state:
+        return {"export": EXPORT, "entries": [_exported(row) for row in state.ledger()]}
+
+
+def verify(config: AgentConfig, folders: Folders) -> dict[str, Any]:
+    """Return whether the vehicle's own ledger is whole, and everything that is wrong with it."""
+    key = load_signing_key(config.identity.ecu_key).public
+    with closing(State.open_to_read(folders.state)) as state:
+        length = state.counters().get(LEDGER_LENGTH, 0)
+        return _verified(state.ledger(), key, length)
+
+
+def verify_file(path: Path, key: VerifyKey) -> dict[str, Any]:
+    """Return the same of an exported ledger; raise ExportError if it is none."""
+    return _verified(read_export(path), key, None)
+
+
+def read_export(path: Path) -> list[ExportedEntry]:
+    """Return the entries of an export; their hashes are computed, not believed."""
+    try:
+        if path.stat().st_size > _MAX_EXPORT_BYTES:
+            raise ExportError(f"{path}: expected at most {_MAX_EXPORT_BYTES} bytes")
+        entries = msgspec.json.decode(path.read_bytes())["entries"]
+        return [_imported(entry) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise ExportError(f"{path}: expected an exported ledger: {error}") from error
+
+
+def show_lines(document: dict[str, Any]) -> Iterator[str]:
+    """Return the text of ``show``."""
+    for row in document["purposes"]:
+        state = "on" if row["is_granted"] else "off"
+        since = f"since {row['since_utc']}" if row["since_utc"] else "never switched on"
+        yield f"{row['purpose']:<13}{state:<5}{since:<33}{row['title']}"
+
+
+def history_lines(document: dict[str, Any]) -> Iterator[str]:
+    """Return the text of ``history``."""
+    yield f"{'ENTRY':>5}  {'TIME (UTC)':<27}{'WHAT':<11}{'PURPOSE':<13}BATCH"
+    for row in document["entries"]:
+        entry = row["entry"]
+        batch = entry["batch_id"][:16] if entry["batch_id"] else "-"
+        yield (
+            f"{row['sequence']:>5}  {entry['event_time']:<27}{entry['event']:<11}"
+            f"{entry['purpose']:<13}{batch}"
+        )
+
+
+def verify_lines(document: dict[str, Any]) -> Iterator[str]:
+    """Return the text of ``verify``."""
+    for problem in document["problems"]:
+        yield f"BROKEN  {problem['sentence']} ({problem['code']})"
+    if not document["problems"]:
+        yield f"whole   {document['entries']} entries, each signed by key {document['key_id']}"
+
+
+def _verified(entries: Sequence[StoredEntry], key: VerifyKey, length: int | None) -> dict[str, Any]:
+    problems: list[ChainProblem] = verify_chain(entries, key, expected_length=length)
+    return {
+        "entries": len(entries),
+        "key_id": key.key_id,
+        "is_whole": not problems,
+        "problems": [asdict(problem) for problem in problems],
+    }
+
+
+def _exported(row: LedgerRow) -> dict[str, Any]:
+    return {
+        "sequence": row.sequence,
+        "entry": _readable(row.body),
+        "body": base64.b64encode(row.body).decode(),
+        "signature": base64.b64encode(row.signature).decode(),
+        "entry_hash": row.entry_hash.hex(),
+    }
+
+
+def _readable(body: bytes) -> Any:  # noqa: ANN401 (an entry, or whatever stands in its place)
+    try:
+        return msgspec.to_builtins(read_entry(body))
+    except ValueError:  # `verify` says so; history still shows that something is there
+        unread = ("event", "event_time", "purpose", "batch_id")
+        return dict.fromkeys(unread, "unreadable")
+
+
+def _imported(entry: dict[str, Any]) -> ExportedEntry:
+    body = base64.b64decode(entry["body"], validate=True)
+    return ExportedEntry(
+        sequence=int(entry["sequence"]),
+        entry_hash=hashlib.sha256(body).digest(),
+        body=body,
+        signature=base64.b64decode(entry["signature"], validate=True),
+    )
+
+
+@contextmanager
+def _opened(config: AgentConfig, folders: Folders) -> Iterator[Sharing]:
+    folders.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with closing(State.open(folders.state)) as state:
+        yield sharing_of(config, state, SystemClock())

@@ -1,0 +1,179 @@
+"""The download's budgets, beside python-tuf's ``download_target`` in the same run.
+
+Everything goes through real TLS with client certificates on loopback, and onto the disk that the
+system's temporary folder is on (not a tmpfs: that writes nothing). ``write_bytes`` are the
+kernel's; memory is the peak of the process's resident set, reset before the download.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.signer import CryptoSigner
+
+from agent.clock import SystemClock
+from benchmarks.download_child import describe_file
+from benchmarks.result import Result
+from ota.publisher.roles import ROLES, new_root, sign
+from sim.pki import Authority
+
+MIB = 1_048_576
+MID, LARGE = 100 * MIB, 1_024 * MIB
+_PATIENCE_S = 600.0
+
+
+def measure() -> list[Result]:
+    """Measure writes, resume, memory and the slow server; about a minute, 2.2 GB of disk."""
+    with _bench(MID) as folder:
+        ours, peer = _run("ours", folder), _run("tuf", folder)
+        results = [_written(ours, peer)]
+    with _bench(MID) as folder:
+        results.append(_resumed(folder))
+    with _bench(LARGE) as folder:
+        ours = _run("ours", folder)
+        (folder / "images").rename(folder / "done")
+        results.append(_memory(ours, _run("tuf", folder)))
+    with _bench(MID) as folder:
+        results.append(_slow(_run("slow", folder)))
+    return results
+
+
+def _written(ours: dict[str, Any], peer: dict[str, Any]) -> Result:
+    value, other = ours["written"] / MID, peer["written"] / MID
+    return Result(
+        name="download: written / size, 100 MiB (peer: python-tuf)",
+        value=value,
+        unit="x",
+        peer=other,
+        ratio=None,
+        must=1.05,
+        aim=1.02,
+        ok=value <= 1.05,  # noqa: PLR2004 (the design's budget)
+    )
+
+
+def _resumed(folder: Path) -> Result:
+    """Kill a download at half of its bytes and let another process go on."""
+    part = next(iter(_parts(folder)))
+    with _child("ours", folder) as process:
+        _wait(lambda: part.exists() and part.stat().st_size >= MID // 2)
+        process.send_signal(signal.SIGKILL)
+    again = _run("ours", folder)
+    value = (again["sent"] - MID) / MIB
+    return Result(
+        name="download: fetched again after SIGKILL at 50 % of 100 MiB (sent by the server)",
+        value=value,
+        unit="MiB",
+        peer=50.0,  # python-tuf begins anew
+        ratio=None,
+        must=4.0,
+        aim=1.0,
+        ok=again["code"] is None and value <= 4,  # noqa: PLR2004 (the design's budget)
+    )
+
+
+def _memory(ours: dict[str, Any], peer: dict[str, Any]) -> Result:
+    value = ours["grown_bytes"] / MIB
+    return Result(
+        name="download: resident set grown by 1 GiB (peer: python-tuf)",
+        value=value,
+        unit="MiB",
+        peer=peer["grown_bytes"] / MIB,
+        ratio=None,
+        must=24.0,
+        aim=8.0,
+        ok=ours["code"] is None and value <= 24,  # noqa: PLR2004 (the design's budget)
+    )
+
+
+def _slow(found: dict[str, Any]) -> Result:
+    is_named = found["code"] == "ota.download.slow_retrieval"
+    return Result(
+        name="download: a server of 2 bytes/s is given up (python-tuf never does)",
+        value=found["seconds"],
+        unit="s",
+        peer=None,
+        ratio=None,
+        must=60.0,
+        aim=None,
+        ok=is_named and found["seconds"] <= 60,  # noqa: PLR2004 (the design's budget)
+    )
+
+
+@contextmanager
+def _bench(length: int) -> Iterator[Path]:
+    """Yield a folder with a running server of a file of ``length`` bytes."""
+    with tempfile.TemporaryDirectory(prefix="okdrive-bench-") as name:
+        folder = Path(name)
+        _prepare(folder, length)
+        with _child("serve", folder) as server:
+            _wait((folder / "port").exists)
+            yield folder
+            server.terminate()
+
+
+def _prepare(folder: Path, length: int) -> None:
+    now = SystemClock().utc_now()
+    authority = Authority.create(folder / "pki", name="benchmark", now=now)
+    server = authority.issue_server("server", hosts=("127.0.0.1",), now=now)
+    client = authority.issue_client("vehicle", now=now)
+    sha256, chunks = describe_file(length)
+    setting = {
+        "length": length,
+        "sha256": sha256,
+        "chunks": chunks.hex(),
+        "ca": str(client.ca_file),
+        "cert": str(client.cert_file),
+        "key": str(client.key_file),
+        "server_cert": str(server.cert_file),
+        "server_key": str(server.key_file),
+    }
+    (folder / "setting.json").write_text(json.dumps(setting))
+    signers = {role: [CryptoSigner.generate_ed25519()] for role in ROLES}
+    keys = {role: [signer.public_key for signer in each] for role, each in signers.items()}
+    root = new_root(keys, expires=now + timedelta(days=1))
+    (folder / "root.json").write_bytes(sign(root, signers["root"]))
+    (folder / "metadata").mkdir()
+
+
+def _parts(folder: Path) -> Iterator[Path]:
+    setting = json.loads((folder / "setting.json").read_text())
+    yield folder / "images" / f"{setting['sha256']}.part"
+
+
+def _run(what: str, folder: Path) -> dict[str, Any]:
+    with _child(what, folder) as process:
+        said, _ = process.communicate(timeout=_PATIENCE_S)
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+@contextmanager
+def _child(what: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "benchmarks.download_child", what, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 (ourselves)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _wait(is_so: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + _PATIENCE_S
+    while not is_so():
+        if time.monotonic() > end_s:
+            raise TimeoutError("the benchmark's other process did not answer")
+        time.sleep(0.002)
+
+
+if __name__ == "__main__":
+    for result in measure():
+        print(result)

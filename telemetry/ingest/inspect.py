@@ -1,0 +1,161 @@
+"""Any batch in plain words: what it holds, in which steps, and what it costs. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from telemetry.codec.batch import (
+    BatchLimits,
+    DecodedBatch,
+    batch_id,
+    decode_batch,
+    load_fields,
+    schema_of,
+)
+from telemetry.codec.schemas import SCHEMAS, AnySchema, Column, Field, RecordSchema
+from telemetry.codec.sessions import DecodedRecords, Value, decode_records
+
+_NAMES_OF_ROWS = 5  # shown at the beginning in plain words; JSON has all
+
+
+def inspect_batch(
+    payload: bytes, *, limits: BatchLimits, schemas: Mapping[str, AnySchema] = SCHEMAS
+) -> dict[str, Any]:
+    """Return everything a batch says as a JSON document; raise CodecError if it is none.
+
+    Keys of both kinds: batch_id, bytes, version, purpose, schema_id, kind (columns or records),
+    pseudonym, nonce, month, rows, missing, fields, values; columns also have soh_percent and
+    bits_per_value.
+    """
+    schema = schema_of(load_fields(payload, limits), schemas)
+    if isinstance(schema, RecordSchema):
+        found = _records(decode_records(payload, limits=limits, schemas=schemas))
+    else:
+        found = _columns(decode_batch(payload, limits=limits, schemas=schemas), len(payload))
+    head = {
+        "batch_id": batch_id(payload).hex(),
+        "bytes": len(payload),
+        "version": 1,
+        "purpose": schema.purpose.value,
+        "schema_id": schema.schema_id,
+    }
+    return head | found
+
+
+def sentences(document: Mapping[str, Any]) -> list[str]:
+    """Return the same in plain words, for a person."""
+    what = f"{document['rows']} {_unit(document)} of {document['month']}"
+    lines = [
+        f"batch {document['batch_id']}",
+        f"{document['bytes']} bytes for the purpose {document['purpose']!r}: {what}, schema "
+        + document["schema_id"],
+        f"from pseudonym {document['pseudonym']}; random {document['nonce']}",
+    ]
+    if document["kind"] == "columns":
+        soh = document["soh_percent"]
+        lines.append(
+            f"{document['from_s']:g} s to {document['to_s']:g} s of the trip, state of health "
+            f"{'not known' if soh is None else f'{soh} %'}, "
+            f"{document['bits_per_value']:.2f} bits for each value"
+        )
+    lines += ["", *(_field_line(field) for field in document["fields"])]
+    return [*lines, "", *_first_rows(document)]
+
+
+def _unit(document: Mapping[str, Any]) -> str:
+    name = "row" if document["kind"] == "columns" else "record"
+    return name if document["rows"] == 1 else f"{name}s"
+
+
+def _field_line(field: Mapping[str, Any]) -> str:
+    steps = f"in steps of {field['step']:g} {field['unit']}".rstrip()
+    missing = f", {field['missing']} missing" if field["missing"] else ""
+    if field["least"] is None:
+        return f"{field['name']:16} {steps}: no value{missing}"
+    return f"{field['name']:16} {steps}: {field['least']:g} to {field['most']:g}{missing}"
+
+
+def _first_rows(document: Mapping[str, Any]) -> list[str]:
+    values = document["values"]
+    lines = [
+        ", ".join(f"{name} {'none' if value is None else value}" for name, value in row.items())
+        for row in values[:_NAMES_OF_ROWS]
+    ]
+    more = len(values) - len(lines)
+    return [*lines, f"... and {more} more; --json prints all"] if more else lines
+
+
+def _columns(batch: DecodedBatch, size: int) -> dict[str, Any]:
+    rows = [asdict(sample) for sample in batch.body.samples]
+    names = [column.field for column in batch.columns]
+    values = [{name: row[name] for name in names} for row in rows]
+    return {
+        "kind": "columns",
+        "pseudonym": batch.pseudonym.hex(),
+        "nonce": batch.nonce.hex(),
+        "month": batch.body.month,
+        "soh_percent": batch.body.soh_percent,
+        "rows": len(rows),
+        "missing": sum(value is None for row in values for value in row.values()),
+        "from_s": rows[0]["since_start_ms"] / 1000,
+        "to_s": rows[-1]["since_start_ms"] / 1000,
+        "bits_per_value": round(8 * size / (len(rows) * len(names)), 3),
+        "fields": [
+            _column(column, [row[column.field] for row in values]) for column in batch.columns
+        ],
+        "values": values,
+    }
+
+
+def _column(column: Column, values: Sequence[float | None]) -> dict[str, Any]:
+    return _summary(column.field, column.unit, 1 / column.per_unit, values)
+
+
+def _records(batch: DecodedRecords) -> dict[str, Any]:
+    fields = batch.schema.fields
+    values = [
+        {field.name: _in_units(field, record[field.name]) for field in fields}
+        for record in batch.records
+    ]
+    return {
+        "kind": "records",
+        "pseudonym": batch.pseudonym.hex(),
+        "nonce": batch.nonce.hex(),
+        "month": batch.month,
+        "rows": len(values),
+        "missing": sum(value is None for row in values for value in row.values()),
+        "fields": [
+            _field(field, [record[field.name] for record in batch.records]) for field in fields
+        ],
+        "values": values,
+    }
+
+
+def _in_units(field: Field, value: Value) -> object:
+    if isinstance(value, tuple):
+        return [_in_units(field, number) for number in value]
+    if value is None:
+        return None
+    if field.words:
+        return field.words[value]
+    return value / field.per_unit if field.per_unit != 1 else value
+
+
+def _field(field: Field, values: Sequence[Value]) -> dict[str, Any]:
+    numbers: list[float | None] = []
+    for value in values:
+        parts = value if isinstance(value, tuple) else (value,)
+        numbers += [None if part is None else part / field.per_unit for part in parts]
+    return _summary(field.name, field.unit, 1 / field.per_unit, numbers)
+
+
+def _summary(name: str, unit: str, step: float, values: Sequence[float | None]) -> dict[str, Any]:
+    present = [value for value in values if value is not None]
+    return {
+        "name": name,
+        "unit": unit,
+        "step": step,
+        "least": min(present, default=None),
+        "most": max(present, default=None),
+        "missing": len(values) - len(present),
+    }

@@ -1,0 +1,85 @@
+"""The attacks on what ingest holds of 4,000 vehicles over 20 days.
+
+An attack that fails is a test that passes; that an attack *can* succeed is shown on raw tracks in
+the same run, and beside it on tracks cropped by 250 m and 60 s, the same everywhere.
+"""
+
+import pytest
+
+from tests.support.leaks import leak
+from tests.support.privacy_attacks import (
+    HEAD,
+    Density,
+    Result,
+    average_crops,
+    find_homes,
+    link_days,
+    read_sizes,
+    recognise,
+)
+from tests.support.traces import Town
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+VEHICLES, DAYS, SEED = 4_000, 20, 5
+MARGIN = 0.01  # upper bound of rate minus chance
+WEAK = 0.80  # an attack that does worse than this on raw tracks proves nothing
+OURS = ("charging", "journeys", "traffic", "diagnostics")
+ATTACKS = ("a home", "b two days", "c known trip", "d averaging", "e size and time")
+
+Table = dict[tuple[str, str], Result]
+
+
+@pytest.fixture(scope="module")
+def table(request: pytest.FixtureRequest) -> Table:
+    town = Town(VEHICLES, seed=SEED)
+    stored, truth = leak(town, DAYS)
+    density = Density(town)
+    results = [
+        *find_homes(stored, town, density),
+        *link_days(stored),
+        *recognise(stored, truth),
+        *average_crops(stored, town, density),
+        *read_sizes(stored),
+    ]
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    for line in ("", HEAD, *(result.line() for result in results)):
+        reporter.write_line(line)  # the table is what this run is for: shown also when all is well
+    return {(result.attack, result.form): result for result in results}
+
+
+def _gains_nothing(table: Table, attack: str, form: str) -> None:
+    result = table[attack, form]
+    assert len(result.hits) >= 1_000, result.line()
+    assert result.gain <= MARGIN, f"{HEAD}\n{result.line()}"
+
+
+@pytest.mark.parametrize("form", OURS)
+def test_attack_a_does_not_find_a_home_within_300_m(table: Table, form: str) -> None:
+    _gains_nothing(table, "a home", form)
+
+
+@pytest.mark.parametrize("form", OURS)
+def test_attack_b_does_not_link_two_days_of_a_vehicle(table: Table, form: str) -> None:
+    _gains_nothing(table, "b two days", form)
+
+
+@pytest.mark.parametrize("form", OURS)
+def test_attack_c_does_not_recognise_a_vehicle_from_one_known_trip(table: Table, form: str) -> None:
+    _gains_nothing(table, "c known trip", form)
+
+
+@pytest.mark.parametrize("form", OURS)
+def test_attack_d_does_not_undo_the_crop_by_averaging_many_trips(table: Table, form: str) -> None:
+    _gains_nothing(table, "d averaging", form)
+
+
+@pytest.mark.parametrize("form", OURS)
+def test_attack_e_does_not_read_contents_from_sizes_and_times(table: Table, form: str) -> None:
+    _gains_nothing(table, "e size and time", form)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_attack_succeeds_on_raw_tracks(table: Table, attack: str) -> None:
+    result = table[attack, "raw"]
+    assert result.rate >= WEAK, f"too weak to prove anything\n{HEAD}\n{result.line()}"
