@@ -18,11 +18,11 @@ from typing import Final
 from agent.signals import catalog
 from agent.signals.catalog import CATALOG
 from agent.signals.decode import Decoder
-from agent.signals.table import Product, load_table
+from agent.signals.table import VehicleTable, load_table
 from agent.store.segments import SegmentColumn, SegmentWriter
 from benchmarks.result import Result
 from sim.drive import drive_states
-from sim.frames import frames_of
+from sim.frames import SENDERS, frames_of
 
 ROOT: Final = Path(__file__).parents[1]
 SECONDS: Final = 1_200
@@ -99,20 +99,31 @@ def _written() -> int:
 def _columns(*, wide: bool) -> Sequence[SegmentColumn]:
     table = load_table("nissan-leaf-ze1")
     columns = []
-    for path in table.paths() if wide else table.record:
+    for path in _told(table) if wide else table.record:
         rule = table.rule(path)
         if rule:
-            offset = 0.0 if isinstance(rule, Product) else rule.store_offset
-            columns.append(SegmentColumn(path, CATALOG[path].unit, rule.step, offset))
+            unit = CATALOG[path].unit
+            columns.append(SegmentColumn(path, unit, rule.step, rule.store_offset))
     cells = catalog.CELL_VOLTAGES[:CELLS] if wide else ()
     return [*columns, *(SegmentColumn(path, "V", 0.001, 0.0) for path in cells)]
+
+
+def _told(table: VehicleTable) -> list[str]:
+    """Return the signals that the synthetic drive tells; a column of nothing would cost nothing."""
+    sent = {(sender.bus, sender.can_id) for sender in SENDERS}
+    paths: list[str] = []
+    for frame in table.frames:
+        if (table.buses[frame.bus], frame.can_id) in sent:
+            paths += [signal.path for signal in frame.signals]
+            paths += [product.path for product in frame.products]
+    return [p for p in paths if p not in (catalog.CABLE_CONNECTED, catalog.IS_DISCHARGING)]
 
 
 def _rows(*, wide: bool) -> Iterator[tuple[int, list[int | None]]]:
     """Yield rows of a drive without end, in time."""
     columns = _columns(wide=wide)
     table = load_table("nissan-leaf-ze1")
-    decoder = Decoder(table)
+    decoder = Decoder(table, {*_told(table), *table.record})
     chance = random.Random(1)  # noqa: S311 (a drive, not a secret)
     ticks = 10 if wide else 100  # of 10 ms between two rows
     counts: dict[int, int] = {}
