@@ -30,6 +30,7 @@ from agent.signals.bus import BusWatch
 from agent.signals.can import CanSource
 from agent.signals.decode import Decoder, FrameKey
 from agent.signals.gateway import GatewaySource
+from agent.signals.gnss import GnssReader
 from agent.signals.live import LiveSource
 from agent.signals.model import SignalSource
 from agent.signals.polls import Poller
@@ -152,6 +153,7 @@ class Agent:
             Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
+            *self._gnss_services(),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
 
@@ -296,6 +298,12 @@ class Agent:
             is_tester_there=watch.is_tester_there,
         )
         return LiveSource(source, watch, poller=poller, send=source.send)
+
+    def _gnss_services(self) -> list[Service]:
+        gnss = self._config.gnss
+        if not gnss.enabled:
+            return []
+        return [Service(name="gnss", run=GnssReader(gnss.host, gnss.port, clock=self._clock).run)]
 
     def _make_plain_source(self) -> SignalSource:
         source = self._config.source
