@@ -33,9 +33,31 @@ class VehicleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class SourceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where frames come from."""
 
-    kind: Literal["replay", "gateway"]
-    path: Path  # replay: a recording in any format python-can reads; gateway: the socket to open
+    kind: Literal["replay", "gateway", "can"]
+    # replay: a recording in any format python-can reads; gateway: the socket to open
+    path: Path | None = None
     speed: Annotated[float, Meta(ge=0)] = 1.0  # replay: 1 = as recorded; 0 = as fast as possible
+    driver: str = "socketcan"  # can: python-can's name of the interface kind
+    silent_s: Positive = 5.0  # a bus on which nothing comes for this long is told as silent
+
+    def __post_init__(self) -> None:
+        """Refuse a source that has no place to come from."""
+        if self.kind != "can" and self.path is None:
+            raise ValueError(f"source: expected `path` for kind {self.kind!r}, got none")
+
+
+class PollsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Questions to the vehicle's control units; off: nothing is ever sent to a bus."""
+
+    enabled: bool = False
+
+
+class GnssConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Position fixes from gpsd."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: Port = 2947
 
 
 class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,6 +169,8 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     updates: UpdatesConfig
     recording: RecordingConfig = RecordingConfig()
     screen: ScreenConfig = ScreenConfig()
+    polls: PollsConfig = PollsConfig()
+    gnss: GnssConfig = GnssConfig()
     battery: BatteryConfig = BatteryConfig()
 
 

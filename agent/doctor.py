@@ -29,6 +29,7 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="certificate", look=lambda: _certificate(config.identity, now)),
         Check(name="storage", look=lambda: _storage(config.state_dir)),
         Check(name="frames", look=lambda: _frames(folders)),
+        Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
         Check(name="battery", look=lambda: _battery(folders)),
         Check(name="queue", look=lambda: _with_state(folders, _queue)),
@@ -89,6 +90,19 @@ def _frames(folders: Folders) -> Finding:
             "look at the wiring, or at the vehicle definition named above",
         )
     return ok(f"{text}; {sum(rejected.values()):,} values were not available or stale")
+
+
+def _buses(folders: Folders) -> Finding:
+    try:
+        troubles = json.loads(folders.vitals.read_bytes()).get("troubles", [])
+    except (OSError, ValueError):
+        return ok("the agent is not running")
+    if not troubles:
+        return ok("no trouble on any bus")
+    text = " | ".join(str(trouble["text"]) for trouble in troubles)
+    if all(trouble["trouble"] == "silent" for trouble in troubles):  # an ordinary parked vehicle
+        return ok(text)
+    return warn(text, "`okdrive-agent signals watch` shows what still comes")
 
 
 def _with_state(folders: Folders, look: Callable[[State], Finding]) -> Finding:

@@ -35,7 +35,6 @@ SIXTY_S_MS = 60_000
 MODEL = trained_model(I3.order, trained_i3.COLUMNS, trained_i3.ODDS)
 _MODELS: dict[str, Model | None] = {"bench.i3": MODEL, "bench.any": None}
 _MAX_BYTES = 64 << 20
-_MAX_COLUMNS = 64  # a vehicle's record list may grow
 _MAX_ROWS = 10_000_000
 _MAX_COLUMNS = 256  # of a candump recording; an i3 has 13
 _PEERS: dict[str, Callable[[Table], bytes]] = {
