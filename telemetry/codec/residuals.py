@@ -34,7 +34,7 @@ TAILS = CLASSES + (FIRST_VALUE + 1) * PER_CLASS
 PER_TAIL = 3
 SLOTS = TAILS + (DIGIT_SLOTS + 1) * PER_TAIL
 _USUAL_OF_FIRST = 4
-SMALL = 128  # distances below have their decisions at hand
+SMALL = 128  # decisions about distances below are kept at hand
 _LEARNED_DIGITS = 3  # the first is always 1; two are learned
 
 CALM_SHIFT = 11  # from 1/65536 to 1/32
@@ -106,9 +106,6 @@ def any_steps(calm: int, quarter: int, residual: int) -> tuple[Step, ...]:
     raw = max(0, distance.bit_length() - _LEARNED_DIGITS)
     steps = _learned_steps(calm, quarter, residual < 0, distance >> raw, raw)
     return (*steps, raw_step(distance, raw)) if raw else steps
-
-
-small_steps = cache(any_steps)  # at most 21 classes, 4 quarters, 255 distances
 
 
 @lru_cache(maxsize=1 << 14)

@@ -14,9 +14,9 @@ from telemetry.codec.residuals import (
     NEGATIVE,
     SMALL,
     TOO_LARGE,
+    Node,
     any_steps,
     large_residual,
-    small_steps,
     tree,
 )
 
@@ -25,6 +25,13 @@ _LAST_CLASS = CALM_CLASSES - 1
 _CALM_END = len(CALM) << CALM_SHIFT
 _QUARTER_SHIFT = 14
 _MASK = 0xFFFFFFFF
+
+
+_TREES: dict[int, Node] = {}  # by class and quarter; at most 84, each planted at first use
+
+
+_STEPS: dict[int, tuple[Step, ...]] = {}  # of distances below SMALL, each at its first use
+_KEY_BITS = 7  # class and quarter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +63,9 @@ def value_steps(column: Sequence[int | None], how: Prediction) -> list[Step]:
             calm = calm1 * off1 + calm2 * off2 + calm3 * off3 + calm_base
             residual = value - (exact >> 16)
             calm = CALM[calm >> CALM_SHIFT] if calm < _CALM_END else _LAST_CLASS
-            near = -SMALL < residual < SMALL
-            steps += (small_steps if near else any_steps)(
-                calm, exact >> _QUARTER_SHIFT & 3, residual
-            )
+            quarter = exact >> _QUARTER_SHIFT & 3
+            key = residual << _KEY_BITS | calm << 2 | quarter
+            steps += _STEPS.get(key) or _tell(calm, quarter, residual, key)
             off1, off2, off3 = abs(residual), off1, off2
             last, before, third = value, last, before
         else:
@@ -99,7 +105,7 @@ def read_values(  # noqa: C901, PLR0912, PLR0915 (one loop with everything at ha
         else:
             exact = how.first << 16
             calm, quarter = FIRST_VALUE, 0
-        node = tree(calm, quarter)
+        node = _TREES.get(calm << 2 | quarter) or _plant(calm, quarter)
         slot, yes, no = node
         while slot >= 0:
             chance, asked = chances[slot], counts[slot]
@@ -143,3 +149,15 @@ def read_values(  # noqa: C901, PLR0912, PLR0915 (one loop with everything at ha
         column.append(value)
     coder.low, coder.high, coder.code, coder.at = low, high, code, at
     return column
+
+
+def _tell(calm: int, quarter: int, residual: int, key: int) -> tuple[Step, ...]:
+    steps = any_steps(calm, quarter, residual)
+    if -SMALL < residual < SMALL:
+        _STEPS[key] = steps
+    return steps
+
+
+def _plant(calm: int, quarter: int) -> Node:
+    node = _TREES[calm << 2 | quarter] = tree(calm, quarter)
+    return node
