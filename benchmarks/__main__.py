@@ -19,12 +19,10 @@ MEASURES: Mapping[str, Callable[[], Sequence[Mapping[str, Any]]]] = {
     "wire_size": measure_wire_size,
     "decode": measure_decode,
     "recording": measure_recording,
-    "recording": measure_recording,
     "download": measure_download,
     "ingest_rate": measure_ingest_rate,
     "ingest_workers": measure_ingest_workers,
     "agent_memory": measure_memory,
-    "download": measure_download,
 }
 OUT = Path("build/bench.json")
 
