@@ -26,10 +26,16 @@ from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
 from agent.sharing import Sharing
-from agent.signals.decode import Decoder
+from agent.signals.bus import BusWatch
+from agent.signals.can import CanSource
+from agent.signals.decode import Decoder, FrameKey
 from agent.signals.gateway import GatewaySource
+from agent.signals.gnss import GnssReader
+from agent.signals.live import LiveSource
 from agent.signals.model import SignalSource
+from agent.signals.polls import Poller
 from agent.signals.replay import ReplaySource
+from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
 from agent.store.keeper import KEPT_PATHS, Keeper
@@ -48,12 +54,14 @@ from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
+from ota.client.pace import DataUse
 from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message, MqttSettings
 
 log = logging.getLogger(__name__)
+_LOSSES = ("dropped", "malformed", "skipped", "other_frames", "backwards", "jumps")
 
 _RESTART_DELAY_S = 2.0
 _DRAIN_S = 10.0
@@ -77,8 +85,11 @@ class Agent:
         table = load_table(config.vehicle.definition)
         self._state = State.open(self._folders.state)
         self._sharing = self._make_sharing()
-        self._source = self._make_source()
-        self._recorder = self._make_recorder(table)
+        self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
+        decoder = self._make_decoder(table)
+        self._live_source = self._make_source(decoder)
+        self._source = self._live_source.source
+        self._recorder = self._make_recorder(table, decoder)
         self._uplink = self._make_uplink()
         self._stop_apps: Callable[[], None] = lambda: None
         self._updates = self._make_updates()
@@ -93,7 +104,11 @@ class Agent:
             unanswered_days=config.recording.unanswered_days,
         )
         self._vitals = Vitals(
-            self._folders.vitals, self._recorder, losses=self._losses, clock=clock
+            self._folders.vitals,
+            self._recorder,
+            losses=self._losses,
+            troubles=self._live_source.watch.troubles,
+            clock=clock,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -139,6 +154,7 @@ class Agent:
             Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
+            *self._gnss_services(),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
 
@@ -177,8 +193,19 @@ class Agent:
                 "wake": self._wake,
                 "flush": self._flush,
                 "consents": self._reload_consents,
+                "update-check": self._update_check,
+                "update-why": self._update_why,
             },
         )
+
+    async def _update_check(self) -> str:
+        self._updates.check_now()
+        return "looking now"
+
+    async def _update_why(self) -> str:
+        view = self._updates.view()
+        reasons = [f"{each.sentence} ({each.code})" for each in view.refusals]
+        return " ".join(reasons or ([view.problem] if view.problem else ["Nothing is in the way."]))
 
     async def _reload_consents(self) -> str:
         await asyncio.to_thread(self._sharing.reload)
@@ -214,8 +241,9 @@ class Agent:
         )
 
     def _losses(self) -> dict[str, int]:
-        names = ("dropped", "malformed", "skipped", "other_frames", "backwards", "jumps")
-        return {name: found for name in names if (found := getattr(self._source, name, 0))}
+        names = (*_LOSSES, "reopened")
+        lost = {name: found for name in names if (found := getattr(self._source, name, 0))}
+        return lost | ({"battery_dropped": dropped} if (dropped := self._keeper.dropped) else {})
 
     def _announce(self, port: int) -> None:
         address = f"http://127.0.0.1:{port}"
@@ -251,17 +279,55 @@ class Agent:
             ),
         )
 
-    def _make_source(self) -> SignalSource:
-        source, vehicle = self._config.source, self._config.vehicle
+    def _make_decoder(self, table: VehicleTable) -> Decoder:
+        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
+        return Decoder(table, wanted, buses=self._buses)
+
+    def _make_source(self, decoder: Decoder) -> LiveSource:
+        polls = decoder.table.polls
+        interfaces = {**decoder.table.buses, **self._buses}
+        watch = BusWatch(
+            {interfaces[role] for role in self._buses},
+            periods_s=decoder.periods_s(),
+            requests={(interfaces[poll.bus], poll.request_id) for poll in polls},
+            silent_s=self._config.source.silent_s,
+        )
+        if self._config.source.kind != "can":
+            return LiveSource(self._make_plain_source(), watch)
+        asked = {FrameKey(interfaces[poll.bus], poll.request_id) for poll in polls}
+        source = CanSource(
+            [*self._buses.values()],
+            asked.union(decoder.needed),
+            clock=self._clock,
+            watch=watch,
+            kind=self._config.source.driver,
+        )
+        if not self._config.polls.enabled:
+            return LiveSource(source, watch)
+        poller = Poller(
+            polls,
+            interfaces,
+            is_state=lambda name: any_row(decoder.table.states[name], decoder.latest),
+            is_tester_there=watch.is_tester_there,
+        )
+        return LiveSource(source, watch, poller=poller, send=source.send)
+
+    def _gnss_services(self) -> list[Service]:
+        gnss = self._config.gnss
+        if not gnss.enabled:
+            return []
+        return [Service(name="gnss", run=GnssReader(gnss.host, gnss.port, clock=self._clock).run)]
+
+    def _make_plain_source(self) -> SignalSource:
+        source = self._config.source
+        if source.path is None:  # the configuration has refused it
+            raise RuntimeError(f"source: expected a path for kind {source.kind}, got none")
         if source.kind == "gateway":
-            return GatewaySource(source.path, (vehicle.ev_bus, vehicle.car_bus))
+            return GatewaySource(source.path, [*self._buses.values()])
         return ReplaySource(source.path, speed=source.speed, clock=self._clock)
 
-    def _make_recorder(self, table: VehicleTable) -> Recorder:
-        recording, vehicle = self._config.recording, self._config.vehicle
-        buses = {"ev": vehicle.ev_bus, "car": vehicle.car_bus}
-        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
-        decoder = Decoder(table, wanted, buses=buses)
+    def _make_recorder(self, table: VehicleTable, decoder: Decoder) -> Recorder:
+        recording = self._config.recording
         self._keeper = Keeper(
             table,
             decoder.latest,
@@ -274,7 +340,7 @@ class Agent:
             rules=with_thresholds(self._config.battery.raise_at),
         )
         return Recorder(
-            self._source,
+            self._live_source,
             decoder,
             clock=self._clock,
             segments=self._folders.segments,
@@ -312,6 +378,7 @@ class Agent:
             app_user=self._config.updates.app_user,
             clock=self._clock,
             ask_gates=ask_gates,
+            data_use=lambda: data_use(self._config),
             is_clock_set=has_clock_battery if marker is None else marker.exists,
         )
         return client
@@ -354,6 +421,19 @@ def https_settings(identity: IdentityConfig) -> HttpsSettings:
         ca_file=identity.authority,
         cert_file=identity.certificate,
         key_file=identity.certificate_key,
+    )
+
+
+def data_use(config: AgentConfig) -> DataUse:
+    """Return what a download may cost on the network this board is said to have."""
+    updates, network = config.updates, config.uplink.cost.network
+    budgets = {
+        "unmetered": None,
+        "metered": updates.metered_bytes_per_image,
+        "roaming": updates.roaming_bytes_per_image,
+    }
+    return DataUse(
+        network=network, budget_bytes=budgets[network], bytes_per_s=updates.max_bytes_per_s
     )
 
 

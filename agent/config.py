@@ -33,9 +33,31 @@ class VehicleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class SourceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where frames come from."""
 
-    kind: Literal["replay", "gateway"]
-    path: Path  # replay: a recording in any format python-can reads; gateway: the socket to open
+    kind: Literal["replay", "gateway", "can"]
+    # replay: a recording in any format python-can reads; gateway: the socket to open
+    path: Path | None = None
     speed: Annotated[float, Meta(ge=0)] = 1.0  # replay: 1 = as recorded; 0 = as fast as possible
+    driver: str = "socketcan"  # can: python-can's name of the interface kind
+    silent_s: Positive = 5.0  # a bus on which nothing comes for this long is told as silent
+
+    def __post_init__(self) -> None:
+        """Refuse a source that has no place to come from."""
+        if self.kind != "can" and self.path is None:
+            raise ValueError(f"source: expected `path` for kind {self.kind!r}, got none")
+
+
+class PollsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Questions to the vehicle's control units; off: nothing is ever sent to a bus."""
+
+    enabled: bool = False
+
+
+class GnssConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Position fixes from gpsd."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: Port = 2947
 
 
 class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +140,9 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     clock_set_file: Path | None = None  # is there once the clock is right; none: battery clock
     min_soc_percent: Annotated[float, Meta(ge=0, le=100)] = 20.0
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
+    metered_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 20_000_000  # uplink.cost.network
+    roaming_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 0
+    max_bytes_per_s: Annotated[int, Meta(ge=4_096)] | None = None  # of a download; None: no limit
 
 
 class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,6 +169,8 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     updates: UpdatesConfig
     recording: RecordingConfig = RecordingConfig()
     screen: ScreenConfig = ScreenConfig()
+    polls: PollsConfig = PollsConfig()
+    gnss: GnssConfig = GnssConfig()
     battery: BatteryConfig = BatteryConfig()
 
 

@@ -12,6 +12,7 @@ from agent.consent.keys import load_signing_key, load_verify_key
 from agent.consent.ledger import verify_chain
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
+from agent.store.battery import BatteryHistory
 from agent.store.outbox import Outbox, OutboxState
 from agent.store.state import LEDGER_LENGTH, State
 
@@ -28,7 +29,9 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="certificate", look=lambda: _certificate(config.identity, now)),
         Check(name="storage", look=lambda: _storage(config.state_dir)),
         Check(name="frames", look=lambda: _frames(folders)),
+        Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
+        Check(name="battery", look=lambda: _battery(folders)),
         Check(name="queue", look=lambda: _with_state(folders, _queue)),
         Check(name="metadata", look=lambda: _metadata(folders, now)),
         Check(name="apps", look=lambda: _apps(folders)),
@@ -89,6 +92,19 @@ def _frames(folders: Folders) -> Finding:
     return ok(f"{text}; {sum(rejected.values()):,} values were not available or stale")
 
 
+def _buses(folders: Folders) -> Finding:
+    try:
+        troubles = json.loads(folders.vitals.read_bytes()).get("troubles", [])
+    except (OSError, ValueError):
+        return ok("the agent is not running")
+    if not troubles:
+        return ok("no trouble on any bus")
+    text = " | ".join(str(trouble["text"]) for trouble in troubles)
+    if all(trouble["trouble"] == "silent" for trouble in troubles):  # an ordinary parked vehicle
+        return ok(text)
+    return warn(text, "`okdrive-agent signals watch` shows what still comes")
+
+
 def _with_state(folders: Folders, look: Callable[[State], Finding]) -> Finding:
     with closing(State.open_to_read(folders.state)) as state:
         return look(state)
@@ -102,6 +118,17 @@ def _ledger(config: AgentConfig, state: State) -> Finding:
     if problems:
         return fail(problems[0].sentence, "sharing has stopped; restore the state folder")
     return ok(f"{len(entries)} entries, chain and signatures verified")
+
+
+def _battery(folders: Folders) -> Finding:
+    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+        damaged = history.damaged()
+        raised = [row.code for row in history.alerts(limit=-1) if row.cleared_utc is None]
+    if damaged:
+        return warn(f"{damaged} damaged rows were left out", "check the disk")
+    if raised:
+        return warn(f"raised: {', '.join(raised)}", f"okdrive-agent battery explain {raised[0]}")
+    return ok("no alert")
 
 
 def _queue(state: State) -> Finding:

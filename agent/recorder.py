@@ -214,8 +214,13 @@ class Recorder:
 
     def signals(self) -> SignalsNow:
         """Return every signal of the present, on the clock of the frames."""
-        silence_s = self.silence_s() if self._has_heard else 0.0
-        return signals_now(self.decoder, self._frame_s + silence_s)
+        return signals_now(self.decoder, self.now_s())
+
+    def now_s(self) -> float:
+        """Return the present on the clock of the frames; before the first one, our own clock's."""
+        if self._has_heard:
+            return self._frame_s + self.silence_s()
+        return self._clock.monotonic_s()
 
     @property
     def open_segment(self) -> str | None:

@@ -1,7 +1,7 @@
 """What the running agent counts, written to its run folder for `doctor`, `status` and tests."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.recorder import Recorder
+from agent.signals.bus import BusTrouble
 
 _EVERY_S = 2.0
 
@@ -29,11 +30,13 @@ class Vitals:
         recorder: Recorder,
         *,
         losses: Callable[[], dict[str, int]],
+        troubles: Callable[[float], Sequence[BusTrouble]],
         clock: Clock,
     ) -> None:
         self._path = path
         self._recorder = recorder
         self._losses = losses
+        self._troubles = troubles
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -72,4 +75,5 @@ class Vitals:
             "trips": counters.trips,
             "short_trips": counters.short_trips,
             "source": self._losses(),
+            "troubles": self._troubles(self._recorder.now_s()),
         }

@@ -12,12 +12,14 @@ from benchmarks.decode import measure as measure_decode
 from benchmarks.download import measure as measure_download
 from benchmarks.ingest_rate import measure as measure_ingest_rate
 from benchmarks.ingest_workers import measure as measure_ingest_workers
+from benchmarks.live_path import measure as measure_live_path
 from benchmarks.recording import measure as measure_recording
 from benchmarks.wire_size import measure as measure_wire_size
 
 MEASURES: Mapping[str, Callable[[], Sequence[Mapping[str, Any]]]] = {
     "wire_size": measure_wire_size,
     "decode": measure_decode,
+    "live_path": measure_live_path,
     "recording": measure_recording,
     "download": measure_download,
     "ingest_rate": measure_ingest_rate,

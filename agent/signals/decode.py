@@ -124,6 +124,11 @@ class Decoder:
         """Which frames are looked at; a source may leave out all others."""
         return frozenset((*self._keys, *self._replies))
 
+    def periods_s(self) -> dict[tuple[str, int], float]:
+        """Return how often each needed frame is expected."""
+        parts = zip(self._keys, self._parts, strict=True)
+        return {(key.bus, key.can_id): part.rule.period_s for key, part in parts}
+
     def feed(self, frame: Frame) -> Sequence[Signal]:
         """Decode one frame; return the signals that changed or became invalid."""
         return self.feed_all((frame,))

@@ -31,6 +31,7 @@ Shape (here one frame with one signal)::
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import cache
 from typing import Final
 
 from msgspec import Struct
@@ -381,6 +382,7 @@ def _scaled(slot: Slot) -> str:
     return f"{text} / {divisor}"
 
 
+@cache
 def exact(number: float) -> Fraction:
     """Return the fraction that ``number`` was written for: 0.1 is 1/10."""
     simple = Fraction(number).limit_denominator(100_000)
