@@ -21,9 +21,8 @@ from agent.privacy.places import (
     distance_m,
     zone_around,
 )
-from agent.privacy.selection import BOUNDS, is_turn, pick, select_cell_hours
+from agent.privacy.selection import Bound, is_turn, pick, select_cell_hours
 from agent.privacy.traffic import Track, traffic_batches
-from telemetry.purposes import Purpose
 from telemetry.records import CurrentKind
 
 DAY = date(2026, 11, 23)
@@ -105,20 +104,16 @@ def test_a_pick_is_bounded_and_always_the_same(secret: bytes, items: set[int], c
     assert pick(secret, DAY, sorted(items, reverse=True), count) == picked
 
 
-@settings(max_examples=40)
-@given(secrets, st.lists(st.tuples(st.floats(0, 0.2), st.floats(0, 0.2), st.integers(0, 167))))
-def test_no_two_told_cells_touch_and_the_day_is_bounded(
-    secret: bytes, spots: list[tuple[float, float, int]]
-) -> None:
-    items = [(cell_at(48 + north, 11 + east, 9), hour) for north, east, hour in spots]
-    days = [DAY + timedelta(days=at) for at in range(28)]
-    for day in days:
-        first = select_cell_hours(items[::2], secret=secret, day=day)
-        told = [*first, *select_cell_hours(items[1::2], secret=secret, day=day, told=first)]
-        assert len(told) <= BOUNDS[Purpose.TRAFFIC].per_day
-        assert all(
-            one not in with_neighbours(other) for (one, _), (other, _) in combinations(told, 2)
-        )
+GRID = [(cell_at(48 + at // 30 / 500, 11 + at % 30 / 330, 9), at % 168) for at in range(900)]
+
+
+@given(secrets)
+def test_no_two_told_cells_touch_and_the_day_is_bounded(secret: bytes) -> None:
+    always = Bound(turn_days=1, per_day=9)
+    first = select_cell_hours(GRID[::2], secret=secret, day=DAY, bound=always)
+    told = [*first, *select_cell_hours(GRID, secret=secret, day=DAY, told=first, bound=always)]
+    assert len(told) <= always.per_day
+    assert all(one not in with_neighbours(other) for (one, _), (other, _) in combinations(told, 2))
 
 
 @settings(max_examples=40)
