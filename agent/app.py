@@ -230,7 +230,8 @@ class Agent:
 
     def _losses(self) -> dict[str, int]:
         names = (*_LOSSES, "reopened")
-        return {name: found for name in names if (found := getattr(self._source, name, 0))}
+        lost = {name: found for name in names if (found := getattr(self._source, name, 0))}
+        return lost | ({"battery_dropped": dropped} if (dropped := self._keeper.dropped) else {})
 
     def _announce(self, port: int) -> None:
         address = f"http://127.0.0.1:{port}"

@@ -347,10 +347,10 @@ def battery_explain(caller: Caller, code: str, *, is_json: bool) -> None:
         from agent import inspect  # noqa: PLC0415
 
         document = inspect.battery_explain(caller.folders(), code)
-        _print("battery.explain", document, is_json=is_json, lines=_explain_lines)
+        _print("battery.explain", document, is_json=is_json, lines=_alert_words)
 
 
-def _explain_lines(document: dict[str, Any]) -> Iterator[str]:
+def _alert_words(document: dict[str, Any]) -> Iterator[str]:
     rule, latest = document["rule"], document["latest"]
     yield f"{document['code']}: {document['title']}"
     yield from _wrapped("do", document["advice"])

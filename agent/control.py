@@ -26,8 +26,13 @@ class Control:
         self._words = words
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Answer until ``stop``."""
-        server = await asyncio.start_unix_server(self._serve, self._path, limit=_MAX_WORD_BYTES)
+        """Answer until ``stop``; where no socket can be, commands see what is stored."""
+        try:
+            server = await asyncio.start_unix_server(self._serve, self._path, limit=_MAX_WORD_BYTES)
+        except OSError as error:  # a path of more than 107 bytes, a disk without sockets
+            log.warning("control_unavailable", extra={"reason": str(error)})
+            await stop.wait()
+            return
         async with server:
             await asyncio.to_thread(self._path.chmod, 0o600)
             await stop.wait()

@@ -193,8 +193,8 @@ def _after_failure(now: Situation) -> str:
 
 Rule = Callable[[Situation], Hindrance | None]
 RULES: tuple[Rule, ...] = (
-    _empty,
     _paused,
+    _empty,
     _refused,
     _held,
     _withheld,

@@ -12,6 +12,7 @@ from agent.consent.keys import load_signing_key, load_verify_key
 from agent.consent.ledger import verify_chain
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
+from agent.store.battery import BatteryHistory
 from agent.store.outbox import Outbox, OutboxState
 from agent.store.state import LEDGER_LENGTH, State
 
@@ -30,6 +31,7 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="frames", look=lambda: _frames(folders)),
         Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
+        Check(name="battery", look=lambda: _battery(folders)),
         Check(name="queue", look=lambda: _with_state(folders, _queue)),
         Check(name="metadata", look=lambda: _metadata(folders, now)),
         Check(name="apps", look=lambda: _apps(folders)),
@@ -116,6 +118,17 @@ def _ledger(config: AgentConfig, state: State) -> Finding:
     if problems:
         return fail(problems[0].sentence, "sharing has stopped; restore the state folder")
     return ok(f"{len(entries)} entries, chain and signatures verified")
+
+
+def _battery(folders: Folders) -> Finding:
+    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+        damaged = history.damaged()
+        raised = [row.code for row in history.alerts(limit=-1) if row.cleared_utc is None]
+    if damaged:
+        return warn(f"{damaged} damaged rows were left out", "check the disk")
+    if raised:
+        return warn(f"raised: {', '.join(raised)}", f"okdrive-agent battery explain {raised[0]}")
+    return ok("no alert")
 
 
 def _queue(state: State) -> Finding:

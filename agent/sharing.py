@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +31,8 @@ from agent.consent.ledger import (
 from agent.consent.notices import Notice
 from agent.consent.policy import Decision, decide
 from agent.consent.preview import Preview, preview_of
-from agent.privacy.battery import battery_batches, month_of
+from agent.privacy.battery import battery_slices, month_of
+from agent.privacy.chance import keyed_fraction
 from agent.privacy.pseudonyms import day_token, pseudonym_of
 from agent.store.outbox import Moment, Outbox, Quota
 from agent.store.segments import Segment, SegmentError, read_segment
@@ -350,18 +352,27 @@ class Sharing:
             payload
             for purpose in sorted(self._granted)
             if self.decision(purpose).is_allowed
-            for payload in self._batches(purpose, segment, month_of(started.astimezone(UTC)))
+            for payload in self._batches(
+                purpose, segment, trip.trip_id, month_of(started.astimezone(UTC))
+            )
         ]
 
-    def _batches(self, purpose: Purpose, segment: Segment, month: str) -> list[bytes]:
-        token = day_token(self._secret_of(purpose), self._clock.utc_now().date())
+    def _batches(self, purpose: Purpose, segment: Segment, trip_id: str, month: str) -> list[bytes]:
+        """Return the slices of a trip, each under a pseudonym that no other one has."""
+        secret, today = self._secret_of(purpose), self._clock.utc_now().date()
+        slices = battery_slices(
+            segment.columns,
+            segment.rows,
+            month=month,
+            fraction=partial(keyed_fraction, secret, "slice", trip_id),
+        )
         return [
             encode_batch(
                 batch,
-                pseudonym=pseudonym_of(token),
+                pseudonym=pseudonym_of(day_token(secret, today, f"{trip_id}/{number}")),
                 nonce=self._random_bytes(_NONCE_BYTES),
             )
-            for batch in battery_batches(segment.columns, segment.rows, month=month)
+            for number, batch in enumerate(slices)
         ]
 
     def _nothing(self, counter: str, trip: FinishedTrip) -> list[bytes]:

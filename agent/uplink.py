@@ -437,7 +437,7 @@ class Uplink:
 
     def _why_not(self) -> str:
         situation, _ = self._look()
-        if not situation.queued:
+        if not (situation.queued or situation.is_paused):
             return _why_empty(self._sharing, queue_items(self._sharing))
         return reason(situation)
 

@@ -113,6 +113,8 @@ def faults() -> tuple[Fault, ...]:
               in_frames=lambda s: replace(s, failsafe=4)),
         Fault(name="interlock open", code=Code.INTERLOCK, at_s=60,
               in_frames=lambda s: replace(s, is_interlock_open=True)),
+        Fault(name="capacity empty", code=Code.EMPTY, at_s=60,
+              in_frames=lambda s: replace(s, is_empty=True)),
         Fault(name="controller malfunction", code=Code.LIMIT_MALFUNCTION, at_s=60,
               in_frames=lambda s: replace(s, limit_reason=2)),
         Fault(name="limited because hot", code=Code.LIMIT_HOT, at_s=60,

@@ -55,6 +55,7 @@ class VehicleState:
     limit_reason: int = 0
     is_interlock_open: bool = False
     has_isolation_fault: bool = False
+    is_empty: bool = False
 
 
 def pack_state(s: VehicleState, count: int) -> bytes:
@@ -113,7 +114,8 @@ def pack_charge(s: VehicleState, count: int) -> bytes:
     soc = _NOT_AVAILABLE_10 if s.is_waking else round(s.soc_percent * 10)
     isolation = _NOT_AVAILABLE_10 if s.is_waking else 900
     low = (isolation & 3) << 6 | s.has_isolation_fault
-    data = (soc >> 2, (soc & 3) << 6, 0, 0, isolation >> 2, low, 0x10 | count & 3)
+    told = 0x90 if s.is_empty else 0x10
+    data = (soc >> 2, (soc & 3) << 6, 0, 0, isolation >> 2, low, told | count & 3)
     return _with_crc(bytes(data))
 
 

@@ -58,6 +58,11 @@ class StoredColumn(Protocol):
         """Return the value of raw 0."""
 
 
+def sources(field: str) -> tuple[str, ...]:
+    """Return the VSS paths that a field of a sample is read from, best first."""
+    return _FIELDS[field][0]
+
+
 def month_of(started_utc: datetime) -> str:
     """Return the calendar month "YYYY-MM" of a moment in UTC."""
     return started_utc.strftime("%Y-%m")

@@ -4,6 +4,8 @@ Resolution 9 is 0.11 km² (350 m across), 7 is 5.2 km² (2.4 km). Source: H3, ta
 areas.
 """
 
+from functools import lru_cache
+
 import h3.api.basic_int as h3  # type: ignore[import-untyped]
 
 
@@ -12,6 +14,7 @@ def cell_at(latitude: float, longitude: float, resolution: int) -> int:
     return int(h3.latlng_to_cell(latitude, longitude, resolution))
 
 
+@lru_cache(maxsize=1 << 13)
 def coarser(cell: int, resolution: int) -> int:
     """Return the cell of a coarser ``resolution`` around ``cell``; raise ValueError if finer."""
     if resolution > resolution_of(cell):

@@ -1,7 +1,7 @@
 """Pseudonyms: one per purpose and day, unlinkable without the secret of that purpose.
 
 Shape: token = HMAC-SHA256(secret, day), pseudonym = first 16 bytes of SHA-256(token). Where several
-batches of a day must not be joined, each has a number: token = HMAC-SHA256(secret, day "/" number).
+batches of a day must not be joined, each has a part: token = HMAC-SHA256(secret, day "/" part).
 The pseudonym leaves the vehicle; the token never does, except when the driver claims the data back:
 whoever shows the token proves that the pseudonym was theirs. Neither holds the VIN, the certificate
 name or an MQTT client id.
@@ -15,20 +15,21 @@ SECRET_BYTES = 32
 PSEUDONYM_BYTES = 16
 
 
-def day_token(secret: bytes, day: date, number: int | None = None) -> bytes:
+def day_token(secret: bytes, day: date, part: int | str | None = None) -> bytes:
     """Return the 32-byte token of ``day`` (UTC) under a purpose's secret.
 
     Args:
         secret: Of the purpose, 32 bytes.
         day: The day, UTC.
-        number: Of the batch on this day, where each has a pseudonym of its own; else None.
+        part: Names the batch on this day, where each has a pseudonym of its own; else None. Made
+            from what the vehicle keeps, so that the token can be made again to claim the batch.
 
     Raises:
         ValueError: ``secret`` is not 32 bytes.
     """
     if len(secret) != SECRET_BYTES:
         raise ValueError(f"secret: expected {SECRET_BYTES} bytes, got {len(secret)}")
-    name = day.isoformat() if number is None else f"{day.isoformat()}/{number}"
+    name = day.isoformat() if part is None else f"{day.isoformat()}/{part}"
     return hmac.digest(secret, name.encode(), "sha256")
 
 

@@ -288,6 +288,8 @@ class _Sums:
 
 
 _UNKNOWN: Final = Supply.UNKNOWN
+# what flows while the signals say so: energy is counted from the first sign, states are debounced
+_FLOW: Final = {E.CONNECTED: S.PAUSED, E.CHARGED: S.CHARGING, E.DISCHARGED: S.DISCHARGING}
 
 
 class ChargeTracker:
@@ -359,7 +361,8 @@ class ChargeTracker:
 
     def _advance(self, time_s: float) -> None:
         if self._sums:
-            self._sums.advance(time_s, self.state, _supply_of(self._plug))
+            told = _FLOW.get(self._event, self.state) if self._event else self.state
+            self._sums.advance(time_s, told, _supply_of(self._plug))
         if time_s < self._event_since_s or time_s < self._entered_s:  # the clock went back
             self._event_since_s = min(self._event_since_s, time_s)
             self._entered_s = min(self._entered_s, time_s)
@@ -370,16 +373,20 @@ class ChargeTracker:
         )
         if event is not self._event:
             self._event, self._event_since_s = event, time_s
-            self._keep(event)
+            self._prepare(event, time_s)
         is_legal = event is not None and event in TRANSITIONS[self.state]
         if event and is_legal and time_s - self._event_since_s >= self._config.debounce_s:
             self._move(event, time_s)
         elif self._has_settled(time_s):
             self._move(ChargeEvent.SETTLED, time_s)
 
-    def _keep(self, event: ChargeEvent | None) -> None:
-        """Remember the sums at the first sign of the end: nothing after it belongs to them."""
-        if event in (ChargeEvent.DISCONNECTED, ChargeEvent.SILENT):
+    def _prepare(self, event: ChargeEvent | None, time_s: float) -> None:
+        """Add up from the first sign of a session; keep the sums at the first sign of its end."""
+        if self.state not in IN_SESSION:
+            is_start = event in _FLOW
+            self._sums = _Sums(time_s, self._config.hold_s, self._readings) if is_start else None
+            self._last_known = None
+        elif event in (ChargeEvent.DISCONNECTED, ChargeEvent.SILENT):
             self._last_known = self._last_known or self.session()
         elif event is not None:
             self._last_known = None
@@ -395,7 +402,7 @@ class ChargeTracker:
         before, self.state = self.state, next_state(self.state, event)
         self._entered_s = time_s
         if before is S.UNPLUGGED:
-            self._start(time_s)
+            self._session_id, self._started_utc = self._new_id(), None
         if self.state is S.PAUSED and before in FLOWING and self._sums:
             self._sums.pauses += 1
         is_ended = self.state is S.ENDED
@@ -405,11 +412,6 @@ class ChargeTracker:
         )
         if is_ended:
             self._move(ChargeEvent.CLOSED, time_s)
-
-    def _start(self, time_s: float) -> None:
-        self._session_id, self._started_utc = self._new_id(), None
-        self._sums = _Sums(time_s, self._config.hold_s, self._readings)
-        self._last_known = None
 
     def _ended_session(self) -> ChargeSession | None:
         known = self._last_known or (

@@ -15,8 +15,10 @@ from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
 from ota.client.durable import replace_file
 from ota.client.ports import Fetcher
 from ota.client.translate import read_bounded
-from ota.errors import MixAndMatchError
+from ota.errors import MalformedError, MixAndMatchError
 from ota.metadata.models import MAX_TARGETS_BYTES
+
+MAX_NAME = 200  # quoted; a file name holds 255 bytes, and ``.json.new`` is added
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +40,16 @@ class DelegatedRoles:
 
         Raises:
             RepositoryError: python-tuf's; not signed as ``delegator`` says, or old.
-            OtaError: It is not listed, or could not be fetched.
+            OtaError: It is not listed, has no usable name, or could not be fetched.
             OSError: It could not be kept.
         """
         listed = self.snapshot.meta.get(f"{name}.json")
         if listed is None:
             raise MixAndMatchError(f"role {name}", expected="its entry in the snapshot", got="none")
-        path = self.folder / f"{quote(name, '')}.json"
+        quoted = quote(name, "")
+        if len(quoted) > MAX_NAME:
+            raise MalformedError("role", expected=f"a name of {MAX_NAME} bytes", got=quoted[:80])
+        path = self.folder / f"{quoted}.json"
         try:
             return self._verify(path.read_bytes(), name, listed, delegator)
         except (OSError, RepositoryError):

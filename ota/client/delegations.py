@@ -13,7 +13,7 @@ from tuf.api.metadata import DelegatedRole, Delegations, TargetFile, Targets
 from ota.errors import DisagreementError, TooManyDelegationsError
 from ota.metadata.custom import parse_delegation_custom
 
-MAX_VISITED = 32  # roles of one search; source: python-tuf's UpdaterConfig
+MAX_OPENED = 32  # roles of one search, witnesses too; source: python-tuf's UpdaterConfig
 
 Load = Callable[[str, Targets], Targets]
 
@@ -29,6 +29,7 @@ class Search:
         self._hardware_id = hardware_id
         self._load = load
         self._visited: set[str] = set()
+        self._opened = 0
         self._is_over = False
         self._disagreed: str | None = None
 
@@ -37,7 +38,7 @@ class Search:
 
         Raises:
             DisagreementError: Some did, but not all that must agree.
-            TooManyDelegationsError: More than MAX_VISITED roles had to be asked.
+            TooManyDelegationsError: More than MAX_OPENED roles had to be asked.
             CustomFieldError: A signed field of a delegation is not of the agreed shape.
         """
         found = self._ask(top)
@@ -73,15 +74,19 @@ class Search:
     def _follow(self, name: str, delegator: Targets) -> TargetFile | None:
         if name in self._visited:
             return None  # a cycle, or a second way to what was asked already
-        if len(self._visited) == MAX_VISITED:
-            raise TooManyDelegationsError(
-                self._target, expected=f"at most {MAX_VISITED} roles to ask", got="more"
-            )
         self._visited.add(name)
-        found = self._ask(self._load(name, delegator))
+        found = self._ask(self._open(name, delegator))
         if found is None or self._is_agreed(name, found, delegator):
             return found
         return None
+
+    def _open(self, name: str, delegator: Targets) -> Targets:
+        if self._opened == MAX_OPENED:
+            raise TooManyDelegationsError(
+                self._target, expected=f"at most {MAX_OPENED} roles to ask", got="more"
+            )
+        self._opened += 1
+        return self._load(name, delegator)
 
     def _is_agreed(self, name: str, found: TargetFile, delegator: Targets) -> bool:
         assert delegator.delegations is not None  # noqa: S101 (it named ``name``)
@@ -99,7 +104,7 @@ class Search:
         entry = None if delegations is None else _entry(delegations, other)
         if entry is None or not entry.is_delegated_path(self._target):
             return False
-        said = self._load(other, delegator).targets.get(self._target)
+        said = self._open(other, delegator).targets.get(self._target)
         return said is not None and _says_same(said, found)
 
 

@@ -54,7 +54,7 @@ def encode_columns(columns: Sequence[Column], *, model: Model | None = None) -> 
     known: list[Filled] = [()] * len(columns)
     for at in model.order if rows else ():
         known[at] = _put_column(coder, model, at, columns[at], known)
-    return bytes([FORMAT]) + _varint(rows) + _varint(len(columns)) + coder.finish()
+    return bytes([FORMAT]) + varint(rows) + varint(len(columns)) + coder.finish()
 
 
 def decode_columns(
@@ -252,7 +252,8 @@ def _parse_varint(data: bytes, at: int) -> tuple[int, int]:
     raise CodecError("columns: the head ends too early", code="codec.truncated")
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Return ``value``, not negative, in LEB128."""
     out = bytearray()
     while value > 0x7F:  # noqa: PLR2004 (LEB128: seven bits a byte)
         out.append(value & 0x7F | 0x80)

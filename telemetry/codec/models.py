@@ -161,19 +161,24 @@ def external(predictor: Predictor, known: Sequence[Filled], rows: int) -> list[i
     Rows before the first and behind the last count as the first and the last.
     """
     total = [predictor.constant + ONE // 2] * rows
-    for term in predictor.terms:
-        values = known[term.column]
-        if term.times is not None:
-            others = known[term.times]
-            values = [a * b >> term.shift for a, b in zip(values, others, strict=True)]
-        weight = term.weight
-        shifted = _lagged(values, term.lag, rows)
-        total = [sum_ + weight * value for sum_, value in zip(total, shifted, strict=True)]
+    terms = [(term.weight, _inputs(term, known, rows)) for term in predictor.terms]
+    for (one, first), (two, second) in zip(terms[::2], terms[1::2], strict=False):
+        total = [sum_ + one * a + two * b for sum_, a, b in zip(total, first, second, strict=True)]
+    for weight, values in terms[len(terms) & ~1 :]:
+        total = [sum_ + weight * value for sum_, value in zip(total, values, strict=True)]
     for grid in predictor.grids:
         xs, ys = (_lagged(known[column], grid.lag, rows) for column in (grid.x, grid.y))
         heights = map(_height(grid), xs, ys)
         total = [sum_ + height for sum_, height in zip(total, heights, strict=True)]
     return total
+
+
+def _inputs(term: Term, known: Sequence[Filled], rows: int) -> Filled:
+    values = known[term.column]
+    if term.times is not None:
+        others = known[term.times]
+        values = [a * b >> term.shift for a, b in zip(values, others, strict=True)]
+    return _lagged(values, term.lag, rows)
 
 
 def calm_base(calm: Calm, known: Sequence[Filled], rows: int) -> list[int]:

@@ -71,6 +71,13 @@ def _compiled(function: _F) -> _F:
         return cast("_F", numba.njit(function))
 
 
+def _inlined(function: _F) -> _F:
+    """Compile ``function`` into its callers: passing arrays costs more than these loops do."""
+    if not IS_COMPILED:
+        return function
+    return cast("_F", importlib.import_module("numba").njit(inline="always")(function))
+
+
 def decode_table(data: bytes, *, max_rows: int, max_columns: int, model: Model | None) -> Table:
     """Return the columns in ``data``, as ``telemetry.codec.columns.decode_columns`` does.
 
@@ -191,7 +198,7 @@ def _between(knots: Integers, values: Integers) -> tuple[Integers, Integers]:
 # -- the loops; state is low, high, code, and where the next byte is ----------------------------
 
 
-@_compiled
+@_inlined
 def _ask(source: Bytes, state: Integers, chances: Integers, asked: Integers, slot: int) -> bool:
     low, high, chance = state[0], state[1], chances[slot]
     middle = low + ((high - low) * chance >> 16)
@@ -209,7 +216,7 @@ def _ask(source: Bytes, state: Integers, chances: Integers, asked: Integers, slo
     return answer
 
 
-@_compiled
+@_inlined
 def _shift(source: Bytes, state: Integers) -> None:
     while (state[0] ^ state[1]) < TOP:
         following = source[state[3]] if state[3] < len(source) else 0
@@ -219,7 +226,7 @@ def _shift(source: Bytes, state: Integers) -> None:
         state[2] = state[2] << 8 & _MASK | following
 
 
-@_compiled
+@_inlined
 def _raw(source: Bytes, state: Integers, count: int) -> int:
     value = 0
     while count > 0:
@@ -248,7 +255,7 @@ def _read_missing(
         missing[row] = before == 1
 
 
-@_compiled
+@_inlined
 def _digits(  # noqa: PLR0913, PLR0917 (numba passes by position)
     source: Bytes, state: Integers, chances: Integers, asked: Integers, calm: int, quarter: int
 ) -> int:
@@ -270,7 +277,7 @@ def _digits(  # noqa: PLR0913, PLR0917 (numba passes by position)
     return 0
 
 
-@_compiled
+@_inlined
 def _residual(  # noqa: PLR0913, PLR0917 (numba passes by position)
     source: Bytes, state: Integers, chances: Integers, asked: Integers, calm: int, quarter: int
 ) -> int:

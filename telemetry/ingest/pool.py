@@ -24,7 +24,7 @@ import msgspec
 
 from telemetry.codec.batch import BatchLimits
 from telemetry.codec.errors import CodecError
-from telemetry.ingest.sink import Prepared, prepare
+from telemetry.ingest.sink import Prepared, prepare, warm_up
 
 _LENGTH = struct.Struct(">I")
 _ATTEMPTS = 2
@@ -168,6 +168,7 @@ def _write(pipe: IO[bytes], data: bytes) -> None:
 
 def serve(source: IO[bytes], sink: IO[bytes], limits: BatchLimits) -> None:
     """Decode frame after frame until the input ends."""
+    warm_up()
     _write(sink, b"")
     while len(head := source.read(_LENGTH.size)) == _LENGTH.size:
         payload = source.read(_LENGTH.unpack(head)[0])

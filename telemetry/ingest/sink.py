@@ -5,6 +5,7 @@ the two leaves a file without a row: the vehicle has no receipt, sends again, an
 written again. Nothing is stored twice and nothing is lost.
 """
 
+import importlib
 import importlib.util
 import os
 import threading
@@ -48,6 +49,12 @@ class Prepared(Struct, frozen=True, kw_only=True):
     month: str
     row_count: int
     parquet: bytes
+
+
+def warm_up() -> None:
+    """Load the compiled decoder where there is one, so that the first batch does not wait."""
+    if HAS_COMPILER:
+        importlib.import_module("telemetry.ingest.tables")
 
 
 def prepare(payload: bytes, limits: BatchLimits) -> Prepared:

@@ -39,6 +39,7 @@ class Trace:
             sys.settrace(before)
 
     def _enter(self, frame: FrameType, _event: str, _arg: object) -> Any:
+        self._last[id(frame)] = 0  # ids are used again
         return self._line if CODE in frame.f_code.co_filename else None
 
     def _line(self, frame: FrameType, event: str, _arg: object) -> Any:

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 
 from ota.errors import CustomFieldError, ManifestError, OtaError, UnsafePackageError
 from ota.metadata.archive import PackageReader, write_package
-from ota.metadata.custom import parse_director_custom, parse_image_custom
+from ota.metadata.custom import (
+    parse_delegation_custom,
+    parse_director_custom,
+    parse_image_custom,
+)
 from ota.metadata.manifest import verify_manifest
 from ota.metadata.package import (
     Health,
@@ -25,7 +29,10 @@ plain = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 fields = st.sampled_from(
-    ["hardware_ids", "release_counter", "version", "kind", "name", "release", "ecus", "campaign"]
+    [
+        *("hardware_ids", "release_counter", "version", "kind", "name", "release", "ecus"),
+        *("campaign", "agree_with", "requires", "conflicts", "chunks"),
+    ]
 )
 words = st.text(string.ascii_letters + string.digits + " \"\\'=[]#ä€\x7f-_.", max_size=30)
 
@@ -51,7 +58,7 @@ def manifest_of(argument: str, path: str) -> PackageManifest:
 
 @given(plain | st.dictionaries(fields, plain))
 def test_custom_fields_of_any_shape_are_read_or_refused_with_our_error(custom: object) -> None:
-    for parse in (parse_image_custom, parse_director_custom):
+    for parse in (parse_image_custom, parse_director_custom, parse_delegation_custom):
         try:
             parse(custom)
         except CustomFieldError as error:

@@ -18,13 +18,12 @@ from agent.privacy.places import Place, distance_m
 from agent.privacy.pseudonyms import day_token, pseudonym_of
 from agent.privacy.selection import BOUNDS, CellHour, is_turn, pick
 from agent.privacy.traffic import Track, traffic_batches
-from telemetry.codec.cbor import dump
+from telemetry.codec.bodies import decode_body, encode_body
 from telemetry.purposes import Purpose
 from telemetry.records import DiagnosticsBatch
 from telemetry.seal import size_class
 from tests.support.traces import Driver, Spot, Stop, Town, Trip, place_of, position
 
-CONTAINER_BYTES = 96  # version, purpose, schema, pseudonym, counts, random bytes
 TRACKED = 400  # vehicles whose whole tracks are kept too: enough to show how weak that is
 find_cell = lru_cache(maxsize=1 << 20)(cell_at)
 
@@ -194,9 +193,12 @@ class Sender:
         due = self._awake[0].replace(hour=20) + timedelta(days=day)
         due += timedelta(seconds=sending_delay_s(self._dice.random))
         sent = next((moment for moment in self._awake if moment >= due), due)
-        token = day_token(self.secret(purpose), self.date_of(day), number)
-        size_bytes = size_class(CONTAINER_BYTES + len(dump(fields_of(body))))
-        return self._stored(pseudonym_of(token), sent, size_bytes, body, day, trip)
+        name = pseudonym_of(day_token(self.secret(purpose), self.date_of(day), number))
+        payload = encode_body(
+            body, month=f"{sent:%Y-%m}", pseudonym=name, nonce=self._dice.randbytes(16)
+        )
+        told = decode_body(payload)  # what ingest has is what it can read
+        return self._stored(name, sent, size_class(len(payload)), told, day, trip)
 
     def at_once(self, form: str, trip: Trip, points: tuple[TrackPoint, ...]) -> Stored:
         """A track as others send it: when the trip is over, under a name of the day."""
@@ -221,10 +223,6 @@ def fixed_crop(points: tuple[TrackPoint, ...]) -> tuple[TrackPoint, ...]:
         if min(distance_m(point, first), distance_m(point, last)) > 250
         and 60 < point.time_s < last.time_s - 60
     )
-
-
-def fields_of(body: Any) -> list[Any]:
-    return [getattr(body, name) for name in type(body).__slots__]
 
 
 def home_positions(town: Town) -> dict[int, tuple[float, float]]:

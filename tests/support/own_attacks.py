@@ -215,13 +215,14 @@ def _other_counter(file: TargetFile) -> None:
     file.custom["release_counter"] = 9
 
 
-def _chain(length: int) -> Verb:
+def _chain(length: int, **last: Any) -> Verb:
     """Return what delegates from role to role, ``length`` times, before one lists the app."""
 
     def run(simulator: RepositorySimulator) -> None:
         delegator = "targets"
         for number in range(length):
-            simulator.image.delegate(f"role-{number}", delegator=delegator)
+            fields = last if number == length - 1 else {}
+            simulator.image.delegate(f"role-{number}", delegator=delegator, **fields)
             delegator = f"role-{number}"
         simulator.image.hand_over(delegator)
 
@@ -300,6 +301,9 @@ _DELEGATIONS: dict[str, Attack] = {
     "a chain of delegations without an end in sight": Attack(
         _chain(33), "ota.repository.too_many_delegations"
     ),
+    "a role that must agree with too many": Attack(
+        _chain(32, agree_with=("role-31",)), "ota.repository.too_many_delegations"
+    ),
     "delegations in a circle": Attack(_circle, "ota.repository.missing_target"),
     "what was signed for one delegator is asked through another": Attack(
         _second_delegator_with_other_keys, "ota.repository.signature"
@@ -318,6 +322,9 @@ _DELEGATIONS: dict[str, Attack] = {
     ),
     "a delegated role is too large": Attack(
         _delegating(pad("image", "apps", 5_000_000)), "ota.repository.endless_data"
+    ),
+    "a role whose name fits no file": Attack(
+        _delegating(name="a" * 300), "ota.repository.malformed"
     ),
     "a role whose name climbs out of its folder": Attack(_delegating(name="../../../apps"), None),
 }

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.support.wait import wait_until_sync
 
 SIZE_BYTES = 24 * 1024 * 1024
+PATIENCE_S = 60.0  # a busy machine
 
 
 class VolatileDisk:
@@ -41,9 +42,9 @@ class VolatileDisk:
         self._nbdkit = start(
             "nbdkit", "-f", "-U", socket, "--filter=cache", "file", self._image, "cache=writeback"
         )
-        wait_until_sync(socket.exists)
+        wait_until_sync(socket.exists, timeout_s=PATIENCE_S)
         self._nbdfuse = start("nbdfuse", file, f"nbd+unix:///?socket={socket}")
-        wait_until_sync(lambda: file.stat().st_size == SIZE_BYTES)
+        wait_until_sync(lambda: file.stat().st_size == SIZE_BYTES, timeout_s=PATIENCE_S)
         self._device = run("losetup", "-f", "--show", file).strip()
         run("mount", "-o", "noatime", self._device, self.mount)
 
@@ -51,7 +52,7 @@ class VolatileDisk:
         """Lose what was not flushed, at once."""
         assert self._nbdkit is not None
         self._nbdkit.send_signal(signal.SIGKILL)
-        self._nbdkit.wait(5)
+        self._nbdkit.wait(PATIENCE_S)
 
     def clean_up(self, number: int) -> None:
         """Take away what a cut left behind; nobody may use the mount any more."""
@@ -61,7 +62,7 @@ class VolatileDisk:
         quietly("losetup", "-d", self._device)
         quietly("umount", "-l", self._folder / f"n{number}")
         self._nbdfuse.kill()
-        self._nbdfuse.wait(5)
+        self._nbdfuse.wait(PATIENCE_S)
         for name in (f"s{number}", f"n{number}"):
             with suppress(OSError):
                 (self._folder / name).unlink()
@@ -80,6 +81,18 @@ class VolatileDisk:
         """Empty the mounted disk."""
         for path in self.mount.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def put_away(self) -> None:
+        """Take everything away, wherever a test stopped."""
+        quietly("umount", "-l", self.mount)
+        if self._device is not None:
+            quietly("losetup", "-d", self._device)
+        for file in self._folder.glob("n*"):
+            quietly("umount", "-l", file)
+        for process in (self._nbdkit, self._nbdfuse):
+            if process is not None:
+                process.kill()
+                process.wait(PATIENCE_S)
 
 
 def start(*command: object) -> subprocess.Popen[bytes]:

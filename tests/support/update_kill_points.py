@@ -1,17 +1,19 @@
-"""Runs one update again and again, each time killed at a later change to the disk.
+"""Runs one update, stopped before every change to the disk; restarts the vehicle from each stop.
 
-Run as ``python -m tests.support.update_kill_points FOLDER good|bad``: prints one JSON object for
-each
-point, about the vehicle after its restart. A process of its own, which never starts a thread: it
-forks for every point, and a fork beside running threads may copy a lock that nobody ever releases.
+Run as ``python -m tests.support.update_kill_points FOLDER STORY [FIRST STEP]``: prints one JSON
+object for each point, about the vehicle after its restart. A process of its own, which never starts
+a thread: it forks for every point, and a fork beside running threads may copy a lock that nobody
+ever releases. FIRST and STEP choose every STEP-th point, so that several processes share them.
 """
 
 import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,26 +21,32 @@ from ota.client.floor import Floor
 from ota.client.states import UpdateState
 from tests.support.packages import IS_ILL, make_package
 from tests.support.repository_simulator import ECU, RepositorySimulator
+from tests.support.syscalls import Stop, watch
 from tests.support.update_client import FakeRunner, open_client, update, update_to_the_end
 
-KILLED = 9
-CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.chmod"}
-WRITING = os.O_WRONLY | os.O_RDWR
+MANY = {f"data/{number % 7}/{number}.txt": b"%d" % number * 300 for number in range(120)}
 
 
-class Countdown:
-    """Ends this process, at once and without any clean-up, at the n-th change to the disk."""
+@dataclass(frozen=True)
+class Story:
+    """What is released before, and then; and how often the update under way is really killed."""
 
-    def __init__(self, changes: int) -> None:
-        self.left = changes
+    before: bytes | None
+    then: bytes
 
-    def __call__(self, event: str, args: tuple[object, ...]) -> None:
-        flags = args[2] if event == "open" and len(args) > 2 else 0
-        is_writing = isinstance(flags, int) and bool(flags & WRITING)
-        if event in CHANGES or event == "sqlite3.connect" or is_writing:
-            self.left -= 1
-            if self.left == 0:
-                os._exit(KILLED)
+
+STORIES: Mapping[str, Story] = {
+    "first": Story(None, make_package(version="1.1.0", extra=MANY)),
+    "good": Story(
+        make_package(version="1.0.0"),
+        make_package(version="1.1.0", extra=MANY),
+    ),
+    "bad": Story(
+        make_package(version="1.0.0", extra=MANY),
+        make_package(version="1.1.0", check=IS_ILL, extra=MANY),
+    ),
+    "small": Story(make_package(version="1.0.0"), make_package(version="1.1.0")),
+}
 
 
 def in_child(act: Callable[[], None]) -> int:
@@ -82,38 +90,66 @@ async def go_on(simulator: RepositorySimulator, folder: Path) -> dict[str, objec
     }
 
 
-def main(folder: Path, kind: str) -> None:
-    """Print one line for each point, until one is past the update's end."""
+def prepare(story: Story, folder: Path) -> RepositorySimulator:
+    """Return the repositories of ``story``, and let the vehicle in ``folder`` install what was."""
     simulator = RepositorySimulator()
-    simulator.release(make_package(version="1.0.0"), "1.0.0", counter=1)
-    if in_child(partial(first_update, simulator, folder / "before")) != 0:
-        raise RuntimeError("the first update did not end")
-    then = (
-        make_package(version="1.1.0", check=IS_ILL)
-        if kind == "bad"
-        else make_package(version="1.1.0")
-    )
-    simulator.release(then, "1.1.0", counter=2)
-    is_killed, point = True, 0
-    while is_killed:
-        point += 1
-        here = folder / str(point)
-        shutil.copytree(folder / "before", here, symlinks=True)
-        is_killed = in_child(partial(killed_at, point, simulator, here)) == KILLED
-        if in_child(partial(tell, point, simulator, here)) != 0:
-            raise RuntimeError(f"point {point}: the vehicle did not come back")
-        shutil.rmtree(here)
+    if story.before is not None:
+        simulator.release(story.before, "1.0.0", counter=1)
+        if in_child(partial(first_update, simulator, folder)) != 0:
+            raise RuntimeError("the first update did not end")
+    folder.mkdir(exist_ok=True)
+    simulator.release(story.then, "1.1.0", counter=2)
+    return simulator
 
 
-def killed_at(point: int, simulator: RepositorySimulator, folder: Path) -> None:
-    sys.addaudithook(Countdown(point))
-    asyncio.run(go_on(simulator, folder))
+def main(folder: Path, story: str, first: int = 0, step: int = 1) -> None:
+    """Print one line for each chosen point of ``story``."""
+    before = folder / "before"
+    simulator = prepare(STORIES[story], before)
+
+    def at_stop(stop: Stop) -> None:
+        if stop.number % step == first:
+            here = folder / str(stop.number)
+            shutil.copytree(before, here, symlinks=True)
+            restart(stop, simulator, here)
+
+    if watch(lambda: drop(asyncio.run(go_on(simulator, before))), before, at_stop) != 0:
+        raise RuntimeError("the update that was watched did not end")
 
 
-def tell(point: int, simulator: RepositorySimulator, folder: Path) -> None:
+def kill_for_good(folder: Path, story: str, point: int) -> None:
+    """Really end an update by SIGKILL at ``point``, and restart what is left."""
+    here = folder / f"killed-{point}"
+    simulator = prepare(STORIES[story], here)
+
+    def at_stop(stop: Stop) -> None:
+        if stop.number == point:
+            os.kill(stop.pid, signal.SIGKILL)
+
+    code = watch(lambda: drop(asyncio.run(go_on(simulator, here))), here, at_stop)
+    if code != -signal.SIGKILL:
+        raise RuntimeError(f"point {point}: the update ended with {code} before it was killed")
+    restart(Stop(point, "SIGKILL", 0), simulator, here)
+
+
+def restart(stop: Stop, simulator: RepositorySimulator, here: Path) -> None:
+    if in_child(partial(tell, stop, simulator, here)) != 0:
+        raise RuntimeError(f"point {stop.number} ({stop.call}): the vehicle did not come back")
+    shutil.rmtree(here)
+
+
+def tell(stop: Stop, simulator: RepositorySimulator, folder: Path) -> None:
     end = asyncio.run(go_on(simulator, folder))
-    print(json.dumps({"point": point, **end}))  # noqa: T201 (read by the test)
+    print(json.dumps({"point": stop.number, "call": stop.call, **end}))  # noqa: T201
+
+
+def drop(_: object) -> None:
+    """Forget a result."""
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    if sys.argv[3] == "kill":
+        for each in sys.argv[4:]:
+            kill_for_good(Path(sys.argv[1]), sys.argv[2], int(each))
+    else:
+        main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

@@ -148,7 +148,7 @@ def test_one_entry_is_a_receipt_to_keep(home: Home) -> None:
     home.run("withdraw", "battery")
     [entry] = home.document("history", "--entry", "2")["entries"]
     assert entry["entry"]["event"] == "withdraw"
-    assert entry["entry"]["notice_id"] == "battery.en.1"
+    assert entry["entry"]["notice_id"] == "battery.en.2"
     assert len(entry["entry"]["notice_sha256"]) == 64
 
 

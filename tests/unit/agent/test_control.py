@@ -56,3 +56,13 @@ def test_a_socket_nobody_serves_any_more_is_no_answer(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(tmp_path / "control.sock"))
     assert ask(tmp_path / "control.sock", "why") is None
+
+
+async def test_where_no_socket_can_be_the_daemon_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, stop = tmp_path / ("x" * 200), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Control(path, {}).run(stop))
+        await wait_until(lambda: "control_unavailable" in caplog.messages)
+        stop.set()

@@ -70,6 +70,12 @@ def test_a_failure_is_told_even_when_the_next_attempt_is_due() -> None:
     )
 
 
+def test_paused_is_said_also_while_nothing_waits() -> None:
+    found = hindrance(replace(READY, queued=0, is_paused=True))
+    assert found is not None
+    assert found.code == "uplink.paused"
+
+
 def test_every_rule_has_a_reason_here() -> None:
     assert len(REASONS) == len(RULES) + 1  # waiting has two sentences
 

@@ -8,10 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.consent.keys import SigningKey
 from agent.consent.ledger import ConsentEvent, read_entry
+from agent.privacy.pseudonyms import day_token, pseudonym_of
 from agent.sharing import Sharing, SharingError
 from agent.store.outbox import OutboxState, UncoveredError
 from agent.store.state import OfferRow, TripOutcome
-from telemetry.codec.batch import batch_id
+from telemetry.codec.batch import batch_id, decode_batch
 from telemetry.purposes import Purpose
 from tests.support.clock import FakeClock
 from tests.support.trips import FakeTrip, open_sharing, write_segment
@@ -369,3 +370,26 @@ def test_a_deleted_trip_leaves_the_outbox_alone(sharing: Sharing, tmp_path: Path
     assert sharing.state.trips() == []
     assert sharing.cards() == []
     assert len(sharing.outbox.rows()) == 1
+
+
+def test_a_long_trip_leaves_in_slices_that_no_name_joins(tmp_path: Path) -> None:
+    sharing = open_sharing(tmp_path)
+    sharing.set_consent(Purpose.BATTERY, is_granted=True)
+    sharing.offer_trip(FakeTrip(), write_segment(tmp_path / "segments", rows=1_500))
+    batches = [decode_batch(offer.payload) for offer in sharing.state.offers()]
+    assert len(batches) >= 4
+    assert len({batch.pseudonym for batch in batches}) == len(batches)
+    assert all(batch.body.samples[-1].since_start_ms < 300_000 for batch in batches)
+    assert sum(len(batch.body.samples) for batch in batches) < 1_500 - 3 * 30
+    sharing.state.close()
+
+
+def test_the_vehicle_can_prove_that_a_slice_was_its_own(tmp_path: Path) -> None:
+    sharing = open_sharing(tmp_path)
+    sharing.set_consent(Purpose.BATTERY, is_granted=True)
+    sharing.offer_trip(FakeTrip(), write_segment(tmp_path / "segments"))
+    [offer] = sharing.state.offers()
+    day = sharing.moment().utc.date()
+    token = day_token(sharing._secret_of(Purpose.BATTERY), day, "trip-1/0")
+    assert decode_batch(offer.payload).pseudonym == pseudonym_of(token)
+    sharing.state.close()

@@ -154,7 +154,7 @@ async def test_a_charge_becomes_a_session_in_the_list(tmp_path: Path) -> None:
     shown = await asyncio.to_thread(bench.command, "trips", "show", "charge1", "--json")
     session = msgspec.json.decode(shown)["trip"]
     assert session["supply"] == "dc"
-    assert abs(session["energy_in_wh"] - 390 * 80 * 28 / 3_600) < 10
+    assert abs(session["energy_in_wh"] - 390 * 80 * 30 / 3_600) < 10
     text = await asyncio.to_thread(bench.command, "trips", "show", "charge1")
     assert "quarters_wh" in text
 

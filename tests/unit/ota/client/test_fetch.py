@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import SystemClock
-from ota.client.fetch import HttpsFetcher, HttpsSettings
+from ota.client.fetch import HttpsFetcher, HttpsSettings, LoopbackFetcher
 from ota.errors import (
     DownloadError,
     EndlessDataError,
@@ -291,3 +291,12 @@ def test_a_file_that_was_read_to_its_end_leaves_its_connection_to_the_next(
     with fetcher.open_range(site.url("/ok"), first=0) as answer:
         next(answer.body)
     assert read(fetcher, site.url("/ok")) == b"hello world!"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://192.0.2.1/file", "http://127.0.0.1.example/file", "https://127.0.0.1/file"]
+)
+def test_plain_http_is_for_this_very_machine_only(url: str) -> None:
+    fetcher = LoopbackFetcher(FakeClock())
+    with pytest.raises(UntrustedServerError, match="expected http on this machine"):
+        next(fetcher.fetch(url))
