@@ -54,6 +54,7 @@ from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
+from ota.client.pace import DataUse
 from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
 from telemetry.mqtt.link import MqttLink
@@ -192,8 +193,19 @@ class Agent:
                 "wake": self._wake,
                 "flush": self._flush,
                 "consents": self._reload_consents,
+                "update-check": self._update_check,
+                "update-why": self._update_why,
             },
         )
+
+    async def _update_check(self) -> str:
+        self._updates.check_now()
+        return "looking now"
+
+    async def _update_why(self) -> str:
+        view = self._updates.view()
+        reasons = [f"{each.sentence} ({each.code})" for each in view.refusals]
+        return " ".join(reasons or ([view.problem] if view.problem else ["Nothing is in the way."]))
 
     async def _reload_consents(self) -> str:
         await asyncio.to_thread(self._sharing.reload)
@@ -366,6 +378,7 @@ class Agent:
             app_user=self._config.updates.app_user,
             clock=self._clock,
             ask_gates=ask_gates,
+            data_use=lambda: data_use(self._config),
             is_clock_set=has_clock_battery if marker is None else marker.exists,
         )
         return client
@@ -408,6 +421,19 @@ def https_settings(identity: IdentityConfig) -> HttpsSettings:
         ca_file=identity.authority,
         cert_file=identity.certificate,
         key_file=identity.certificate_key,
+    )
+
+
+def data_use(config: AgentConfig) -> DataUse:
+    """Return what a download may cost on the network this board is said to have."""
+    updates, network = config.updates, config.uplink.cost.network
+    budgets = {
+        "unmetered": None,
+        "metered": updates.metered_bytes_per_image,
+        "roaming": updates.roaming_bytes_per_image,
+    }
+    return DataUse(
+        network=network, budget_bytes=budgets[network], bytes_per_s=updates.max_bytes_per_s
     )
 
 

@@ -140,6 +140,9 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     clock_set_file: Path | None = None  # is there once the clock is right; none: battery clock
     min_soc_percent: Annotated[float, Meta(ge=0, le=100)] = 20.0
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
+    metered_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 20_000_000  # uplink.cost.network
+    roaming_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 0
+    max_bytes_per_s: Annotated[int, Meta(ge=4_096)] | None = None  # of a download; None: no limit
 
 
 class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,6 +24,7 @@ _FAMILIES = (  # first match counts
     Family("agent.key_file", 2, _NOTHING_STARTED, "restore the key file, mode 0600"),
     Family("agent.running", 7, "the running agent goes on", "stop it first"),
     Family("agent.not_running", 4, "the queue is intact", "start `okdrive-agent run`"),
+    Family("agent.answer_refused", 4, "nothing was changed", "`okdrive-agent update why-not`"),
     Family("agent.not_found", 6, "nothing was changed", "`okdrive-agent trips list` names them"),
     Family("agent.not_running", 8, "what is stored is intact", "`okdrive-agent run`"),
     Family("signals.path", 6, "nothing was changed", "`okdrive-agent vehicle decode` names them"),

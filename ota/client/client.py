@@ -10,6 +10,7 @@ from ota.client.engine import UpdateEngine
 from ota.client.fetch import HttpsFetcher, HttpsSettings
 from ota.client.floor import Floor
 from ota.client.installers.app import AppInstaller
+from ota.client.installers.leftovers import RunningFile
 from ota.client.installers.process import OtherUser, UserAppRunner
 from ota.client.journal import Journal, JournalEntry
 from ota.client.offer import Ecu
@@ -164,7 +165,8 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
         DownloadError: Certificates or their key cannot be used.
         InstallError: A root, the ECU key or the user cannot be used.
     """
-    runner = UserAppRunner(OtherUser(app_user))
+    remembered = RunningFile(settings.folder / "running.json")
+    runner = UserAppRunner(OtherUser(app_user), remembered)
     fetcher = HttpsFetcher(tls, clock)
     client = UpdateClient(
         settings,

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from ota.client.installers.leftovers import RunningFile, identify
 from ota.client.ports import CheckResult
 from ota.errors import InstallError
 
@@ -77,19 +78,23 @@ class OtherUser:
     def end(self, process: subprocess.Popen[bytes], *, grace_s: float = 0.0) -> None:
         """End ``process`` and everything in its session; leave it ``grace_s`` to do so itself."""
         if grace_s and process.poll() is None:
-            self._signal(process, signal.SIGTERM)
+            self._signal(process.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=grace_s)
-        self._signal(process, signal.SIGKILL)
+        self._signal(process.pid, signal.SIGKILL)
         process.wait()
 
-    def _signal(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    def end_session(self, pid: int) -> None:
+        """End the process ``pid``, which is no child of ours, and everything in its session."""
+        self._signal(pid, signal.SIGKILL)
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
         if os.geteuid() != 0:
-            kill = [*self._sudo(), "kill", f"-{number.value}", "--", f"-{process.pid}"]
+            kill = [*self._sudo(), "kill", f"-{number.value}", "--", f"-{pid}"]
             subprocess.run(kill, check=False, capture_output=True)  # noqa: S603 (fixed words)
             return
         try:
-            os.killpg(process.pid, number)
+            os.killpg(pid, number)
         except ProcessLookupError:
             return  # the whole session has ended
 
@@ -105,22 +110,34 @@ class OtherUser:
 
 
 class UserAppRunner:
-    """Meets ``ports.AppRunner`` with one other user; one child for each app."""
+    """Meets ``ports.AppRunner`` with one other user; one child for each app.
 
-    def __init__(self, user: OtherUser) -> None:
+    ``remembered`` (None: nothing is) keeps what runs across a SIGKILL of the agent.
+    """
+
+    def __init__(self, user: OtherUser, remembered: RunningFile | None = None) -> None:
+        """End what an earlier agent left running. Blocks."""
         self._user = user
+        self._remembered = remembered
+        if remembered is not None:
+            _end_leftovers(user, remembered)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, folder: Path, command: Sequence[str]) -> None:
         """Start the app; see ``ports.AppRunner``."""
         self.stop(name)
-        self._running[name] = self._user.start(folder, command, stdout=subprocess.DEVNULL)
+        process = self._user.start(folder, command, stdout=subprocess.DEVNULL)
+        self._running[name] = process
+        if self._remembered is not None:
+            self._remembered.add(name, process.pid)
 
     def stop(self, name: str) -> None:
         """Stop the app; see ``ports.AppRunner``."""
         process = self._running.pop(name, None)
         if process is not None:
             self._user.end(process, grace_s=_STOP_S)
+            if self._remembered is not None:
+                self._remembered.remove(name)
 
     def stop_all(self) -> None:
         """Stop every app: for the end of the agent."""
@@ -151,6 +168,13 @@ class UserAppRunner:
             char if char.isprintable() else " " for char in output.decode("utf-8", "replace")
         )
         return CheckResult(exit_code=process.returncode if has_ended else None, output=text.strip())
+
+
+def _end_leftovers(user: OtherUser, remembered: RunningFile) -> None:
+    for name, process in remembered.read().items():
+        if identify(process.pid) == process:
+            user.end_session(process.pid)
+        remembered.remove(name)
 
 
 def _listen(process: subprocess.Popen[bytes], *, deadline_s: float) -> tuple[bytes, bool]:
