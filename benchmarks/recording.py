@@ -122,7 +122,7 @@ def _rows(*, wide: bool) -> Iterator[tuple[int, list[int | None]]]:
     """Yield rows of a drive without end, in time."""
     columns = _columns(wide=wide)
     table = load_table("nissan-leaf-ze1")
-    decoder = Decoder(table, {*_told(table), *table.record})
+    decoder = Decoder(table)
     chance = random.Random(1)  # noqa: S311 (a drive, not a secret)
     ticks = 10 if wide else 100  # of 10 ms between two rows
     counts: dict[int, int] = {}

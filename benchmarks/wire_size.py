@@ -30,7 +30,6 @@ from telemetry.records import BatteryBatch, BatterySample
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 REPORTED = ("A06", "A07", "A08", "A09", "A10", "A11", "A12", "B03", "B05", "B06")
 LONG_TRIP = "A06"  # 53 minutes, 37,980 values
-_MAX_COLUMNS = 64  # time and the columns of a segment; the i3 form has thirteen
 SIXTY_S_MS = 60_000
 MODEL = trained_model(I3.order, trained_i3.COLUMNS, trained_i3.ODDS)
 _MODELS: dict[str, Model | None] = {"bench.i3": MODEL, "bench.any": None}
