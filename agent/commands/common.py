@@ -1,0 +1,62 @@
+"""What every group of commands shares: the caller, its errors, and how a document is printed."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.config import AgentConfig, load_config
+from agent.folders import Folders
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+as_json = click.option("--json", "is_json", is_flag=True, help="One JSON document on stdout.")
+
+
+class Caller:
+    """What every command is called with: the configuration file and whether to debug."""
+
+    def __init__(self, config: Path, *, debug: bool) -> None:
+        self.path = config
+        self.debug = debug
+
+    def config(self) -> AgentConfig:
+        """Return the configuration; raise ConfigError."""
+        return load_config(self.path)
+
+    def folders(self) -> Folders:
+        """Return where the configured agent keeps what; raise ConfigError."""
+        return Folders(root=self.config().state_dir)
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Turn any error into four lines and its exit code, or leave it alone with --debug."""
+        try:
+            yield
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as error:
+            if self.debug:
+                raise
+            from agent.exits import explain, family  # noqa: PLC0415 (only errors need it)
+
+            click.echo(explain(what, error), err=True)
+            sys.exit(family(error).exit_code)
+
+
+def print_document(
+    name: str,
+    document: dict[str, Any],
+    *,
+    is_json: bool,
+    lines: Callable[[dict[str, Any]], Iterator[str]],
+) -> None:
+    """Print ``document`` as JSON with its schema, or as ``lines`` for a person."""
+    if is_json:
+        click.echo(json.dumps({"schema": f"okdrive-agent.{name}/1", **document}, default=str))
+    else:
+        click.echo("\n".join(lines(document)))

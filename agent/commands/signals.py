@@ -1,0 +1,53 @@
+"""okdrive-agent signals: what the running agent hears."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.commands.common import Caller, print_document
+
+if TYPE_CHECKING:
+    from agent.signals.explain import SignalsNow
+
+
+@click.group()
+def signals() -> None:
+    """What the vehicle tells at the moment; nothing of it is kept by looking."""
+
+
+@signals.command("watch")
+@click.argument("pattern", default="*")
+@click.option("--once", is_flag=True, help="Print once instead of every second.")
+@click.option("--json", "is_json", is_flag=True, help="One JSON document on each line.")
+@click.pass_obj
+def signals_watch(caller: Caller, pattern: str, *, once: bool, is_json: bool) -> None:
+    """Show the signals of the running agent whose path matches PATTERN, until Ctrl-C."""
+    with caller.doing("signals watch"):
+        import time  # noqa: PLC0415 (the only command that waits)
+
+        from agent import inspect  # noqa: PLC0415
+
+        folders = caller.folders()
+        while True:
+            _print_signals(inspect.live_signals(folders), pattern, is_json=is_json)
+            if once:
+                return
+            time.sleep(1.0)
+
+
+def _print_signals(now: "SignalsNow", pattern: str, *, is_json: bool) -> None:
+    from msgspec import to_builtins  # noqa: PLC0415
+
+    from agent.signals.explain import chosen, watch_row  # noqa: PLC0415
+
+    lines = list(chosen(now, pattern))
+    document = {"now_s": now.now_s, "signals": to_builtins(lines)}
+    if not is_json and sys.stdout.isatty():
+        click.clear()
+    print_document(
+        "signals.watch",
+        document,
+        is_json=is_json,
+        lines=lambda _: (watch_row(line, now.now_s) for line in lines),
+    )
