@@ -309,7 +309,9 @@ class Demo:
     async def _approve(self, version: str, outcome: str, driver: Driver | None) -> dict[str, Any]:
         """Let the driver say Now; return the update as it was shown."""
         state = await self.screen.until(
-            f"the update card of {version}", _update_to(version), timeout_s=_ROBOT_S
+            f"the update card of {version}",
+            _update_to(version) if driver else _offered(version),
+            timeout_s=_ROBOT_S,
         )
         update: dict[str, Any] = state["state"]["update"]
         facts = update["facts"]["en"]
@@ -442,6 +444,11 @@ def _update_to(version: str) -> Callable[[dict[str, Any]], bool]:
         )
 
     return found
+
+
+def _offered(version: str) -> Callable[[dict[str, Any]], bool]:
+    """A person may have pressed Now before anybody looked."""
+    return lambda state: bool(state["update"] and state["update"]["to_version"] == version)
 
 
 def _result_is(outcome: str) -> Callable[[dict[str, Any]], bool]:

@@ -217,7 +217,7 @@ async def test_mosquitto_drops_what_is_too_large_for_ingest_and_nothing_is_lost(
     vehicle: Vehicle, ingest: Parts, home: IngestHome, broker: TestBroker
 ) -> None:
     """A subscriber with a small maximum packet size: the broker acknowledges and drops."""
-    vehicle.rows = 600
+    vehicle.rows = 299  # one slice, whole
     batch = await asyncio.to_thread(vehicle.confirm)
     uplink, narrow = vehicle.uplink(), broker.settings(broker.pki.ingest, max_packet_bytes=300)
     genuine: IngestService = ingest.service
@@ -302,7 +302,7 @@ async def test_an_unreachable_broker_costs_nothing_and_is_an_outage(vehicle: Veh
 async def test_in_parts_over_a_real_broker_a_batch_arrives_once(
     vehicle: Vehicle, ingest: Parts, home: IngestHome, narrow_broker: TestBroker
 ) -> None:
-    vehicle.rows = 600
+    vehicle.rows = 299  # one slice, whole
     batch = await asyncio.to_thread(vehicle.confirm)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
