@@ -38,11 +38,13 @@ class VolatileDisk:
     def power_on(self, number: int) -> None:
         """Mount the disk behind its volatile cache."""
         socket, file = self._folder / f"s{number}", self._folder / f"n{number}"
+        ready = self._folder / f"p{number}"  # nbdkit writes it once it listens; the socket is older
         file.touch()
         self._nbdkit = start(
-            "nbdkit", "-f", "-U", socket, "--filter=cache", "file", self._image, "cache=writeback"
+            *("nbdkit", "-f", "-P", ready, "-U", socket),
+            *("--filter=cache", "file", self._image, "cache=writeback"),
         )
-        wait_until_sync(socket.exists, timeout_s=PATIENCE_S)
+        wait_until_sync(ready.exists, timeout_s=PATIENCE_S)
         self._nbdfuse = start("nbdfuse", file, f"nbd+unix:///?socket={socket}")
         wait_until_sync(lambda: file.stat().st_size == SIZE_BYTES, timeout_s=PATIENCE_S)
         self._device = run("losetup", "-f", "--show", file).strip()
@@ -63,7 +65,7 @@ class VolatileDisk:
         quietly("umount", "-l", self._folder / f"n{number}")
         self._nbdfuse.kill()
         self._nbdfuse.wait(PATIENCE_S)
-        for name in (f"s{number}", f"n{number}"):
+        for name in (f"s{number}", f"n{number}", f"p{number}"):
             with suppress(OSError):
                 (self._folder / name).unlink()
 
