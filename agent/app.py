@@ -38,7 +38,6 @@ from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
-from agent.store.keeper import KEPT_PATHS, Keeper
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
@@ -49,6 +48,7 @@ from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
+from agent.watch.keeper import KEPT_PATHS, Keeper
 from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings

@@ -133,6 +133,7 @@ class Recorder:
         self._make_id = new_trip_id
         self._source = source
         self._clock = clock
+        self._boot_id = clock.boot_id()
         self._segments = segments
         self._may_record = may_record
         self._on_trip_end = on_trip_end
@@ -282,7 +283,12 @@ class Recorder:
         driven_s = self._clock.monotonic_s() - self._started_s
         started_utc = self._clock.utc_now() - timedelta(seconds=driven_s)
         is_proven = self._clock.is_proven()
-        return dataclasses.replace(trip, started_utc=started_utc, is_time_proven=is_proven)
+        return dataclasses.replace(
+            trip,
+            started_utc=started_utc,
+            is_time_proven=is_proven,
+            boot_id=self._boot_id,
+        )
 
     def _anchor(self, time_ms: int) -> TimeAnchor:
         clock = self._clock
@@ -323,7 +329,7 @@ class Recorder:
             self._writer = SegmentWriter.create(
                 path,
                 self._columns,
-                boot_id=self._clock.boot_id(),
+                boot_id=self._boot_id,
                 anchor=self._anchor(time_ms),
             )
         self._writer.append(time_ms, row)

@@ -51,7 +51,10 @@ def add_up(segment: Segment, trip_id: str) -> Trip | None:
         tracker.step(_signals(segment, row, last_s), last_s)
     ended = tracker.finish(last_s)
     trip = next((change.trip for change in ended if change.trip), None)
-    return _dated(trip, segment.anchor) if trip and segment.anchor else trip
+    if trip is None:
+        return None
+    trip = replace(trip, boot_id=segment.boot_id)
+    return _dated(trip, segment.anchor) if segment.anchor else trip
 
 
 def _dated(trip: Trip, anchor: TimeAnchor) -> Trip:
