@@ -15,3 +15,8 @@ class Purpose(StrEnum):
     JOURNEYS = "journeys"
     TRAFFIC = "traffic"
     DIAGNOSTICS = "diagnostics"
+    WORKSHOP = "workshop"
+
+
+# What a driver switches on, and may give a standing OK for. The workshop is asked each time.
+SWITCHED = tuple(purpose for purpose in Purpose if purpose is not Purpose.WORKSHOP)
