@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_verify_key
@@ -21,7 +23,7 @@ from agent.folders import Folders
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
 from agent.limits import departure_limits
-from agent.recorder import Recorder, RecorderConfig, wanted_paths
+from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
@@ -29,6 +31,7 @@ from agent.sharing import Sharing
 from agent.signals.bus import BusWatch
 from agent.signals.can import CanSource
 from agent.signals.decode import Decoder, FrameKey
+from agent.signals.explain import SignalsNow
 from agent.signals.gateway import GatewaySource
 from agent.signals.gnss import GnssReader
 from agent.signals.live import LiveSource
@@ -38,7 +41,6 @@ from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
-from agent.store.keeper import KEPT_PATHS, Keeper
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
@@ -49,6 +51,7 @@ from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
+from agent.watch.keeper import KEPT_PATHS, Keeper
 from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
@@ -89,6 +92,8 @@ class Agent:
         decoder = self._make_decoder(table)
         self._live_source = self._make_source(decoder)
         self._source = self._live_source.source
+        gnss = config.gnss
+        self._gnss = GnssReader(gnss.host, gnss.port, clock=clock) if gnss.enabled else None
         self._recorder = self._make_recorder(table, decoder)
         self._uplink = self._make_uplink()
         self._stop_apps: Callable[[], None] = lambda: None
@@ -131,7 +136,7 @@ class Agent:
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
         screen = create_app(
-            dataclasses.replace(self._desk.door(), signals=self._recorder.signals),
+            dataclasses.replace(self._desk.door(), signals=self._signals),
             token=self._token,
             language=self._config.screen.language,
         )
@@ -154,7 +159,7 @@ class Agent:
             Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
-            *self._gnss_services(),
+            *([Service(name="gnss", run=self._gnss.run)] if self._gnss else []),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
 
@@ -231,6 +236,11 @@ class Agent:
     def _live(self) -> LiveView:
         return self._recorder.live()
 
+    def _signals(self) -> SignalsNow:
+        now = self._recorder.signals()
+        lines = self._gnss.lines(now.now_s) if self._gnss else ()
+        return msgspec.structs.replace(now, signals=now.signals + lines)
+
     def _vehicle_state(self) -> VehicleState:
         live = self._recorder.live()
         return VehicleState(
@@ -243,6 +253,7 @@ class Agent:
     def _losses(self) -> dict[str, int]:
         names = (*_LOSSES, "reopened")
         lost = {name: found for name in names if (found := getattr(self._source, name, 0))}
+        lost |= self._gnss.counted() if self._gnss else {}
         return lost | ({"battery_dropped": dropped} if (dropped := self._keeper.dropped) else {})
 
     def _announce(self, port: int) -> None:
@@ -312,12 +323,6 @@ class Agent:
         )
         return LiveSource(source, watch, poller=poller, send=source.send)
 
-    def _gnss_services(self) -> list[Service]:
-        gnss = self._config.gnss
-        if not gnss.enabled:
-            return []
-        return [Service(name="gnss", run=GnssReader(gnss.host, gnss.port, clock=self._clock).run)]
-
     def _make_plain_source(self) -> SignalSource:
         source = self._config.source
         if source.path is None:  # the configuration has refused it
@@ -352,6 +357,9 @@ class Agent:
                 trip=TripConfig(park_s=recording.parked_after_s),
             ),
             observer=self._keeper,
+            places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)
+            if self._gnss
+            else None,
         )
 
     def _make_updates(self) -> UpdateService:

@@ -15,3 +15,7 @@ class Purpose(StrEnum):
     JOURNEYS = "journeys"
     TRAFFIC = "traffic"
     DIAGNOSTICS = "diagnostics"
+
+
+# only for these a position may be kept in the vehicle; journeys tell distances, never a place
+NEED_PLACE = frozenset({Purpose.CHARGING, Purpose.TRAFFIC})
