@@ -17,12 +17,13 @@ from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_verify_key
 from agent.consents import sharing_of
 from agent.control import Control
-from agent.departure import NetworkClass
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
-from agent.limits import departure_limits
+from agent.limits import departure_limits, said_network
+from agent.network.model import NetworkClass
+from agent.network.watch import NetworkWatch
 from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
@@ -95,6 +96,9 @@ class Agent:
         gnss = config.gnss
         self._gnss = GnssReader(gnss.host, gnss.port, clock=clock) if gnss.enabled else None
         self._recorder = self._make_recorder(table, decoder)
+        self._network = NetworkWatch(
+            said=said_network(config), bus=config.uplink.cost.system_bus, on_change=self._on_network
+        )
         self._uplink = self._make_uplink()
         self._stop_apps: Callable[[], None] = lambda: None
         self._updates = self._make_updates()
@@ -142,6 +146,7 @@ class Agent:
         )
         return [
             Service(name="recorder", run=self._recorder.run),
+            Service(name="network", run=self._network.run),
             Service(name="uplink", run=self._uplink.run),
             Service(name="updates", run=self._updates.run),
             Service(name="desk", run=self._desk.run, critical=True),
@@ -197,6 +202,7 @@ class Agent:
                 "why": self._uplink.why_not,
                 "wake": self._wake,
                 "flush": self._flush,
+                "network": self._network_sentence,
                 "consents": self._reload_consents,
                 "update-check": self._update_check,
                 "update-why": self._update_why,
@@ -217,6 +223,12 @@ class Agent:
         self._uplink.wake()
         self._desk.touch()
         return "loaded"
+
+    def _on_network(self) -> None:
+        self._uplink.wake()
+
+    async def _network_sentence(self) -> str:
+        return self._network.sentence()
 
     async def _wake(self) -> str:
         self._uplink.wake()
@@ -273,9 +285,7 @@ class Agent:
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
-        watch = SurroundingsWatch(
-            self._live, network=NetworkClass(uplink.cost.network), clock=self._clock
-        )
+        watch = SurroundingsWatch(self._live, network=self._network.now, clock=self._clock)
         return Uplink(
             sharing=self._sharing,
             make_link=link_maker(self._config, is_parked=watch.is_parked),
@@ -386,7 +396,7 @@ class Agent:
             app_user=self._config.updates.app_user,
             clock=self._clock,
             ask_gates=ask_gates,
-            data_use=lambda: data_use(self._config),
+            data_use=lambda: data_use(self._config, self._network.now()),
             is_clock_set=has_clock_battery if marker is None else marker.exists,
         )
         return client
@@ -432,13 +442,14 @@ def https_settings(identity: IdentityConfig) -> HttpsSettings:
     )
 
 
-def data_use(config: AgentConfig) -> DataUse:
-    """Return what a download may cost on the network this board is said to have."""
-    updates, network = config.updates, config.uplink.cost.network
+def data_use(config: AgentConfig, network: NetworkClass) -> DataUse:
+    """Return what a download may cost on ``network``."""
+    updates = config.updates
     budgets = {
-        "unmetered": None,
-        "metered": updates.metered_bytes_per_image,
-        "roaming": updates.roaming_bytes_per_image,
+        NetworkClass.UNMETERED: None,
+        NetworkClass.METERED: updates.metered_bytes_per_image,
+        NetworkClass.ROAMING: updates.roaming_bytes_per_image,
+        NetworkClass.NONE: 0,
     }
     return DataUse(
         network=network, budget_bytes=budgets[network], bytes_per_s=updates.max_bytes_per_s
