@@ -145,9 +145,7 @@ def traffic_drafts(  # noqa: PLR0913 (each shapes what may be told)
         part = f"{trip_id}/{len(told)}"
         told.append((batch.cell, batch.hour_of_week))
         drafts.append(
-            Draft(
-                purpose=Purpose.TRAFFIC, body=batch, month=month_of(started), day=day, part=part
-            )
+            Draft(purpose=Purpose.TRAFFIC, body=batch, month=month_of(started), day=day, part=part)
         )
     return drafts
 
@@ -346,4 +344,3 @@ def next_turn(purpose: Purpose, secret: bytes, today: date) -> date | None:
         return None
     days = (today + timedelta(days=ahead) for ahead in range(2 * BOUNDS[purpose].turn_days))
     return next(day for day in days if is_turn(secret, day, BOUNDS[purpose].turn_days))
-

@@ -318,8 +318,8 @@ class State:
         """
         with self.database.reading() as connection:
             rows = connection.execute(
-                "SELECT purpose, granted, since_utc, entry_hash FROM consents"
-                f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})",  # noqa: S608 (our own constant)
+                "SELECT purpose, granted, since_utc, entry_hash FROM consents"  # noqa: S608
+                f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})",
                 (profile_id,),
             ).fetchall()
         return {
@@ -354,7 +354,7 @@ class State:
         ``profile_id`` None is the first profile.
         """
         with self.database.transaction() as connection:
-            whose = profile_id or connection.execute(f"SELECT {FIRST_PROFILE}").fetchone()[0]  # noqa: S608 (our own constant)
+            whose = profile_id or connection.execute(f"SELECT {FIRST_PROFILE}").fetchone()[0]
             entry_hash = append_entry(connection, make_entry)
             connection.execute(
                 "INSERT OR REPLACE INTO consents VALUES (?, ?, ?, ?, ?)",
@@ -456,7 +456,7 @@ _EMPTY = LedgerHead(length=0, entry_hash=FIRST_PREVIOUS)
 def _forget_purpose(connection: sqlite3.Connection, profile_id: str, purpose: str) -> None:
     whose = (profile_id, purpose)
     connection.execute(
-        "UPDATE claims SET is_withdrawn=1 WHERE batch_id IN (SELECT batch_id FROM outbox"
+        "UPDATE claims SET is_withdrawn=1 WHERE batch_id IN (SELECT batch_id FROM outbox"  # noqa: S608
         f" WHERE attempts > 0 AND {BATCHES_OF.format(table='outbox')})",
         whose,
     )
