@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import logging
 import secrets
@@ -20,10 +19,12 @@ from agent.control import Control
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.hmi.app import create_app
-from agent.hmi.server import serve
+from agent.hmi.owner import create_owner_app
+from agent.hmi.server import serve, serve_unix
 from agent.limits import departure_limits, said_network
 from agent.network.model import NetworkClass
 from agent.network.watch import NetworkWatch
+from agent.owner import owner_door
 from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
@@ -139,11 +140,14 @@ class Agent:
             Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60),
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
+        owner = owner_door(self._folders, self._signals)
         screen = create_app(
-            dataclasses.replace(self._desk.door(), signals=self._signals),
+            self._desk.door(),
             token=self._token,
             language=self._config.screen.language,
+            owner=owner,
         )
+        reading = create_owner_app(owner)
         return [
             Service(name="recorder", run=self._recorder.run),
             Service(name="network", run=self._network.run),
@@ -160,6 +164,9 @@ class Agent:
                     on_bound=self._announce,
                 ),
                 critical=True,
+            ),
+            Service(
+                name="owner", run=lambda stop: serve_unix(reading, self._folders.owner, stop=stop)
             ),
             Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
