@@ -47,6 +47,7 @@ from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
+from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
 from agent.updates import UpdatePolicy, UpdateService
 from agent.uplink import Uplink, UplinkSettings
 from agent.vehicle.battery.rules import with_thresholds
@@ -54,12 +55,13 @@ from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
 from agent.watch.keeper import KEPT_PATHS, Keeper
-from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
+from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.pace import DataUse
+from ota.client.timekeeper import BatteryTime, TimeSource
 from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
 from telemetry.mqtt.link import MqttLink
@@ -396,7 +398,6 @@ class Agent:
         )
 
     def _open_client(self, ask_gates: AskGates) -> UpdateClient:
-        marker = self._config.updates.clock_set_file
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
@@ -404,9 +405,26 @@ class Agent:
             clock=self._clock,
             ask_gates=ask_gates,
             data_use=lambda: data_use(self._config, self._network.now()),
-            is_clock_set=has_clock_battery if marker is None else marker.exists,
+            time_sources=time_sources(self._config, self._clock, self._gnss),
         )
         return client
+
+
+def time_sources(
+    config: AgentConfig, clock: SystemClock, gnss: GnssReader | None
+) -> list[TimeSource]:
+    """Return who may say what time it is in this vehicle, as configured."""
+    updates = config.updates
+    marker = updates.clock_set_file
+    makers: dict[str, Callable[[], TimeSource]] = {
+        "nts": lambda: ChronyNtsTime(clock),
+        "gnss": lambda: GnssTime(lambda: None if gnss is None else gnss.utc_now()),
+        "ntp": lambda: KernelTime(clock),
+        "file": lambda: MarkerTime(marker or Path(), clock),
+        "battery": lambda: BatteryTime(clock),
+    }
+    named = updates.time_sources or (("battery",) if marker is None else ("file",))
+    return [makers[name]() for name in named]
 
 
 def boot_token(path: Path, boot_id: str) -> str:
