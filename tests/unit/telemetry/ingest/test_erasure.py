@@ -254,6 +254,7 @@ def points(folder: Path) -> int:
     return plug.seen
 
 
+@pytest.mark.slow
 def test_killed_at_every_statement_the_next_request_leaves_nothing(tmp_path: Path) -> None:
     count = points(tmp_path / "counted")
     assert count > 20
