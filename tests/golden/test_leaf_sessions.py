@@ -1,6 +1,5 @@
 """Charge sessions of the recorded charges, through the shipped definitions."""
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from agent.clock import SystemClock
 from agent.recorder import wanted_paths
 from agent.signals.decode import Decoder
-from agent.signals.replay import BATCH_FRAMES, ReplaySource
+from agent.signals.replay import ReplaySource, in_batches
 from agent.signals.table import load_table
 from agent.store.keeper import KEPT_PATHS, plug_of
 from agent.vehicle.charge import ChargeConfig, ChargeSession, ChargeTracker, Supply
@@ -22,7 +21,7 @@ def sessions(path: Path, vehicle: str) -> list[ChargeSession]:
     tracker = ChargeTracker(ChargeConfig(), lambda: "charge")
     frames = ReplaySource(path, speed=None, clock=SystemClock()).read_all()
     changes, now_s = [], 0.0
-    while batch := list(itertools.islice(frames, BATCH_FRAMES)):
+    for batch in in_batches(list(frames)):
         now_s = batch[-1].time_s
         signals = [*decoder.feed_all(batch), *decoder.age(now_s)]
         changes += tracker.step(signals, plug_of(table, decoder.latest), now_s)
