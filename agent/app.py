@@ -44,6 +44,7 @@ from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
+from agent.store.events import EventFiles
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
@@ -55,6 +56,7 @@ from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
+from agent.watch.events import event_paths, event_rules
 from agent.watch.keeper import KEPT_PATHS, Keeper
 from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
@@ -93,6 +95,7 @@ class Agent:
         self._state = State.open(self._folders.state)
         self._sharing = self._make_sharing()
         self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
+        self._event_rules = event_rules(config.events)
         decoder = self._make_decoder(table)
         self._live_source = self._make_source(decoder)
         self._source = self._live_source.source
@@ -119,6 +122,7 @@ class Agent:
             self._folders.vitals,
             self._recorder,
             losses=self._losses,
+            events=self._keeper.events,
             troubles=self._live_source.watch.troubles,
             clock=clock,
         )
@@ -315,7 +319,8 @@ class Agent:
         )
 
     def _make_decoder(self, table: VehicleTable) -> Decoder:
-        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
+        kept = event_paths(self._event_rules).union(KEPT_PATHS).intersection(table.paths())
+        wanted = wanted_paths(table).union(kept)
         return Decoder(table, wanted, buses=self._buses)
 
     def _make_source(self, decoder: Decoder) -> LiveSource:
@@ -366,7 +371,11 @@ class Agent:
             may_record=self._sharing.may_record,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
+            event_files=EventFiles(
+                self._folders.events, quota_bytes=self._config.events.quota_mb * 1_000_000
+            ),
             rules=with_thresholds(self._config.battery.raise_at),
+            events=self._event_rules,
         )
         return Recorder(
             self._live_source,

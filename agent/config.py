@@ -169,6 +169,27 @@ class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     raise_at: dict[str, float] = {}  # alert code -> value, in the unit of its rule
 
 
+class EventConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One event: a condition over signals that freezes what was read before and after it."""
+
+    name: Name
+    condition: Annotated[str, Meta(max_length=1_000)]  # such as "Vehicle.Speed > 120"
+    trigger: Literal["edge", "level"] = "edge"  # when it becomes true; or while it is, each time
+    lasting_s: Annotated[float, Meta(ge=0, le=3_600)] = 0.0  # it has to hold this long
+    cool_down_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0  # not again before
+    before_s: Annotated[float, Meta(ge=0, le=60)] = 10.0  # of readings from before the event
+    after_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+
+
+class EventsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Moments worth looking at later (`okdrive-agent signals events`); they stay in the vehicle."""
+
+    enabled: bool = True
+    quota_mb: Annotated[int, Meta(ge=1)] = 16  # all events together; the oldest make way
+    without: tuple[str, ...] = ()  # names of built-in events to leave out
+    rules: tuple[EventConfig, ...] = ()  # further events; a built-in name replaces that one
+
+
 class ScreenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The driver's page; loopback only."""
 
@@ -190,6 +211,7 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     polls: PollsConfig = PollsConfig()
     gnss: GnssConfig = GnssConfig()
     battery: BatteryConfig = BatteryConfig()
+    events: EventsConfig = EventsConfig()
 
     def __post_init__(self) -> None:
         """Refuse a time source that nobody runs: updates would wait for it for ever."""
