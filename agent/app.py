@@ -18,6 +18,7 @@ from agent.consents import sharing_of
 from agent.control import Control
 from agent.desk import Desk
 from agent.folders import Folders
+from agent.gatekeeper import Gatekeeper, UpdatePolicy
 from agent.hmi.app import create_app
 from agent.hmi.owner import create_owner_app
 from agent.hmi.server import serve, serve_unix
@@ -49,7 +50,7 @@ from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
 from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
-from agent.updates import UpdatePolicy, UpdateService
+from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
 from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
@@ -64,7 +65,6 @@ from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.pace import DataUse
 from ota.client.timekeeper import BatteryTime, TimeSource
-from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message, MqttSettings
@@ -228,8 +228,9 @@ class Agent:
 
     async def _update_why(self) -> str:
         view = self._updates.view()
-        reasons = [f"{each.sentence} ({each.code})" for each in view.refusals]
-        return " ".join(reasons or ([view.problem] if view.problem else ["Nothing is in the way."]))
+        reasons = [*view.refusals, *([view.problem] if view.problem else [])]
+        said = [f"{each.sentence} ({each.code})" for each in reasons]
+        return " ".join(said or ["Nothing is in the way."])
 
     async def _reload_consents(self) -> str:
         await asyncio.to_thread(self._sharing.reload)
@@ -273,6 +274,10 @@ class Agent:
             speed_km_h=live.speed_km_h,
             soc_percent=live.soc_percent,
             aux_battery_v=live.low_voltage_v,
+            is_ignition_on=live.is_ignition_on,
+            is_charging=live.is_charging,
+            ambient_c=live.ambient_c,
+            has_link=self._updates.is_reached,
         )
 
     def _losses(self) -> dict[str, int]:
@@ -398,21 +403,27 @@ class Agent:
             policy=UpdatePolicy(
                 check_every_s=updates.check_every_s,
                 countdown_s=updates.countdown_s,
+                window=updates.window,
                 limits=GateLimits(
                     soc_percent=updates.min_soc_percent,
                     aux_battery_v=updates.min_low_voltage_v,
+                    needs_ignition_off=updates.needs_ignition_off,
+                    needs_charging=updates.needs_charging,
+                    needs_link=updates.needs_link,
+                    min_ambient_c=updates.min_ambient_c,
+                    max_ambient_c=updates.max_ambient_c,
                 ),
             ),
             clock=self._clock,
         )
 
-    def _open_client(self, ask_gates: AskGates) -> UpdateClient:
+    def _open_client(self, gates: Gatekeeper) -> UpdateClient:
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
             app_user=self._config.updates.app_user,
             clock=self._clock,
-            ask_gates=ask_gates,
+            gates=gates,
             data_use=lambda: data_use(self._config, self._network.now()),
             time_sources=time_sources(self._config, self._clock, self._gnss),
         )

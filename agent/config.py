@@ -117,12 +117,16 @@ class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     queue: QueueConfig = QueueConfig()
 
 
+_HOUR = r"([01]\d|2[0-3]):[0-5]\d"
+WINDOW = rf"^{_HOUR}-{_HOUR}\Z"
+
+
 class EcuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One place for an image in this vehicle."""
 
     ecu_id: Name
     hardware_id: Name
-    kind: Literal["app"]
+    kind: Literal["app", "embedded"]
     name: Name
 
 
@@ -143,6 +147,12 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     time_sources: tuple[Literal["nts", "gnss", "ntp", "file", "battery"], ...] = ()
     min_soc_percent: Annotated[float, Meta(ge=0, le=100)] = 20.0
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
+    needs_ignition_off: bool = False  # the vehicle must be switched off, and stay so
+    needs_charging: bool = False  # only while it charges
+    needs_link: bool = False  # only while the update server can be reached
+    min_ambient_c: Annotated[float, Meta(ge=-50, le=60)] | None = None
+    max_ambient_c: Annotated[float, Meta(ge=-50, le=60)] | None = None
+    window: Annotated[str, Meta(pattern=WINDOW)] | None = None  # "02:00-05:00", local time
     metered_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 20_000_000  # uplink.cost.network
     roaming_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 0
     max_bytes_per_s: Annotated[int, Meta(ge=4_096)] | None = None  # of a download; None: no limit
