@@ -187,6 +187,8 @@ class Agent:
         for trip, segment in await asyncio.to_thread(
             recover_trips, self._folders.segments, self._is_known
         ):
+            if await asyncio.to_thread(self._recorder.resume, trip, segment):
+                continue
             log.info("trip_recovered", extra={"trip": trip.trip_id})
             await self._on_trip_end(trip, segment)
 
@@ -388,6 +390,7 @@ class Agent:
             config=RecorderConfig(
                 sample_period_s=recording.sample_period_s,
                 trip=TripConfig(park_s=recording.parked_after_s),
+                can_resume=self._config.source.kind != "replay",
             ),
             observer=self._keeper,
             places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)
