@@ -16,6 +16,7 @@ from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_verify_key
 from agent.consents import sharing_of
 from agent.control import Control
+from agent.daylight import is_dark
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.gatekeeper import Gatekeeper, UpdatePolicy
@@ -117,6 +118,7 @@ class Agent:
             clock=clock,
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
+            is_night=self._is_night,
         )
         self._vitals = Vitals(
             self._folders.vitals,
@@ -268,6 +270,12 @@ class Agent:
         now = self._recorder.signals()
         lines = self._gnss.lines(now.now_s) if self._gnss else ()
         return msgspec.structs.replace(now, signals=now.signals + lines)
+
+    def _is_night(self) -> bool:
+        if self._config.screen.night != "auto":
+            return self._config.screen.night == "on"
+        position = self._gnss.position() if self._gnss else None
+        return is_dark(self._clock.utc_now().astimezone(), position)
 
     def _vehicle_state(self) -> VehicleState:
         live = self._recorder.live()
