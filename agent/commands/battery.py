@@ -26,30 +26,43 @@ def battery_show(caller: Caller, *, is_json: bool) -> None:
         print_document("battery.show", document, is_json=is_json, lines=_battery_lines)
 
 
+_UNITS = {"health": "%", "hx": "%", "capacity": "Ah", "low_voltage": "V", "temperature": "°C"}
+_MILLI = {"resistance": "mΩ", "imbalance": "mV"}  # kept in ohm and volt
+
+
+def _figures(figure: dict[str, Any]) -> str:
+    factor = 1_000 if figure["kind"] in _MILLI else 1
+    unit = _MILLI.get(figure["kind"]) or _UNITS.get(figure["kind"], "")
+    values = "".join(f"{figure[key] * factor:>9.2f}" for key in ("mean", "low", "high"))
+    return f"{values} {unit}"
+
+
 def _battery_lines(document: dict[str, Any]) -> Iterator[str]:
-    yield f"{'FIGURE':<36}{'DAY':<12}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
+    yield f"{'FIGURE':<32}{'DAY':<11}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
     for name, figure in document["figures"].items():
-        yield (
-            f"{name:<36}{figure['day']:<12}{figure['mean']:>9.3f}"
-            f"{figure['low']:>9.3f}{figure['high']:>9.3f}"
-        )
+        yield f"{name:<32}{figure['day']:<11}{_figures(figure)}"
     if not document["figures"]:
         yield "nothing measured yet"
+    yield ""
     yield from _alert_lines(document["alerts"])
+    if document["alerts"]:
+        yield f"what to do: okdrive-agent battery explain {document['alerts'][0]['code']}"
     if document["damaged_rows"]:
         yield f"{document['damaged_rows']} damaged rows were left out"
 
 
 def _alert_lines(alerts: list[dict[str, Any]]) -> Iterator[str]:
     for alert in alerts:
-        ended = f" to {alert['cleared_utc'][:16]}" if alert["cleared_utc"] else ""
-        figure = f"{alert['value']:.3g} {alert['unit']}".strip()
-        yield (
-            f"{alert['severity']:<10}{alert['code']:<20}since {alert['raised_utc'][:16]}{ended}"
-            f"  {figure}"
-        )
+        ended = f" to {_when(alert['cleared_utc'])}" if alert["cleared_utc"] else ""
+        figure = f"{alert['value']:.3g} {alert['unit']}" if alert["unit"] else ""
+        since = f"since {_when(alert['raised_utc'])}{ended}"
+        yield f"{alert['severity']:<9}{alert['code']:<18}{since:<42}{figure:>11}".rstrip()
     if not alerts:
         yield "no alerts"
+
+
+def _when(utc: str) -> str:
+    return utc[2:16].replace("T", " ")
 
 
 @battery.command("history")
@@ -66,13 +79,11 @@ def battery_history(caller: Caller, *, kind: str | None, is_json: bool) -> None:
 
 
 def _history_lines(document: dict[str, Any]) -> Iterator[str]:
-    yield f"{'DAY':<12}{'FIGURE':<36}{'N':>5}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
+    yield f"{'DAY':<11}{'FIGURE':<28}{'N':>4}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
     for figure in document["days"]:
         name = f"{figure['kind']} {figure['where']}".strip()
-        yield (
-            f"{figure['day']:<12}{name:<36}{figure['count']:>5}{figure['mean']:>9.3f}"
-            f"{figure['low']:>9.3f}{figure['high']:>9.3f}"
-        )
+        yield f"{figure['day']:<11}{name:<28}{figure['count']:>4}{_figures(figure)}"
+    yield ""
     yield from _alert_lines(document["alerts"])
 
 
@@ -102,7 +113,8 @@ def _alert_words(document: dict[str, Any]) -> Iterator[str]:
     yield f"{'':<10}taken back after {rule['good_readings']} below {rule['clear_at']:g}"
     yield from _wrapped("source", rule["source"])
     if latest:
-        yield f"{'since':<10}{latest['raised_utc']}, {latest['readings']} readings agree"
+        since = latest["raised_utc"][:19].replace("T", " ")
+        yield f"{'since':<10}{since} UTC, {latest['readings']} readings agree"
         for one in latest["evidence"]:
             yield f"{'':<10}{one['name']:<22}{one['value']} {one['unit']}".rstrip()
         yield f"{'':<10}{len(document['around'])} readings around it are in --json"
