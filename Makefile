@@ -25,7 +25,7 @@ stack:    ## Broker, director, ingest, a vehicle and the driver's screen, until 
 test: setup ## The whole suite, as CI runs it.
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=12
 test-fast: setup ## Unit, property, golden, architecture tests: the inner loop, under a minute.
-	@$(BIN)/python -m pytest -q -n 2 -m "not broker and not system and not recorded" --deselect tests/architecture/test_gates.py
+	@$(BIN)/python -m pytest -q -n 2 -m "not broker and not system and not recorded and not slow" --deselect tests/architecture/test_gates.py
 lint: setup ## Format, lint, types, imports, fresh docs: what a merge needs besides the tests.
 	@$(BIN)/python -m pytest -q tests/architecture
 bench: setup ## Every budget of the design, peers in the same run; table and build/bench.json.
@@ -37,7 +37,7 @@ screenshots: setup ## Every screen of the driver's page as a picture.
 fix: setup ## Format, and repair what a machine can.
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 flake: setup ## The fast tests N times in random order: make flake N=20
-	@for i in $$(seq $(N)); do $(BIN)/python -m pytest -q -m "not broker and not system and not recorded" --deselect tests/architecture/test_gates.py || exit 1; done
+	@for i in $$(seq $(N)); do $(BIN)/python -m pytest -q -m "not broker and not system and not recorded and not slow" --deselect tests/architecture/test_gates.py || exit 1; done
 golden: setup ## Rewrite the golden files; the diff is the review.
 	@OKDRIVE_GOLDEN=rewrite $(BIN)/python -m pytest -q tests/golden
 docs: setup ## Regenerate configuration, CLI and state pages of docs/reference.

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import logging
 import secrets
@@ -10,18 +9,24 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_verify_key
 from agent.consents import sharing_of
 from agent.control import Control
-from agent.departure import NetworkClass
 from agent.desk import Desk
 from agent.folders import Folders
+from agent.gatekeeper import Gatekeeper, UpdatePolicy
 from agent.hmi.app import create_app
-from agent.hmi.server import serve
-from agent.limits import departure_limits
-from agent.recorder import Recorder, RecorderConfig, wanted_paths
+from agent.hmi.owner import create_owner_app
+from agent.hmi.server import serve, serve_unix
+from agent.limits import departure_limits, said_network
+from agent.network.model import NetworkClass
+from agent.network.watch import NetworkWatch
+from agent.owner import owner_door
+from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
@@ -29,6 +34,7 @@ from agent.sharing import Sharing
 from agent.signals.bus import BusWatch
 from agent.signals.can import CanSource
 from agent.signals.decode import Decoder, FrameKey
+from agent.signals.explain import SignalsNow
 from agent.signals.gateway import GatewaySource
 from agent.signals.gnss import GnssReader
 from agent.signals.live import LiveSource
@@ -38,24 +44,27 @@ from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
-from agent.store.keeper import KEPT_PATHS, Keeper
+from agent.store.events import EventFiles
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
-from agent.updates import UpdatePolicy, UpdateService
+from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
+from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
 from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
-from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
+from agent.watch.events import event_paths, event_rules
+from agent.watch.keeper import KEPT_PATHS, Keeper
+from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.pace import DataUse
-from ota.client.workflow import AskGates
+from ota.client.timekeeper import BatteryTime, TimeSource
 from ota.metadata.custom import Kind
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message, MqttSettings
@@ -86,10 +95,16 @@ class Agent:
         self._state = State.open(self._folders.state)
         self._sharing = self._make_sharing()
         self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
+        self._event_rules = event_rules(config.events)
         decoder = self._make_decoder(table)
         self._live_source = self._make_source(decoder)
         self._source = self._live_source.source
+        gnss = config.gnss
+        self._gnss = GnssReader(gnss.host, gnss.port, clock=clock) if gnss.enabled else None
         self._recorder = self._make_recorder(table, decoder)
+        self._network = NetworkWatch(
+            said=said_network(config), bus=config.uplink.cost.system_bus, on_change=self._on_network
+        )
         self._uplink = self._make_uplink()
         self._stop_apps: Callable[[], None] = lambda: None
         self._updates = self._make_updates()
@@ -107,6 +122,7 @@ class Agent:
             self._folders.vitals,
             self._recorder,
             losses=self._losses,
+            events=self._keeper.events,
             troubles=self._live_source.watch.troubles,
             clock=clock,
         )
@@ -130,13 +146,17 @@ class Agent:
             Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60),
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
+        owner = owner_door(self._folders, self._signals)
         screen = create_app(
-            dataclasses.replace(self._desk.door(), signals=self._recorder.signals),
+            self._desk.door(),
             token=self._token,
             language=self._config.screen.language,
+            owner=owner,
         )
+        reading = create_owner_app(owner)
         return [
             Service(name="recorder", run=self._recorder.run),
+            Service(name="network", run=self._network.run),
             Service(name="uplink", run=self._uplink.run),
             Service(name="updates", run=self._updates.run),
             Service(name="desk", run=self._desk.run, critical=True),
@@ -151,10 +171,13 @@ class Agent:
                 ),
                 critical=True,
             ),
+            Service(
+                name="owner", run=lambda stop: serve_unix(reading, self._folders.owner, stop=stop)
+            ),
             Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
-            *self._gnss_services(),
+            *([Service(name="gnss", run=self._gnss.run)] if self._gnss else []),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
 
@@ -192,6 +215,7 @@ class Agent:
                 "why": self._uplink.why_not,
                 "wake": self._wake,
                 "flush": self._flush,
+                "network": self._network_sentence,
                 "consents": self._reload_consents,
                 "update-check": self._update_check,
                 "update-why": self._update_why,
@@ -204,14 +228,21 @@ class Agent:
 
     async def _update_why(self) -> str:
         view = self._updates.view()
-        reasons = [f"{each.sentence} ({each.code})" for each in view.refusals]
-        return " ".join(reasons or ([view.problem] if view.problem else ["Nothing is in the way."]))
+        reasons = [*view.refusals, *([view.problem] if view.problem else [])]
+        said = [f"{each.sentence} ({each.code})" for each in reasons]
+        return " ".join(said or ["Nothing is in the way."])
 
     async def _reload_consents(self) -> str:
         await asyncio.to_thread(self._sharing.reload)
         self._uplink.wake()
         self._desk.touch()
         return "loaded"
+
+    def _on_network(self) -> None:
+        self._uplink.wake()
+
+    async def _network_sentence(self) -> str:
+        return self._network.sentence()
 
     async def _wake(self) -> str:
         self._uplink.wake()
@@ -231,6 +262,11 @@ class Agent:
     def _live(self) -> LiveView:
         return self._recorder.live()
 
+    def _signals(self) -> SignalsNow:
+        now = self._recorder.signals()
+        lines = self._gnss.lines(now.now_s) if self._gnss else ()
+        return msgspec.structs.replace(now, signals=now.signals + lines)
+
     def _vehicle_state(self) -> VehicleState:
         live = self._recorder.live()
         return VehicleState(
@@ -238,11 +274,16 @@ class Agent:
             speed_km_h=live.speed_km_h,
             soc_percent=live.soc_percent,
             aux_battery_v=live.low_voltage_v,
+            is_ignition_on=live.is_ignition_on,
+            is_charging=live.is_charging,
+            ambient_c=live.ambient_c,
+            has_link=self._updates.is_reached,
         )
 
     def _losses(self) -> dict[str, int]:
         names = (*_LOSSES, "reopened")
         lost = {name: found for name in names if (found := getattr(self._source, name, 0))}
+        lost |= self._gnss.counted() if self._gnss else {}
         return lost | ({"battery_dropped": dropped} if (dropped := self._keeper.dropped) else {})
 
     def _announce(self, port: int) -> None:
@@ -262,9 +303,7 @@ class Agent:
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
-        watch = SurroundingsWatch(
-            self._live, network=NetworkClass(uplink.cost.network), clock=self._clock
-        )
+        watch = SurroundingsWatch(self._live, network=self._network.now, clock=self._clock)
         return Uplink(
             sharing=self._sharing,
             make_link=link_maker(self._config, is_parked=watch.is_parked),
@@ -280,7 +319,8 @@ class Agent:
         )
 
     def _make_decoder(self, table: VehicleTable) -> Decoder:
-        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
+        kept = event_paths(self._event_rules).union(KEPT_PATHS).intersection(table.paths())
+        wanted = wanted_paths(table).union(kept)
         return Decoder(table, wanted, buses=self._buses)
 
     def _make_source(self, decoder: Decoder) -> LiveSource:
@@ -312,12 +352,6 @@ class Agent:
         )
         return LiveSource(source, watch, poller=poller, send=source.send)
 
-    def _gnss_services(self) -> list[Service]:
-        gnss = self._config.gnss
-        if not gnss.enabled:
-            return []
-        return [Service(name="gnss", run=GnssReader(gnss.host, gnss.port, clock=self._clock).run)]
-
     def _make_plain_source(self) -> SignalSource:
         source = self._config.source
         if source.path is None:  # the configuration has refused it
@@ -337,7 +371,11 @@ class Agent:
             may_record=self._sharing.may_record,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
+            event_files=EventFiles(
+                self._folders.events, quota_bytes=self._config.events.quota_mb * 1_000_000
+            ),
             rules=with_thresholds(self._config.battery.raise_at),
+            events=self._event_rules,
         )
         return Recorder(
             self._live_source,
@@ -352,6 +390,9 @@ class Agent:
                 trip=TripConfig(park_s=recording.parked_after_s),
             ),
             observer=self._keeper,
+            places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)
+            if self._gnss
+            else None,
         )
 
     def _make_updates(self) -> UpdateService:
@@ -362,26 +403,48 @@ class Agent:
             policy=UpdatePolicy(
                 check_every_s=updates.check_every_s,
                 countdown_s=updates.countdown_s,
+                window=updates.window,
                 limits=GateLimits(
                     soc_percent=updates.min_soc_percent,
                     aux_battery_v=updates.min_low_voltage_v,
+                    needs_ignition_off=updates.needs_ignition_off,
+                    needs_charging=updates.needs_charging,
+                    needs_link=updates.needs_link,
+                    min_ambient_c=updates.min_ambient_c,
+                    max_ambient_c=updates.max_ambient_c,
                 ),
             ),
             clock=self._clock,
         )
 
-    def _open_client(self, ask_gates: AskGates) -> UpdateClient:
-        marker = self._config.updates.clock_set_file
+    def _open_client(self, gates: Gatekeeper) -> UpdateClient:
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
             app_user=self._config.updates.app_user,
             clock=self._clock,
-            ask_gates=ask_gates,
-            data_use=lambda: data_use(self._config),
-            is_clock_set=has_clock_battery if marker is None else marker.exists,
+            gates=gates,
+            data_use=lambda: data_use(self._config, self._network.now()),
+            time_sources=time_sources(self._config, self._clock, self._gnss),
         )
         return client
+
+
+def time_sources(
+    config: AgentConfig, clock: SystemClock, gnss: GnssReader | None
+) -> list[TimeSource]:
+    """Return who may say what time it is in this vehicle, as configured."""
+    updates = config.updates
+    marker = updates.clock_set_file
+    makers: dict[str, Callable[[], TimeSource]] = {
+        "nts": lambda: ChronyNtsTime(clock),
+        "gnss": lambda: GnssTime(lambda: None if gnss is None else gnss.utc_now()),
+        "ntp": lambda: KernelTime(clock),
+        "file": lambda: MarkerTime(marker or Path(), clock),
+        "battery": lambda: BatteryTime(clock),
+    }
+    named = updates.time_sources or (("battery",) if marker is None else ("file",))
+    return [makers[name]() for name in named]
 
 
 def boot_token(path: Path, boot_id: str) -> str:
@@ -424,13 +487,14 @@ def https_settings(identity: IdentityConfig) -> HttpsSettings:
     )
 
 
-def data_use(config: AgentConfig) -> DataUse:
-    """Return what a download may cost on the network this board is said to have."""
-    updates, network = config.updates, config.uplink.cost.network
+def data_use(config: AgentConfig, network: NetworkClass) -> DataUse:
+    """Return what a download may cost on ``network``."""
+    updates = config.updates
     budgets = {
-        "unmetered": None,
-        "metered": updates.metered_bytes_per_image,
-        "roaming": updates.roaming_bytes_per_image,
+        NetworkClass.UNMETERED: None,
+        NetworkClass.METERED: updates.metered_bytes_per_image,
+        NetworkClass.ROAMING: updates.roaming_bytes_per_image,
+        NetworkClass.NONE: 0,
     }
     return DataUse(
         network=network, budget_bytes=budgets[network], bytes_per_s=updates.max_bytes_per_s

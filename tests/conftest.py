@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,3 +65,16 @@ def recordings() -> Path:
     if not RECORDINGS.is_dir():
         pytest.skip(f"recorded: {RECORDINGS} is not here")
     return RECORDINGS
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the minutes of each share of the suite's budget."""
+    if not importlib.util.find_spec("tests.support.shares"):
+        return
+    from tests.support.shares import spent  # noqa: PLC0415
+
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    lasted = [(r.nodeid, r.duration) for r in reports if getattr(r, "duration", None)]
+    terminalreporter.section("minutes of each share (two workers)")
+    for one in spent(lasted):
+        terminalreporter.line(f"{one.share:<12} {one.took_min:5.1f} of {one.may_min:.0f}")

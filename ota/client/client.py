@@ -1,7 +1,8 @@
 """The update client, put together from its settings: what the agent opens and drives."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from ota.client.download import Downloader
 from ota.client.engine import UpdateEngine
 from ota.client.fetch import HttpsFetcher, HttpsSettings
 from ota.client.floor import Floor
+from ota.client.history import Ended, History
 from ota.client.installers.app import AppInstaller
+from ota.client.installers.door import Installers
 from ota.client.installers.leftovers import RunningFile
 from ota.client.installers.process import OtherUser, UserAppRunner
 from ota.client.journal import Journal, JournalEntry
@@ -18,11 +21,16 @@ from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, Clock, Fetcher
 from ota.client.report import Reporter, load_ecu_signer
 from ota.client.repository import RepositoryAddress
+from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.transfer import Progress
 from ota.client.verifier import Verifier
-from ota.client.workflow import AskGates, Situation, UpdateSteps
+from ota.client.watch import Watch
+from ota.client.workflow import Gates, Situation, UpdateSteps
 from ota.errors import InstallError
+from ota.metadata.custom import Kind
 from ota.metadata.manifest import Installed
+
+log = logging.getLogger(__name__)
 
 
 class RootMissingError(InstallError):
@@ -53,11 +61,6 @@ class UpdateSettings:
     settle_s: float = 3.0
 
 
-def has_clock_battery() -> bool:
-    """Return True: this vehicle has a battery behind its clock."""
-    return True
-
-
 class UpdateClient:
     """One vehicle's updates: an engine, what it works with, and what a person may ask.
 
@@ -72,14 +75,14 @@ class UpdateClient:
         fetcher: Fetcher,
         runner: AppRunner,
         clock: Clock,
-        ask_gates: AskGates,
+        gates: Gates,
         data_use: Callable[[], DataUse] = unlimited,
-        is_clock_set: Callable[[], bool] = has_clock_battery,
+        time_sources: Sequence[TimeSource] | None = None,
     ) -> None:
         """Put the parts together; read the roots and the ECU key. Blocks.
 
-        ``is_clock_set`` blocks, and says whether somebody who knows has set the wall clock; until
-        then what is offered is verified and downloaded, but not installed.
+        ``time_sources`` know the time (None: ``clock`` has a battery); until one of them does, what
+        is offered is verified and downloaded, but not installed.
 
         Raises:
             InstallError: A root or the key cannot be read.
@@ -88,7 +91,13 @@ class UpdateClient:
         self.entry = JournalEntry()
         self.progress: Progress | None = None
         floor = Floor(settings.folder / "floor.sqlite")
-        self._installer = AppInstaller(settings.apps, runner, settle_s=settings.settle_s)
+        sources = [BatteryTime(clock)] if time_sources is None else time_sources
+        self.time = TimeKeeper(clock, sources, floor)
+        self._apps = AppInstaller(settings.apps, runner, settle_s=settings.settle_s)
+        self._installers = Installers(
+            {Kind.APP: self._apps, Kind.EMBEDDED: self._apps}, settings.ecus
+        )
+        self._history = History(settings.folder / "history.json")
         downloader = Downloader(
             fetcher,
             targets_url=f"{settings.image_url}/targets/",
@@ -100,17 +109,32 @@ class UpdateClient:
         self.stop_download = downloader.stop
         self._steps = UpdateSteps(
             ecus=settings.ecus,
-            verifier=_verifier(settings, fetcher, floor, clock),
+            verifier=_verifier(settings, fetcher, floor, self.time, self._apps),
             downloader=downloader,
-            installer=self._installer,
-            reporter=_reporter(settings, fetcher, floor, clock, self._installer),
+            installers=self._installers,
+            reporter=_reporter(settings, fetcher, floor, self.time, self._installers),
             floor=floor,
-            ask_gates=ask_gates,
-            clock=clock,
-            is_clock_set=is_clock_set,
+            history=self._history,
+            gates=gates,
+            clock=self.time,
+            is_clock_set=self.time.is_known,
         )
         journal = Journal(settings.folder / "journal")
         self.engine = UpdateEngine(journal, self._steps, self._note_entry)
+
+    @property
+    def watch(self) -> Watch:
+        """Return what ends a step that runs; may be used from any thread."""
+        return self._steps.watch
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Return whether the last check reached the repositories; None before the first."""
+        return self._steps.is_reached
+
+    async def history(self) -> tuple[Ended, ...]:
+        """Return how the updates before ended, oldest first."""
+        return await asyncio.to_thread(self._history.read)
 
     @property
     def situation(self) -> Situation:
@@ -124,12 +148,12 @@ class UpdateClient:
             InstallError: One cannot be started.
         """
         for ecu in self._ecus:
-            await asyncio.to_thread(self._installer.start, ecu.name)
+            await asyncio.to_thread(self._apps.start, ecu.name)
 
     async def installed(self) -> dict[str, Installed | None]:
         """Return what each ECU runs, by ECU id; raise InstallError if a record is unreadable."""
         return {
-            ecu.ecu_id: await asyncio.to_thread(self._installer.installed, ecu.name)
+            ecu.ecu_id: await asyncio.to_thread(self._installers.installed, ecu)
             for ecu in self._ecus
         }
 
@@ -153,9 +177,9 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     *,
     app_user: str,
     clock: Clock,
-    ask_gates: AskGates,
+    gates: Gates,
     data_use: Callable[[], DataUse] = unlimited,
-    is_clock_set: Callable[[], bool] = has_clock_battery,
+    time_sources: Sequence[TimeSource] | None = None,
 ) -> tuple[UpdateClient, Callable[[], None]]:
     """Return the client over HTTPS with apps under ``app_user``, and what closes it. Blocks.
 
@@ -166,16 +190,19 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
         InstallError: A root, the ECU key or the user cannot be used.
     """
     remembered = RunningFile(settings.folder / "running.json")
-    runner = UserAppRunner(OtherUser(app_user), remembered)
+    user = OtherUser(app_user)
+    if not user.has_own_network:
+        log.warning("apps_share_network", extra={"user": app_user})
+    runner = UserAppRunner(user, remembered)
     fetcher = HttpsFetcher(tls, clock)
     client = UpdateClient(
         settings,
         fetcher=fetcher,
         runner=runner,
         clock=clock,
-        ask_gates=ask_gates,
+        gates=gates,
         data_use=data_use,
-        is_clock_set=is_clock_set,
+        time_sources=time_sources,
     )
 
     def close() -> None:
@@ -186,7 +213,17 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     return client, close
 
 
-def _verifier(settings: UpdateSettings, fetcher: Fetcher, floor: Floor, clock: Clock) -> Verifier:
+def _verifier(
+    settings: UpdateSettings,
+    fetcher: Fetcher,
+    floor: Floor,
+    time: TimeKeeper,
+    installer: AppInstaller,
+) -> Verifier:
+    def running(name: str) -> dict[str, str] | None:
+        installed = installer.installed(name)
+        return None if installed is None else installed.hashes
+
     director = f"{settings.director_url}/{settings.vehicle}/metadata/"
     return Verifier(
         vehicle=settings.vehicle,
@@ -198,7 +235,8 @@ def _verifier(settings: UpdateSettings, fetcher: Fetcher, floor: Floor, clock: C
         folder=settings.folder / "metadata",
         fetcher=fetcher,
         floor=floor,
-        clock=clock,
+        time=time,
+        running=running,
     )
 
 
@@ -207,7 +245,7 @@ def _reporter(
     fetcher: Fetcher,
     floor: Floor,
     clock: Clock,
-    installer: AppInstaller,
+    installers: Installers,
 ) -> Reporter:
     return Reporter(
         vehicle=settings.vehicle,
@@ -217,7 +255,7 @@ def _reporter(
         url=f"{settings.director_url}/{settings.vehicle}/manifest",
         fetcher=fetcher,
         floor=floor,
-        installer=installer,
+        installers=installers,
         clock=clock,
     )
 

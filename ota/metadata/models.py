@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import msgspec
 from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
 
@@ -36,30 +35,9 @@ MAX_VERSION = 1_000_000_000  # of a role: one a second for thirty years
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
 _VERSION = re.compile(r"(?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8})){2}", re.ASCII)
-_TARGET_NAME = re.compile(r"app/([^/]+)/([^/]+)/([^/]+)\.okp", re.ASCII)
+_TARGET_NAME = re.compile(r"(app|embedded)/([^/]+)/([^/]+)/([^/]+)\.okp", re.ASCII)
 
 T = TypeVar("T", Root, Timestamp, Snapshot, Targets)
-
-
-class _Listed(msgspec.Struct):
-    version: int = 0
-
-
-class Peeked(msgspec.Struct):
-    """What unverified metadata says of itself and, in ``meta``, of the roles it lists."""
-
-    vehicle: str | None = None
-    version: int = 0
-    meta: dict[str, _Listed] = {}
-
-    @property
-    def highest_version(self) -> int:
-        """Return the highest version it names."""
-        return max((self.version, *(listed.version for listed in self.meta.values())))
-
-
-class _Peek(msgspec.Struct):
-    signed: Peeked
 
 
 def is_identifier(text: str) -> bool:
@@ -87,12 +65,12 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def target_name(name: str, version: str) -> str:
-    """Return the target name of an app: ``app/<name>/<version>/<name>-<version>.okp``."""
+def target_name(name: str, version: str, kind: str = "app") -> str:
+    """Return the target name of an app: ``<kind>/<name>/<version>/<name>-<version>.okp``."""
     if not is_app_name(name):
         raise ValueError(f"expected an app name of a-z, 0-9 and -, got {name!r}")
     version_key(version)
-    return f"app/{name}/{version}/{name}-{version}.okp"
+    return f"{kind}/{name}/{version}/{name}-{version}.okp"
 
 
 def parse_target_name(target: str) -> tuple[str, str]:
@@ -103,12 +81,14 @@ def parse_target_name(target: str) -> tuple[str, str]:
             turned into a path.
     """
     found = _TARGET_NAME.fullmatch(target)
-    if found and is_app_name(found[1]) and is_version(found[2]):
-        name, version = found[1], found[2]
-        if target == target_name(name, version):
+    if found and is_app_name(found[2]) and is_version(found[3]):
+        kind, name, version, _ = found.groups()
+        if target == target_name(name, version, kind):
             return name, version
     raise CustomFieldError(
-        "target name", expected="app/<name>/<version>/<name>-<version>.okp", got=repr(target[:200])
+        "target name",
+        expected="app|embedded/<name>/<version>/<name>-<version>.okp",
+        got=repr(target[:200]),
     )
 
 
@@ -156,21 +136,6 @@ def vehicle_of(signed: Signed) -> str | None:
 def issued_of(timestamp: Timestamp) -> datetime:
     """Return when ``timestamp`` was signed, aware UTC; raise MalformedError without that field."""
     return parse_utc(timestamp.unrecognized_fields.get(ISSUED_FIELD), subject="timestamp issued")
-
-
-def peek(data: bytes) -> Peeked:
-    """Return what unverified metadata says of itself.
-
-    For a Fetcher that must refuse another vehicle's set, or a version that locks out every honest
-    one, before the Updater persists it. It only rejects: signatures are checked afterwards.
-
-    Raises:
-        MalformedError: ``data`` is not metadata.
-    """
-    try:
-        return msgspec.json.decode(data, type=_Peek).signed
-    except (ValueError, RecursionError) as error:
-        raise MalformedError("metadata", expected="signed JSON", got=_short(error)) from error
 
 
 def bound_fields(vehicle: str | None, issued: datetime | None = None) -> dict[str, str]:

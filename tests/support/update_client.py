@@ -1,20 +1,24 @@
 """An update client for tests: the real one, with a runner that only pretends, or with the real."""
 
 import asyncio
+import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 
-from ota.client.client import UpdateClient, has_clock_battery
+from ota.client.client import UpdateClient
 from ota.client.download import Downloader
+from ota.client.durable import sync_tree
 from ota.client.floor import Floor
 from ota.client.gates import Refusal
 from ota.client.journal import JournalEntry
-from ota.client.offer import Ecu, Offer
+from ota.client.offer import Ecu
 from ota.client.pace import DataUse, unlimited
-from ota.client.ports import AppRunner, CheckResult
+from ota.client.ports import AppRunner, CheckResult, Program
 from ota.client.states import UpdateState
+from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.verifier import Verifier
 from tests.support.clock import FakeClock
 from tests.support.repository_simulator import BASE, ECU, VEHICLE, RepositorySimulator
@@ -23,14 +27,15 @@ ILL = b"exit 1"  # a check that holds this is not well
 
 
 class FakeRunner:
-    """Starts nothing; a check fails if its file says ``exit 1``."""
+    """Starts nothing; a check or a migration fails if its file says ``exit 1``."""
 
     def __init__(self) -> None:
         self.running: dict[str, Path] = {}
+        self.migrated: list[Sequence[str]] = []
 
-    def start(self, name: str, folder: Path, command: Sequence[str]) -> None:
-        assert (folder / command[0]).is_file()
-        self.running[name] = folder
+    def start(self, name: str, program: Program) -> None:
+        assert (program.folder / program.command[0]).is_file()
+        self.running[name] = program.folder
 
     def stop(self, name: str) -> None:
         self.running.pop(name, None)
@@ -38,9 +43,24 @@ class FakeRunner:
     def exits_within(self, name: str, seconds: float) -> bool:
         return name not in self.running
 
-    def check(self, folder: Path, command: Sequence[str], *, timeout_s: float) -> CheckResult:
-        is_ill = ILL in (folder / command[0]).read_bytes()
+    def run(self, program: Program, *, timeout_s: float, go_on: Callable[[], bool]) -> CheckResult:
+        is_ill = ILL in (program.folder / program.command[0]).read_bytes()
+        if not go_on():
+            return CheckResult(exit_code=None, output="")
+        if program.data is not None and len(program.command) > 1:
+            self.migrated.append(program.command[1:])
+            (program.data / "schema").write_text(program.command[-1])
         return CheckResult(exit_code=int(is_ill), output="")
+
+    def make_data(self, folder: Path, *, copy_of: Path | None) -> None:
+        if copy_of is None:
+            folder.mkdir()
+        else:
+            shutil.copytree(copy_of, folder)
+        self.sync_data(folder)
+
+    def sync_data(self, folder: Path) -> None:
+        sync_tree(folder)
 
 
 class Driver:
@@ -48,19 +68,30 @@ class Driver:
 
     def __init__(self) -> None:
         self.refusals: list[Refusal] = []
+        self.drives_off: Refusal | None = None
 
-    def ask(self, offer: Offer, approved: str | None) -> Sequence[Refusal]:
+    def closed(self, entry: JournalEntry) -> Sequence[Refusal]:
         return self.refusals
 
+    def broken(self, entry: JournalEntry) -> Refusal | None:
+        return self.drives_off
 
-def make_verifier(
+
+def make_verifier(  # noqa: PLR0913 (what a vehicle may differ in, all by name)
     simulator: RepositorySimulator,
     folder: Path,
     *,
     clock: FakeClock | None = None,
     ecus: Sequence[Ecu] = (ECU,),
+    time_sources: Sequence[TimeSource] | None = None,
+    running: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Verifier:
-    """Return the real verifier over the simulated repositories, with all it keeps in ``folder``."""
+    """Return the real verifier over the simulated repositories, with all it keeps in ``folder``.
+
+    ``running`` maps an app's name to the hashes of what runs.
+    """
+    wall, floor = clock or FakeClock(simulator.now), Floor(folder / "floor.sqlite")
+    sources = [BatteryTime(wall)] if time_sources is None else time_sources
     return Verifier(
         vehicle=VEHICLE,
         ecus=ecus,
@@ -68,8 +99,9 @@ def make_verifier(
         image=simulator.address("image"),
         folder=folder / "metadata",
         fetcher=simulator,
-        floor=Floor(folder / "floor.sqlite"),
-        clock=clock or FakeClock(simulator.now),
+        floor=floor,
+        time=TimeKeeper(wall, sources, floor),
+        running=running.get,
     )
 
 
@@ -103,7 +135,7 @@ async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by na
     driver: Driver | None = None,
     data_use: Callable[[], DataUse] = unlimited,
     clock: FakeClock | None = None,
-    is_clock_set: Callable[[], bool] = has_clock_battery,
+    time_sources: Sequence[TimeSource] | None = None,
 ) -> UpdateClient:
     return await asyncio.to_thread(
         UpdateClient,
@@ -111,9 +143,9 @@ async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by na
         fetcher=simulator,
         runner=runner or FakeRunner(),
         clock=clock or FakeClock(simulator.now),
-        ask_gates=(driver or Driver()).ask,
+        gates=driver or Driver(),
         data_use=data_use,
-        is_clock_set=is_clock_set,
+        time_sources=time_sources,
     )
 
 

@@ -16,6 +16,8 @@ from tests.support.far_end import FakeFarEnd
 from tests.support.kill_points import KilledError, Plug
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 
+pytestmark = pytest.mark.slow
+
 
 def play(sharing: Sharing, far_end: FakeFarEnd, folder: Path) -> None:
     """Everything from switching on to the receipt; each step may have happened before."""

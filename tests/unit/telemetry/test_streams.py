@@ -44,6 +44,7 @@ def peak_bytes(seconds: int) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_stream() -> None:
     peak_bytes(6_400)  # fills the caches
     assert peak_bytes(6_400) < 1.5 * peak_bytes(640) + 20_000
