@@ -1,4 +1,4 @@
-"""Flow 2, the side of the network: outbox -> MQTT -> ingest -> receipt -> row deleted.
+"""Flow 2, the side of the network: outbox -> seal -> MQTT -> ingest -> receipt -> row deleted.
 
 A connection exists only while there is a confirmed batch that may leave; each carries one pseudonym
 under a client id that was never used before. The broker's acknowledgement is not delivery: only a
@@ -15,25 +15,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent.consent.keys import VerifyKey
-from agent.consent.receipts import ForgedReceiptError, VerifiedReceipt, verify_receipt
+from agent.consent.receipts import ForgedReceiptError, VerifiedReceipt
+from agent.consent.recipients import NoKeyError
 from agent.departure import DepartureLimits, Situation, Surroundings, hindrance, reason
 from agent.sharing import Clock, Sharing
-from agent.store.outbox import OutboxRow, OutboxState, UncoveredError
+from agent.store.outbox import Moment, OutboxRow, OutboxState, UncoveredError
 from agent.store.state import ReceiptRow
 from agent.store.uplink_notes import Failure, UplinkNotes
-from telemetry.codec.batch import CONTENT_TYPE, batch_id, batch_pseudonym
+from telemetry.codec.batch import batch_id, batch_pseudonym
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import split
 from telemetry.link import Backoff, LinkError
 from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
 from telemetry.records import ReceiptStatus
+from telemetry.seal import CONTENT_TYPE, seal, sealed_bytes
 from telemetry.topics import CLIENT_ID_BYTES, ack_topic, new_client_id, uplink_topic
 
 log = logging.getLogger(__name__)
 
 _TOO_LARGE = "link.too_large"  # about this batch; every other refusal is about this vehicle
+_NO_SUCH_KEY = "seal.key"  # ingest does not have the key: about the key, not about the batch
 _HOUSEKEEPING_S = 3600.0  # look at expiry this often, also when nothing is sent
 
 
@@ -110,7 +112,6 @@ class Uplink:
         *,
         sharing: Sharing,
         make_link: MakeLink,
-        ingest_key: VerifyKey,
         clock: Clock,
         settings: UplinkSettings,
         backoff: Backoff | None = None,
@@ -123,7 +124,7 @@ class Uplink:
         self._notes = UplinkNotes(sharing.state.database)
         self._surroundings = surroundings
         self._make_link = make_link
-        self._ingest_key = ingest_key
+        self._recipients = sharing.recipients
         self._clock = clock
         self._settings = settings
         self._chance = chance or random.SystemRandom().random
@@ -213,45 +214,57 @@ class Uplink:
 
     async def _deliver(self, link: Link, row: OutboxRow, receipts: str) -> None:
         try:
-            await asyncio.to_thread(self._outbox.begin_attempt, row.batch_id)
+            sealed, key_id = await asyncio.to_thread(self._seal, row)
         except UncoveredError as error:  # withdrawn a moment ago, or a damaged file
             log.warning("batch_withheld", extra={"batch": row.batch_id.hex(), "code": error.code})
             await asyncio.to_thread(self._stop_row, row.batch_id, error.code)
             return
+        except NoKeyError as error:  # another set of keys came a moment ago
+            raise LinkError(str(error), code=error.code) from error
         try:
-            receipt = await self._exchange(link, row, receipts)
+            receipt = await self._exchange(link, row, sealed, receipts)
         except LinkError as error:
             if error.code != _TOO_LARGE:
                 raise
             await asyncio.to_thread(self._stop_row, row.batch_id, error.code)
-        else:
-            await asyncio.to_thread(self._settle, row.batch_id, receipt)
+            return
+        if receipt.receipt.code == _NO_SUCH_KEY:
+            self._recipients.refuse(key_id)
+            raise LinkError("ingest has no key to open it with; it is kept", code=_NO_SUCH_KEY)
+        await asyncio.to_thread(self._settle, row.batch_id, receipt)
 
-    async def _exchange(self, link: Link, row: OutboxRow, receipts: str) -> VerifiedReceipt:
+    async def _exchange(
+        self, link: Link, row: OutboxRow, sealed: bytes, receipts: str
+    ) -> VerifiedReceipt:
         limit = link.max_payload_bytes
-        if limit is None or len(row.payload) <= limit:
-            whole = _Letter(payload=row.payload, content_type=CONTENT_TYPE)
+        if limit is None or len(sealed) <= limit:
+            whole = _Letter(payload=sealed, content_type=CONTENT_TYPE, sealed_id=batch_id(sealed))
             return await self._one(link, row, whole, receipts)
         try:
-            parts = split(row.payload, max_bytes=limit)
+            parts = split(sealed, max_bytes=limit)
         except ValueError as error:
             raise LinkError(str(error), code=_TOO_LARGE) from error
-        return await self._in_parts(link, row, parts, receipts)
+        letters = [
+            _Letter(payload=part, content_type=PART_TYPE, sealed_id=batch_id(sealed), part=number)
+            for number, part in enumerate(parts, 1)
+        ]
+        return await self._in_parts(link, row, letters, receipts)
 
     async def _in_parts(
-        self, link: Link, row: OutboxRow, parts: Sequence[bytes], receipts: str
+        self, link: Link, row: OutboxRow, letters: "Sequence[_Letter]", receipts: str
     ) -> VerifiedReceipt:
-        count = len(parts)
+        count = len(letters)
         kept = await asyncio.to_thread(self._outbox.kept_parts, row.batch_id, parts=count)
-        for number, payload in enumerate(parts, 1):
-            if number in kept:
+        for letter in letters:
+            if letter.part in kept:
                 continue
-            self._expect_affordable(link, len(payload))
-            letter = _Letter(payload=payload, content_type=PART_TYPE, part=number)
+            self._expect_affordable(link, len(letter.payload))
             answer = await self._one(link, row, letter, receipts)
             if answer.receipt.part == 0:  # about the whole batch: stored, duplicate or refused
                 return answer
-            await asyncio.to_thread(self._outbox.keep_part, row.batch_id, part=number, parts=count)
+            await asyncio.to_thread(
+                self._outbox.keep_part, row.batch_id, part=letter.part, parts=count
+            )
         await asyncio.to_thread(self._outbox.forget_parts, row.batch_id)
         raise LinkError(
             f"ingest kept {count} parts of batch {row.batch_id.hex()[:16]} and has lost some since;"
@@ -294,8 +307,9 @@ class Uplink:
     @contextmanager
     def _expect(self, batch: bytes, letter: "_Letter") -> Iterator[asyncio.Future[VerifiedReceipt]]:
         answer: asyncio.Future[VerifiedReceipt] = asyncio.get_running_loop().create_future()
-        # an ingest that does not know parts refuses one under the hash of its bytes
-        wanted = {(batch, 0), (batch, letter.part), (batch_id(letter.payload), 0)}
+        # what cannot be opened is refused under the hash of the bytes that came
+        came = {(batch_id(letter.payload), 0), (letter.sealed_id, 0)}
+        wanted = {(batch, 0), (letter.sealed_id, letter.part), *came}
         self._answers.update(dict.fromkeys(wanted, answer))
         try:
             yield answer
@@ -313,7 +327,7 @@ class Uplink:
 
     def _on_message(self, message: Message) -> None:
         try:
-            verified = verify_receipt(message.payload, self._ingest_key)
+            verified = self._recipients.believe(message.payload, self._clock.utc_now())
         except ForgedReceiptError as error:
             self.counters[error.code] += 1
             log.warning("receipt_forged", extra={"code": error.code})
@@ -342,22 +356,42 @@ class Uplink:
             failure=None if failure is None else str(failure),
             retry_in_s=max(0.0, self._retry_at_s - now.monotonic_s),
             queued=queued,
-            withheld=_why_withheld(self._sharing) if queued and not (due or held_s) else None,
+            withheld=_why_withheld(self._sharing, now) if queued and not (due or held_s) else None,
             held_s=held_s,
-            next_bytes=len(due[0].payload) if due else 0,
+            next_bytes=self._sealed_bytes(due[0]) if due else 0,
             spent_bytes=self._notes.spent(now.utc.date(), surroundings.network),
         )
 
     def _due_of_one_pseudonym(self) -> list[OutboxRow]:
+        now = self._sharing.moment()
         due = [
             row
-            for row in self._outbox.due(self._sharing.moment())
+            for row in self._outbox.due(now)
             if self._sharing.decision(Purpose(row.purpose)).is_allowed
+            and not _without_key(self._sharing, row.purpose, now)
         ]
         if not due:
             return []
         first = batch_pseudonym(due[0].payload)
         return [row for row in due if batch_pseudonym(row.payload) == first]
+
+    def _seal(self, row: OutboxRow) -> tuple[bytes, str]:
+        """Count the attempt; return the bytes that travel and the id of the key they are for."""
+        purpose = Purpose(row.purpose)
+        name = self._recipients.named(purpose).name
+        entry = self._recipients.sealing(purpose, self._clock.utc_now())
+        self._outbox.begin_attempt(row.batch_id, recipient=name)
+        key = entry.key
+        sealed = self._outbox.sealed(
+            row.batch_id,
+            key_id=entry.key_id,
+            seal=lambda batch: seal(batch, purpose=purpose, key=key),
+        )
+        return sealed, entry.key_id
+
+    def _sealed_bytes(self, row: OutboxRow) -> int:
+        recipient = self._recipients.named(Purpose(row.purpose))
+        return sealed_bytes(len(row.payload), is_hybrid=recipient.is_hybrid)
 
     def _spend(self, size_bytes: int) -> None:
         if size_bytes:
@@ -444,10 +478,11 @@ class Uplink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Letter:
-    """One message: a whole batch, or one part of it."""
+    """One message: a whole sealed batch, or one part of it."""
 
     payload: bytes
     content_type: str
+    sealed_id: bytes  # SHA-256 of the whole sealed batch
     part: int = 0
 
 
@@ -471,9 +506,20 @@ def queue_items(sharing: Sharing) -> list[QueueItem]:
     ]
 
 
-def _why_withheld(sharing: Sharing) -> str | None:
-    decisions = (sharing.decision(Purpose(line.purpose)) for line in sharing.outbox.lines())
-    return next((found.sentence for found in decisions if not found.is_allowed), None)
+def _why_withheld(sharing: Sharing, now: Moment) -> str | None:
+    purposes = dict.fromkeys(line.purpose for line in sharing.outbox.lines())
+    decisions = [sharing.decision(Purpose(purpose)) for purpose in purposes]
+    reasons = [found.sentence for found in decisions if not found.is_allowed]
+    reasons += filter(None, (_without_key(sharing, purpose, now) for purpose in purposes))
+    return next(iter(reasons), None)
+
+
+def _without_key(sharing: Sharing, purpose: str, now: Moment) -> str | None:
+    try:
+        sharing.recipients.sealing(Purpose(purpose), now.utc)
+    except NoKeyError as error:
+        return str(error)
+    return None
 
 
 def _why_empty(sharing: Sharing, stopped: Sequence[QueueItem]) -> str:

@@ -15,6 +15,7 @@ from telemetry.codec.batch import batch_id, decode_batch
 from telemetry.codec.schemas import Column
 from telemetry.purposes import Purpose
 from telemetry.records import BatterySample
+from telemetry.seal import sealed_bytes
 
 _LABELS = {
     "since_start_ms": "Time since start",
@@ -52,7 +53,8 @@ class Preview:
     row_count: int
     from_s: float  # since the start of the batch
     to_s: float
-    size_bytes: int
+    size_bytes: int  # what the batch id is the hash of
+    travels_bytes: int  # padded to its size class and sealed: what the network carries and sees
     fields: tuple[PreviewField, ...]
     recipient: str
     recipient_key_id: str
@@ -76,6 +78,7 @@ def preview_of(payload: bytes, *, notice: Notice, recipient: Recipient) -> Previ
         from_s=samples[0].since_start_ms / 1000,
         to_s=samples[-1].since_start_ms / 1000,
         size_bytes=len(payload),
+        travels_bytes=sealed_bytes(len(payload), is_hybrid=recipient.is_hybrid),
         fields=tuple(_field(column, samples) for column in batch.columns),
         recipient=recipient.name,
         recipient_key_id=recipient.key_id,
