@@ -10,17 +10,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
 from agent.consents import sharing_of
 from agent.control import Control
-from agent.departure import NetworkClass
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
-from agent.limits import departure_limits
-from agent.recorder import Recorder, RecorderConfig, wanted_paths
+from agent.limits import departure_limits, said_network
+from agent.network.model import NetworkClass
+from agent.network.watch import NetworkWatch
+from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
@@ -28,6 +31,7 @@ from agent.sharing import Sharing
 from agent.signals.bus import BusWatch
 from agent.signals.can import CanSource
 from agent.signals.decode import Decoder, FrameKey
+from agent.signals.explain import SignalsNow
 from agent.signals.gateway import GatewaySource
 from agent.signals.gnss import GnssReader
 from agent.signals.live import LiveSource
@@ -37,7 +41,6 @@ from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
-from agent.store.keeper import KEPT_PATHS, Keeper
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
@@ -48,6 +51,7 @@ from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
+from agent.watch.keeper import KEPT_PATHS, Keeper
 from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
@@ -88,7 +92,12 @@ class Agent:
         decoder = self._make_decoder(table)
         self._live_source = self._make_source(decoder)
         self._source = self._live_source.source
+        gnss = config.gnss
+        self._gnss = GnssReader(gnss.host, gnss.port, clock=clock) if gnss.enabled else None
         self._recorder = self._make_recorder(table, decoder)
+        self._network = NetworkWatch(
+            said=said_network(config), bus=config.uplink.cost.system_bus, on_change=self._on_network
+        )
         self._uplink = self._make_uplink()
         self._stop_apps: Callable[[], None] = lambda: None
         self._updates = self._make_updates()
@@ -130,12 +139,13 @@ class Agent:
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
         screen = create_app(
-            dataclasses.replace(self._desk.door(), signals=self._recorder.signals),
+            dataclasses.replace(self._desk.door(), signals=self._signals),
             token=self._token,
             language=self._config.screen.language,
         )
         return [
             Service(name="recorder", run=self._recorder.run),
+            Service(name="network", run=self._network.run),
             Service(name="uplink", run=self._uplink.run),
             Service(name="updates", run=self._updates.run),
             Service(name="desk", run=self._desk.run, critical=True),
@@ -153,7 +163,7 @@ class Agent:
             Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
-            *self._gnss_services(),
+            *([Service(name="gnss", run=self._gnss.run)] if self._gnss else []),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
 
@@ -191,6 +201,7 @@ class Agent:
                 "why": self._uplink.why_not,
                 "wake": self._wake,
                 "flush": self._flush,
+                "network": self._network_sentence,
                 "consents": self._reload_consents,
                 "update-check": self._update_check,
                 "update-why": self._update_why,
@@ -212,6 +223,12 @@ class Agent:
         self._desk.touch()
         return "loaded"
 
+    def _on_network(self) -> None:
+        self._uplink.wake()
+
+    async def _network_sentence(self) -> str:
+        return self._network.sentence()
+
     async def _wake(self) -> str:
         self._uplink.wake()
         return "awake"
@@ -230,6 +247,11 @@ class Agent:
     def _live(self) -> LiveView:
         return self._recorder.live()
 
+    def _signals(self) -> SignalsNow:
+        now = self._recorder.signals()
+        lines = self._gnss.lines(now.now_s) if self._gnss else ()
+        return msgspec.structs.replace(now, signals=now.signals + lines)
+
     def _vehicle_state(self) -> VehicleState:
         live = self._recorder.live()
         return VehicleState(
@@ -242,6 +264,7 @@ class Agent:
     def _losses(self) -> dict[str, int]:
         names = (*_LOSSES, "reopened")
         lost = {name: found for name in names if (found := getattr(self._source, name, 0))}
+        lost |= self._gnss.counted() if self._gnss else {}
         return lost | ({"battery_dropped": dropped} if (dropped := self._keeper.dropped) else {})
 
     def _announce(self, port: int) -> None:
@@ -260,9 +283,7 @@ class Agent:
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
-        watch = SurroundingsWatch(
-            self._live, network=NetworkClass(uplink.cost.network), clock=self._clock
-        )
+        watch = SurroundingsWatch(self._live, network=self._network.now, clock=self._clock)
         return Uplink(
             sharing=self._sharing,
             make_link=link_maker(self._config, is_parked=watch.is_parked),
@@ -309,12 +330,6 @@ class Agent:
         )
         return LiveSource(source, watch, poller=poller, send=source.send)
 
-    def _gnss_services(self) -> list[Service]:
-        gnss = self._config.gnss
-        if not gnss.enabled:
-            return []
-        return [Service(name="gnss", run=GnssReader(gnss.host, gnss.port, clock=self._clock).run)]
-
     def _make_plain_source(self) -> SignalSource:
         source = self._config.source
         if source.path is None:  # the configuration has refused it
@@ -349,6 +364,9 @@ class Agent:
                 trip=TripConfig(park_s=recording.parked_after_s),
             ),
             observer=self._keeper,
+            places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)
+            if self._gnss
+            else None,
         )
 
     def _make_updates(self) -> UpdateService:
@@ -375,7 +393,7 @@ class Agent:
             app_user=self._config.updates.app_user,
             clock=self._clock,
             ask_gates=ask_gates,
-            data_use=lambda: data_use(self._config),
+            data_use=lambda: data_use(self._config, self._network.now()),
             is_clock_set=has_clock_battery if marker is None else marker.exists,
         )
         return client
@@ -421,13 +439,14 @@ def https_settings(identity: IdentityConfig) -> HttpsSettings:
     )
 
 
-def data_use(config: AgentConfig) -> DataUse:
-    """Return what a download may cost on the network this board is said to have."""
-    updates, network = config.updates, config.uplink.cost.network
+def data_use(config: AgentConfig, network: NetworkClass) -> DataUse:
+    """Return what a download may cost on ``network``."""
+    updates = config.updates
     budgets = {
-        "unmetered": None,
-        "metered": updates.metered_bytes_per_image,
-        "roaming": updates.roaming_bytes_per_image,
+        NetworkClass.UNMETERED: None,
+        NetworkClass.METERED: updates.metered_bytes_per_image,
+        NetworkClass.ROAMING: updates.roaming_bytes_per_image,
+        NetworkClass.NONE: 0,
     }
     return DataUse(
         network=network, budget_bytes=budgets[network], bytes_per_s=updates.max_bytes_per_s

@@ -86,7 +86,9 @@ def run(caller: Caller, *, check: bool) -> None:
 async def _serve(config: AgentConfig) -> int:
     from agent.app import Agent  # noqa: PLC0415 (loads everything)
     from agent.clock import SystemClock  # noqa: PLC0415
+    from agent.egress import allow_list, guard_process  # noqa: PLC0415
 
+    guard_process(allow_list(config))
     stop, caught = asyncio.Event(), [0]
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, _catch(number, stop, caught))

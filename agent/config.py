@@ -83,7 +83,8 @@ class IdentityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class CostConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What sending may cost: bytes a day per class of network, both ways, and the 12 V battery."""
 
-    network: Literal["unmetered", "metered", "roaming"] = "unmetered"  # of this board
+    network: Literal["auto", "unmetered", "metered", "roaming"] = "auto"  # auto: NetworkManager
+    system_bus: str = "unix:path=/run/dbus/system_bus_socket"  # where auto asks; nobody: metered
     unmetered_bytes_per_day: Annotated[int, Meta(ge=0)] | None = None  # None: no limit
     metered_bytes_per_day: Annotated[int, Meta(ge=0)] | None = 20_000_000
     roaming_bytes_per_day: Annotated[int, Meta(ge=0)] | None = 0

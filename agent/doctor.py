@@ -11,6 +11,7 @@ from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_signing_key
 from agent.consent.ledger import verify_chain
 from agent.consent.recipients import NoKeyError, load_recipients
+from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
 from agent.store.battery import BatteryHistory
@@ -34,7 +35,9 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
         Check(name="battery", look=lambda: _battery(folders)),
+        Check(name="network", look=lambda: _network(config, folders)),
         Check(name="queue", look=lambda: _with_state(folders, _queue)),
+        Check(name="uplink", look=lambda: _uplink(config, folders)),
         Check(name="metadata", look=lambda: _metadata(folders, now)),
         Check(name="apps", look=lambda: _apps(folders)),
     ]
@@ -158,6 +161,20 @@ def _queue(state: State) -> Finding:
             "they stay here and expire; tell the receiver named on the card",
         )
     return ok(f"{len(rows)} batches wait to be sent")
+
+
+def _network(config: AgentConfig, folders: Folders) -> Finding:
+    said = config.uplink.cost.network
+    return ok(ask(folders.control, "network") or f"{said}, says the configuration")
+
+
+def _uplink(config: AgentConfig, folders: Folders) -> Finding:
+    from agent.queue import stats  # noqa: PLC0415 (below this module's other imports)
+
+    found = stats(config, folders)
+    if found["is_paused"] or found["is_refused"]:  # every other reason ends by itself
+        return warn(found["why"], "okdrive-agent queue resume, once the cause is gone")
+    return ok(found["why"])
 
 
 def _metadata(folders: Folders, now: datetime) -> Finding:

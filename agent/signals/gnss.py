@@ -1,5 +1,8 @@
 """Position fixes from gpsd: its JSON lines on TCP 2947. Kept in memory; nothing here is stored.
 
+The recorder writes them beside a trip where a purpose needs place (`agent/store/tracks.py`); the
+local API and `signals watch` show them; `doctor` and vitals count them and hold no place.
+
 Source of the format: gpsd_json(5), class TPV. Every line is bounded and checked; one that is no fix
 is counted and skipped. gpsd that goes away is asked again; a fix that grows old is no fix.
 """
@@ -12,6 +15,7 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from agent.signals.explain import DecodedLine
 from agent.signals.model import Quality, Signal
 
 LATITUDE: Final = "Vehicle.CurrentLocation.Latitude"
@@ -23,6 +27,7 @@ MAX_LINE_BYTES: Final = 8_192
 _AGAIN_S: Final = 5.0
 _WATCH: Final = b'?WATCH={"enable":true,"json":true};\n'
 _MIN_MODE: Final = 2  # 0 and 1: no fix, 2: position, 3: with height
+UNITS: Final = {LATITUDE: "degrees", LONGITUDE: "degrees", HEADING: "degrees", ACCURACY: "m"}
 _RANGES: Final = {
     LATITUDE: (-90.0, 90.0),
     LONGITUDE: (-180.0, 180.0),
@@ -96,6 +101,29 @@ class GnssReader:
             if now_s - signal.time_s <= STALE_S
             else Signal(path, None, Quality.STALE, now_s)
             for path, signal in self._latest.items()
+        }
+
+    def lines(self, now_s: float) -> tuple[DecodedLine, ...]:
+        """Return what is known now as the signals of the vehicle are shown, at ``now_s``."""
+        ours_s = self._clock.monotonic_s()
+        return tuple(
+            DecodedLine(
+                t=now_s - (ours_s - signal.time_s),
+                path=signal.path,
+                value=signal.value,
+                unit=UNITS[signal.path],
+                quality=signal.quality,
+                frame="gnss",
+            )
+            for signal in self.latest().values()
+        )
+
+    def counted(self) -> dict[str, int]:
+        """Return what was heard and lost; no place is in it."""
+        return {
+            "gnss_fixes": self.fixes,
+            "gnss_malformed": self.malformed,
+            "gnss_losses": self.losses,
         }
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from agent.store.database import Connect, Database, Step
+from agent.store.drivers import BATCHES_OF, DRIVER_STEP, FIRST_PROFILE, end_standing
 from agent.store.sessions import SESSION_STEP
 
 FIRST_PREVIOUS = bytes(32)  # what the first entry of a ledger names as the one before it
@@ -119,6 +120,7 @@ STEPS: tuple[Step, ...] = (
             value TEXT NOT NULL
         ) WITHOUT ROWID""",
     ),
+    DRIVER_STEP,
     (
         """CREATE TABLE sealed (                   -- the bytes that travel, the same at every try
             batch_id BLOB PRIMARY KEY REFERENCES outbox ON DELETE CASCADE,
@@ -317,10 +319,17 @@ class State:
 
     # consents and ledger
 
-    def consents(self) -> dict[str, ConsentRow]:
-        """Return the driver's last word per purpose; a purpose never asked about is missing."""
+    def consents(self, profile_id: str | None = None) -> dict[str, ConsentRow]:
+        """Return a driver's last word per purpose; a purpose never asked about is missing.
+
+        ``profile_id`` None is the first profile.
+        """
         with self.database.reading() as connection:
-            rows = connection.execute("SELECT * FROM consents").fetchall()
+            rows = connection.execute(
+                "SELECT purpose, granted, since_utc, entry_hash FROM consents"  # noqa: S608
+                f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})",
+                (profile_id,),
+            ).fetchall()
         return {
             row[0]: ConsentRow(
                 purpose=row[0],
@@ -331,21 +340,37 @@ class State:
             for row in rows
         }
 
-    def set_consent(
-        self, purpose: str, *, is_granted: bool, now_utc: datetime, make_entry: MakeEntry
-    ) -> None:
-        """Record a grant or a withdrawal with its ledger entry, in one transaction.
+    def granted_to_anyone(self) -> frozenset[str]:
+        """Return the purposes that at least one profile has switched on."""
+        with self.database.reading() as connection:
+            rows = connection.execute("SELECT purpose FROM consents WHERE granted").fetchall()
+        return frozenset(row[0] for row in rows)
 
-        A withdrawal also deletes everything of the purpose that has not been delivered.
+    def set_consent(
+        self,
+        purpose: str,
+        *,
+        is_granted: bool,
+        now_utc: datetime,
+        make_entry: MakeEntry,
+        profile_id: str | None = None,
+    ) -> None:
+        """Record a driver's grant or withdrawal with its ledger entry, in one transaction.
+
+        A withdrawal also ends a standing OK and deletes everything of this driver and purpose that
+        has not been delivered. What had begun to leave is marked, to be erased at the far end.
+        ``profile_id`` None is the first profile.
         """
         with self.database.transaction() as connection:
+            whose = profile_id or connection.execute(f"SELECT {FIRST_PROFILE}").fetchone()[0]
             entry_hash = append_entry(connection, make_entry)
             connection.execute(
-                "INSERT OR REPLACE INTO consents VALUES (?, ?, ?, ?)",
-                (purpose, is_granted, as_text(now_utc), entry_hash),
+                "INSERT OR REPLACE INTO consents VALUES (?, ?, ?, ?, ?)",
+                (whose, purpose, is_granted, as_text(now_utc), entry_hash),
             )
             if not is_granted:
-                _forget_purpose(connection, purpose)
+                end_standing(connection, whose, purpose)
+                _forget_purpose(connection, whose, purpose)
 
     def ledger(self) -> list[LedgerRow]:
         """Return the whole ledger, oldest first."""
@@ -436,9 +461,21 @@ LEDGER_LENGTH = "ledger.length"  # the counter beside the chain
 _EMPTY = LedgerHead(length=0, entry_hash=FIRST_PREVIOUS)
 
 
-def _forget_purpose(connection: sqlite3.Connection, purpose: str) -> None:
-    offers = connection.execute("DELETE FROM offers WHERE purpose=?", (purpose,)).rowcount
-    queued = connection.execute("DELETE FROM outbox WHERE purpose=?", (purpose,)).rowcount
+def _forget_purpose(connection: sqlite3.Connection, profile_id: str, purpose: str) -> None:
+    whose = (profile_id, purpose)
+    connection.execute(
+        "UPDATE claims SET is_withdrawn=1 WHERE batch_id IN (SELECT batch_id FROM outbox"  # noqa: S608
+        f" WHERE attempts > 0 AND {BATCHES_OF.format(table='outbox')})",
+        whose,
+    )
+    offers = connection.execute(
+        f"DELETE FROM offers WHERE {BATCHES_OF.format(table='offers')}",  # noqa: S608 (our own constant)
+        whose,
+    ).rowcount
+    queued = connection.execute(
+        f"DELETE FROM outbox WHERE {BATCHES_OF.format(table='outbox')}",  # noqa: S608 (our own constant)
+        whose,
+    ).rowcount
     bump(connection, "withdrawn.offers", offers)
     bump(connection, "withdrawn.queued", queued)
     connection.execute(

@@ -55,6 +55,13 @@ async def test_a_gpsd_that_goes_away_is_asked_again_and_old_fixes_grow_stale() -
         group.create_task(reader.run(stop))
         await wait_until(lambda: reader.fixes >= 2)
         assert reader.latest()[LATITUDE].value == 52.5
+        lines = {line.path: line for line in reader.lines(now_s=50.0)}
+        assert (lines[LATITUDE].value, lines[LATITUDE].t, lines[LATITUDE].unit) == (
+            52.5,
+            50.0,
+            "degrees",
+        )
+        assert set(reader.counted()) == {"gnss_fixes", "gnss_malformed", "gnss_losses"}
         stop.set()
     server.close()
     assert reader.malformed >= 2
