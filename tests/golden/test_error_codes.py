@@ -15,9 +15,9 @@ HEAD = """# Error codes of updates
 
 Written by `make golden` from the classes below `OtaError`; a test compares. A code is never used
 for anything else, and never used again. It stands in the signed vehicle version manifest, on the
-command line and in the log; the sentence is what a driver reads, the advice is for who looks after the
-vehicle. "A sign of" names the attack it would be, if it was one; mostly it is a mistake. What each
-family means for a retry is in the title above its table.
+command line and in the log; the sentence is what a driver reads, the advice is for who looks after
+the vehicle. "A sign of" names the attack it would be, if it was one; mostly it is a mistake. What
+each family means for a retry is in the title above its table.
 
 """
 FAMILIES = {
