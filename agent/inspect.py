@@ -23,6 +23,7 @@ from agent.store.state import State, TripRow
 from agent.vehicle.battery.rules import RULES, Code
 from agent.vehicle.trip import Trip
 from agent.watch.events import event_rules
+from agent.watch.summary import by_month
 
 if TYPE_CHECKING:
     from agent.signals.explain import SignalsNow
@@ -126,6 +127,13 @@ def battery_history(folders: Folders, kind: str | None) -> dict[str, Any]:
             "days": [_figure(figure) for figure in history.figures(kind)],
             "alerts": [_alert(row) for row in history.alerts()],
         }
+
+
+def battery_summary(folders: Folders) -> dict[str, Any]:
+    """Return the battery's history month by month, oldest first; raise StoreError."""
+    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+        months = by_month(history.figures(), history.alerts(limit=-1))
+    return {"months": [msgspec.to_builtins(month) for month in months]}
 
 
 def battery_explain(folders: Folders, code: str) -> dict[str, Any]:

@@ -87,6 +87,48 @@ def _history_lines(document: dict[str, Any]) -> Iterator[str]:
     yield from _alert_lines(document["alerts"])
 
 
+@battery.command("summary")
+@as_json
+@click.pass_obj
+def battery_summary(caller: Caller, *, is_json: bool) -> None:
+    """Sum up each month: health and its change, capacity, cells, 12 V, alerts."""
+    with caller.doing("battery summary"):
+        from agent import inspect  # noqa: PLC0415
+
+        document = inspect.battery_summary(caller.folders())
+        print_document("battery.summary", document, is_json=is_json, lines=_summary_lines)
+
+
+def _summary_lines(document: dict[str, Any]) -> Iterator[str]:
+    heads = ("HEALTH %", "CHANGE", "AH", "HX %", "CELLS mV", "HOT °C", "12 V")
+    yield f"{'MONTH':<9}{'DAYS':>4}" + "".join(f"{head:>9}" for head in heads)
+    for month in document["months"]:
+        change, spread = month["health_change"], month["spread_v"]
+        cells = (
+            _one(month["health_percent"]),
+            "-" if change is None else f"{change:+.1f}",
+            _one(month["capacity_ah"]),
+            _one(month["hx_percent"]),
+            "-" if spread is None else f"{spread * 1_000:.0f}",
+            _one(month["hottest_c"]),
+            _one(month["rest_v"]),
+        )
+        yield f"{month['month']:<9}{month['days']:>4}" + "".join(f"{cell:>9}" for cell in cells)
+        if month["alerts"]:
+            yield from textwrap.wrap(
+                f"alerts: {', '.join(month['alerts'])}",
+                78,
+                initial_indent="  ",
+                subsequent_indent="  ",
+            )
+    if not document["months"]:
+        yield "nothing measured yet"
+
+
+def _one(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
 @battery.command("explain")
 @click.argument("code")
 @as_json

@@ -135,6 +135,9 @@ async def test_an_alert_is_shown_kept_and_explained(tmp_path: Path) -> None:
     assert len(found["around"]) == 4  # a standing vehicle: nothing changed since the start
     assert "isolation" in await asyncio.to_thread(bench.command, "battery", "show")
     assert "health" in await asyncio.to_thread(bench.command, "battery", "history")
+    text = await asyncio.to_thread(bench.command, "battery", "summary")
+    assert "2026-11     1     91.0" in text
+    assert "alerts: isolation" in text
 
 
 async def test_an_acknowledged_alert_stays_put_away_over_a_restart(tmp_path: Path) -> None:
