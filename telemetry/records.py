@@ -29,6 +29,8 @@ TENTHS = 10
 LOSSES = frozenset({"dropped", "malformed", "skipped", "other_frames", "backwards", "jumps"})
 MAX_LOSS_DIGITS = 9
 
+BATTERY_FIELDS = ("pack_voltage_v", "pack_current_a", "soc_percent", "cell_temp_c")
+
 _MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
 _CODE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
@@ -38,8 +40,12 @@ _CODE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 class BatterySample:
     """One reading of the traction battery; None stands for missing or invalid.
 
+    ``invalid`` names the fields of which a reading came and could not be believed; every other None
+    is missing: no reading came.
+
     Raises:
-        ValueError: A value outside its range, NaN and infinities included.
+        ValueError: A value outside its range, NaN and infinities included, or an invalid field
+            that has a value.
     """
 
     since_start_ms: int  # sampling instant, milliseconds since the trip began
@@ -47,6 +53,7 @@ class BatterySample:
     pack_current_a: float | None  # positive flows into the battery, as in VSS
     soc_percent: float | None  # 0 empty to 100 full
     cell_temp_c: float | None  # hottest cell
+    invalid: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         _check_whole("since_start_ms", self.since_start_ms, 0, MAX_SINCE_START_MS)
@@ -54,6 +61,8 @@ class BatterySample:
         _check_range("pack_current_a", self.pack_current_a, -MAX_CURRENT_A, MAX_CURRENT_A)
         _check_range("soc_percent", self.soc_percent, 0.0, 100.0)
         _check_range("cell_temp_c", self.cell_temp_c, MIN_TEMP_C, MAX_TEMP_C)
+        if self.invalid:
+            _check_invalid(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +254,12 @@ class Receipt:
 
 def _is_code(code: str) -> bool:
     return len(code) <= MAX_CODE_LENGTH and _CODE.fullmatch(code) is not None
+
+
+def _check_invalid(sample: BatterySample) -> None:
+    for name in sorted(sample.invalid):
+        if name not in BATTERY_FIELDS or getattr(sample, name) is not None:
+            raise ValueError(f"invalid: expected fields without a value, got {name}")
 
 
 def _check_range(name: str, value: float | None, low: float, high: float) -> None:

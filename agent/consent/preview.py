@@ -87,7 +87,9 @@ def preview_of(payload: bytes, *, notice: Notice, recipient: Recipient) -> Previ
 def rows_as_json(payload: bytes) -> bytes:
     """Return every row of a batch as a JSON array of objects; raise CodecError if it is none."""
     samples = decode_batch(payload).body.samples
-    return msgspec.json.encode([asdict(sample) for sample in samples])
+    return msgspec.json.encode(
+        [asdict(sample) | {"invalid": sorted(sample.invalid)} for sample in samples]
+    )
 
 
 def _field(column: Column, samples: Sequence[BatterySample]) -> PreviewField:

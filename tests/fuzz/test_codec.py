@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from telemetry.codec.batch import BatchLimits, decode_batch, encode_batch
+from telemetry.codec.cells import INVALID
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.errors import CodecError
 from telemetry.codec.receipt import decode_receipt, unpack_signed
@@ -33,6 +34,7 @@ RECEIPTS = [
 ]
 BLOCKS = [
     encode_columns([[1, 2, 3], [None, 5, 5], [9, 9, None], [0, 0, 0], [2**40, 1, -7]]),
+    encode_columns([[1, INVALID, 3], [None, 5, INVALID], [INVALID] * 3, [None] * 3, [0, 1, 2]]),
     encode_columns([[*range(60)]] * 5, model=BATTERY_1.model),
     b"",
 ]
