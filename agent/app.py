@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import logging
 import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
@@ -18,11 +19,13 @@ from agent.control import Control
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.hmi.app import create_app
-from agent.hmi.server import serve
+from agent.hmi.owner import create_owner_app
+from agent.hmi.server import serve, serve_unix
 from agent.limits import departure_limits, said_network
 from agent.network.model import NetworkClass
 from agent.network.watch import NetworkWatch
-from agent.recorder import Recorder, RecorderConfig, wanted_paths
+from agent.owner import owner_door
+from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
 from agent.recovery import recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
@@ -30,6 +33,7 @@ from agent.sharing import Sharing
 from agent.signals.bus import BusWatch
 from agent.signals.can import CanSource
 from agent.signals.decode import Decoder, FrameKey
+from agent.signals.explain import SignalsNow
 from agent.signals.gateway import GatewaySource
 from agent.signals.gnss import GnssReader
 from agent.signals.live import LiveSource
@@ -39,23 +43,25 @@ from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
-from agent.store.keeper import KEPT_PATHS, Keeper
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
+from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
 from agent.updates import UpdatePolicy, UpdateService
 from agent.uplink import Uplink, UplinkSettings
 from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
-from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
+from agent.watch.keeper import KEPT_PATHS, Keeper
+from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.pace import DataUse
+from ota.client.timekeeper import BatteryTime, TimeSource
 from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
 from telemetry.mqtt.link import MqttLink
@@ -90,6 +96,8 @@ class Agent:
         decoder = self._make_decoder(table)
         self._live_source = self._make_source(decoder)
         self._source = self._live_source.source
+        gnss = config.gnss
+        self._gnss = GnssReader(gnss.host, gnss.port, clock=clock) if gnss.enabled else None
         self._recorder = self._make_recorder(table, decoder)
         self._network = NetworkWatch(
             said=said_network(config), bus=config.uplink.cost.system_bus, on_change=self._on_network
@@ -134,11 +142,14 @@ class Agent:
             Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60),
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
+        owner = owner_door(self._folders, self._signals)
         screen = create_app(
-            dataclasses.replace(self._desk.door(), signals=self._recorder.signals),
+            self._desk.door(),
             token=self._token,
             language=self._config.screen.language,
+            owner=owner,
         )
+        reading = create_owner_app(owner)
         return [
             Service(name="recorder", run=self._recorder.run),
             Service(name="network", run=self._network.run),
@@ -156,10 +167,13 @@ class Agent:
                 ),
                 critical=True,
             ),
+            Service(
+                name="owner", run=lambda stop: serve_unix(reading, self._folders.owner, stop=stop)
+            ),
             Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
-            *self._gnss_services(),
+            *([Service(name="gnss", run=self._gnss.run)] if self._gnss else []),
             Service(name="calendar", run=partial(run_calendar, jobs)),
         ]
 
@@ -243,6 +257,11 @@ class Agent:
     def _live(self) -> LiveView:
         return self._recorder.live()
 
+    def _signals(self) -> SignalsNow:
+        now = self._recorder.signals()
+        lines = self._gnss.lines(now.now_s) if self._gnss else ()
+        return msgspec.structs.replace(now, signals=now.signals + lines)
+
     def _vehicle_state(self) -> VehicleState:
         live = self._recorder.live()
         return VehicleState(
@@ -255,6 +274,7 @@ class Agent:
     def _losses(self) -> dict[str, int]:
         names = (*_LOSSES, "reopened")
         lost = {name: found for name in names if (found := getattr(self._source, name, 0))}
+        lost |= self._gnss.counted() if self._gnss else {}
         return lost | ({"battery_dropped": dropped} if (dropped := self._keeper.dropped) else {})
 
     def _announce(self, port: int) -> None:
@@ -322,12 +342,6 @@ class Agent:
         )
         return LiveSource(source, watch, poller=poller, send=source.send)
 
-    def _gnss_services(self) -> list[Service]:
-        gnss = self._config.gnss
-        if not gnss.enabled:
-            return []
-        return [Service(name="gnss", run=GnssReader(gnss.host, gnss.port, clock=self._clock).run)]
-
     def _make_plain_source(self) -> SignalSource:
         source = self._config.source
         if source.path is None:  # the configuration has refused it
@@ -362,6 +376,9 @@ class Agent:
                 trip=TripConfig(park_s=recording.parked_after_s),
             ),
             observer=self._keeper,
+            places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)
+            if self._gnss
+            else None,
         )
 
     def _make_updates(self) -> UpdateService:
@@ -381,7 +398,6 @@ class Agent:
         )
 
     def _open_client(self, ask_gates: AskGates) -> UpdateClient:
-        marker = self._config.updates.clock_set_file
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
@@ -389,9 +405,26 @@ class Agent:
             clock=self._clock,
             ask_gates=ask_gates,
             data_use=lambda: data_use(self._config, self._network.now()),
-            is_clock_set=has_clock_battery if marker is None else marker.exists,
+            time_sources=time_sources(self._config, self._clock, self._gnss),
         )
         return client
+
+
+def time_sources(
+    config: AgentConfig, clock: SystemClock, gnss: GnssReader | None
+) -> list[TimeSource]:
+    """Return who may say what time it is in this vehicle, as configured."""
+    updates = config.updates
+    marker = updates.clock_set_file
+    makers: dict[str, Callable[[], TimeSource]] = {
+        "nts": lambda: ChronyNtsTime(clock),
+        "gnss": lambda: GnssTime(lambda: None if gnss is None else gnss.utc_now()),
+        "ntp": lambda: KernelTime(clock),
+        "file": lambda: MarkerTime(marker or Path(), clock),
+        "battery": lambda: BatteryTime(clock),
+    }
+    named = updates.time_sources or (("battery",) if marker is None else ("file",))
+    return [makers[name]() for name in named]
 
 
 def boot_token(path: Path, boot_id: str) -> str:

@@ -25,13 +25,13 @@ from agent.hmi.views import (
 )
 from agent.store.battery import DayFigure
 from agent.store.figures import figures
-from agent.store.keeper import Shown
 from agent.store.outbox import OutboxState
 from agent.store.state import TripOutcome, TripRow
 from agent.updates import Offer, UpdateView
+from agent.vehicle.battery.memory import Kind
 from agent.vehicle.battery.rules import Severity
-from agent.vehicle.battery.watch import Kind
 from agent.waiting import QueueItem
+from agent.watch.keeper import Shown
 from ota.client.gates import GATES, Refusal
 from ota.client.offer import Outcome as UpdateOutcome
 from ota.client.states import UpdateState

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from agent.network.model import NetworkClass
 
+MAX_HOLD_S = 3_600.0  # the longest hold that can be configured; more is a random delay
 CONNECTION_BYTES = 8_192  # measured: a mutual TLS 1.3 handshake, CONNECT, SUBSCRIBE, goodbye
 
 
@@ -111,6 +112,13 @@ def _refused(now: Situation) -> Hindrance | None:
 def _held(now: Situation) -> Hindrance | None:
     if now.held_s <= 0:
         return None
+    if now.held_s > MAX_HOLD_S:
+        return Hindrance(
+            code="uplink.delayed",
+            sentence=f"It waits for a moment drawn at random, so that the time of sending tells"
+            f" nothing: {now.held_s / 3_600:.0f} h more. The driver can still take it back.",
+            wait_s=now.held_s,
+        )
     return Hindrance(
         code="uplink.held",
         sentence=f"The driver can still take it back for {now.held_s:.0f} s.",

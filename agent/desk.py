@@ -38,12 +38,12 @@ from agent.hmi.views import (
 )
 from agent.sharing import Sharing, SharingError
 from agent.store.database import StoreError
-from agent.store.keeper import Keeper
 from agent.updates import UpdateService, UpdateView
 from agent.uplink import Uplink
 from agent.vehicle.battery.rules import Code
 from agent.vehicle.live import LiveView, Motion
 from agent.waiting import QueueItem, queue_items
+from agent.watch.keeper import Keeper
 from ota.client.durable import replace_file
 from telemetry.purposes import Purpose
 

@@ -7,12 +7,13 @@ The recorder owns the decoder and the tracker of one vehicle. What it knows at a
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
+from agent.signals import catalog
 from agent.signals.catalog import AMBIENT, CATALOG, LOW_VOLTAGE
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
@@ -20,6 +21,7 @@ from agent.signals.explain import SignalsNow, signals_now
 from agent.signals.model import ABSENT, Frame, Signal, SignalSource
 from agent.signals.table import VehicleTable
 from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
+from agent.store.tracks import TrackWriter, delete_segment
 from agent.vehicle.live import LiveView, is_switched_off_in_park, view
 from agent.vehicle.trip import (
     IN_TRIP,
@@ -60,6 +62,14 @@ class RecorderConfig:
     fresh_s: float = 2.0  # silence after which nothing about the present is believed
     tick_s: float = 0.5  # how often ages are looked at while no frame comes
     trip: TripConfig = field(default_factory=TripConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the vehicle is, and whether that may be kept; both are asked for every row."""
+
+    readings: Callable[[], Mapping[str, Signal]]
+    may_keep: Callable[[], bool]
 
 
 @dataclass(slots=True)
@@ -113,6 +123,7 @@ class Recorder:
         new_trip_id: Callable[[], str],
         config: RecorderConfig | None = None,
         observer: Observer | None = None,
+        places: Places | None = None,
     ) -> None:
         """Wire one recorder; nothing is opened.
 
@@ -126,6 +137,7 @@ class Recorder:
             new_trip_id: Makes a random id, which also names the segment.
             config: Periods and limits.
             observer: Told every change too: the battery watch needs no consent.
+            places: Positions, kept beside the rows; None: this vehicle has no receiver.
         """
         self.decoder = decoder
         self.counters = RecorderCounters()
@@ -134,12 +146,15 @@ class Recorder:
         self._make_id = new_trip_id
         self._source = source
         self._clock = clock
+        self._boot_id = clock.boot_id()
         self._segments = segments
         self._may_record = may_record
         self._on_trip_end = on_trip_end
         self._observer = observer
         self._columns = _columns(decoder)
         self._writer: SegmentWriter | None = None
+        self._places = places
+        self._track: TrackWriter | None = None
         self._trip_id = ""
         self._started_s = 0.0  # on the monotonic clock
         self._next_row_s: float | None = None
@@ -283,7 +298,12 @@ class Recorder:
         driven_s = self._clock.monotonic_s() - self._started_s
         started_utc = self._clock.utc_now() - timedelta(seconds=driven_s)
         is_proven = self._clock.is_proven()
-        return dataclasses.replace(trip, started_utc=started_utc, is_time_proven=is_proven)
+        return dataclasses.replace(
+            trip,
+            started_utc=started_utc,
+            is_time_proven=is_proven,
+            boot_id=self._boot_id,
+        )
 
     def _anchor(self, time_ms: int) -> TimeAnchor:
         clock = self._clock
@@ -318,31 +338,45 @@ class Recorder:
 
     def _append_now(self, time_ms: int, row: list[Cell]) -> None:
         if self._writer is None:
-            self._segments.mkdir(parents=True, exist_ok=True)
-            path = self._segments / f"{self._trip_id}.seg"
-            self._writer = SegmentWriter.create(
-                path,
-                self._columns,
-                boot_id=self._clock.boot_id(),
-                anchor=self._anchor(time_ms),
-            )
+            self._writer = self._create(time_ms)
         self._writer.append(time_ms, row)
+        self._append_place(time_ms)
+
+    def _create(self, time_ms: int) -> SegmentWriter:
+        self._segments.mkdir(parents=True, exist_ok=True)
+        path, anchor = self._segments / f"{self._trip_id}.seg", self._anchor(time_ms)
+        writer = SegmentWriter.create(path, self._columns, boot_id=self._boot_id, anchor=anchor)
+        self._track = TrackWriter(path, boot_id=self._boot_id, anchor=anchor)
+        return writer
+
+    def _append_place(self, time_ms: int) -> None:
+        if self._places is None or self._track is None:
+            return
+        if not self._places.may_keep():
+            self._track.drop()
+            return
+        readings = dict(self._places.readings())
+        if catalog.SPEED in self.decoder.latest:
+            readings[catalog.SPEED] = self.decoder.latest[catalog.SPEED]
+        self._track.append(time_ms, readings)
 
     async def _close(self) -> Path | None:
         """Close the segment; return its path, None if there is none."""
         writer, self._writer = self._writer, None
+        track, self._track = self._track, None
         if writer is None:
             return None
-        try:
-            await asyncio.to_thread(writer.close)
-        except SegmentError as error:
-            self._note(error)
+        for close in (writer.close, *([track.close] if track else [])):
+            try:
+                await asyncio.to_thread(close)
+            except SegmentError as error:
+                self._note(error)
         self.counters.rows_lost += writer.dropped_rows
         return writer.path
 
     async def _delete(self, path: Path | None) -> None:
         if path:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+            await asyncio.to_thread(delete_segment, path)
 
     def _note(self, error: SegmentError) -> None:
         self.counters.last_error = str(error)

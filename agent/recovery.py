@@ -8,6 +8,7 @@ from pathlib import Path
 from agent.signals import catalog
 from agent.signals.model import Quality, Signal
 from agent.store.segments import Segment, SegmentError, TimeAnchor, read_segment
+from agent.store.tracks import SUFFIX, delete_segment
 from agent.vehicle.trip import Trip, TripConfig, TripTracker
 from telemetry.codec.cells import Cell
 
@@ -23,12 +24,15 @@ def recover_trips(folder: Path, is_known: Callable[[str], bool]) -> list[tuple[T
     found = []
     for torn in folder.glob("*.new"):  # a header that never got its name
         torn.unlink()
+    for track in folder.glob(f"*{SUFFIX}"):  # positions whose trip is gone
+        if not track.with_suffix(".seg").exists():
+            track.unlink()
     left = sorted(folder.glob("*.seg"), key=lambda path: path.stat().st_mtime)
     for path in (path for path in left if not is_known(path.stem)):
         trip = _trip_of(path)
         if trip is None:
             log.warning("segment_without_trip_deleted", extra={"segment": path.name})
-            path.unlink()
+            delete_segment(path)
         else:
             found.append((trip, path))
     return found
@@ -52,7 +56,10 @@ def add_up(segment: Segment, trip_id: str) -> Trip | None:
         tracker.step(_signals(segment, row, last_s), last_s)
     ended = tracker.finish(last_s)
     trip = next((change.trip for change in ended if change.trip), None)
-    return _dated(trip, segment.anchor) if trip and segment.anchor else trip
+    if trip is None:
+        return None
+    trip = replace(trip, boot_id=segment.boot_id)
+    return _dated(trip, segment.anchor) if segment.anchor else trip
 
 
 def _dated(trip: Trip, anchor: TimeAnchor) -> Trip:
@@ -62,8 +69,7 @@ def _dated(trip: Trip, anchor: TimeAnchor) -> Trip:
 
 def _signals(segment: Segment, row: list[Cell], time_s: float) -> Iterator[Signal]:
     values = {
-        column.path: column.value(raw) if isinstance(raw, int) else None
-        for column, raw in zip(segment.columns, row, strict=True)
+        column.path: column.told(raw) for column, raw in zip(segment.columns, row, strict=True)
     }
     volts, amperes = values.get(catalog.PACK_VOLTAGE), values.get(catalog.PACK_CURRENT)
     if volts is not None and amperes is not None:

@@ -44,8 +44,9 @@ from agent.store.state import (
     TripOutcome,
     TripRow,
 )
+from agent.store.tracks import delete_segment, delete_tracks
 from telemetry.codec.batch import batch_id, decode_batch, encode_batch
-from telemetry.purposes import Purpose
+from telemetry.purposes import NEED_PLACE, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,9 @@ class Clock(Protocol):
 
     def boot_id(self) -> str:
         """Return the id of this boot."""
+
+    def is_proven(self) -> bool:
+        """Return whether wall time is synchronised with a source that is trusted."""
 
 
 class FinishedTrip(Protocol):
@@ -151,6 +155,8 @@ class Sharing:
         problems = self.check_ledger()
         self._is_intact = not problems
         self._load_granted()
+        if not self.may_keep_place():
+            delete_tracks(self._segments)  # the power went between a withdrawal and this
         return problems
 
     def reload(self) -> None:
@@ -170,6 +176,10 @@ class Sharing:
     def may_record(self) -> bool:
         """Tell whether anything of a trip may touch the disk. Does not block."""
         return self._is_intact and bool(self._granted)
+
+    def may_keep_place(self) -> bool:
+        """Tell whether a position may touch the disk: off by default. Does not block."""
+        return self.may_record() and not NEED_PLACE.isdisjoint(self._granted)
 
     def granted(self) -> frozenset[Purpose]:
         """Return the purposes that are switched on. Does not block."""
@@ -216,6 +226,8 @@ class Sharing:
                 ),
             )
             self._load_granted()
+            if not self.may_keep_place():
+                delete_tracks(self._segments)
         log.info("consent_changed", extra={"purpose": purpose, "consent_event": event})
         return True
 
@@ -283,7 +295,7 @@ class Sharing:
         overdue = self.state.overdue_trips(before_utc=before)
         for trip in overdue:
             if trip.segment:
-                (self._segments / trip.segment).unlink(missing_ok=True)
+                delete_segment(self._segments / trip.segment)
             self.state.expire_trip(trip.trip_id)
         self.outbox.expire_stopped(before_utc=before)
         self.outbox.age(self.moment())
@@ -332,7 +344,7 @@ class Sharing:
             notice=self.notice(purpose),
             recipient=self._recipient,
             at_utc=now,
-            time_quality=TimeQuality.UNPROVEN,  # nothing in the vehicle proves the wall clock yet
+            time_quality=TimeQuality.PROVEN if self._clock.is_proven() else TimeQuality.UNPROVEN,
             batch_id=batch,
             shown_sha256=shown_sha256,
         )

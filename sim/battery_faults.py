@@ -21,8 +21,9 @@ from agent.signals.model import Frame, Quality, Signal
 from agent.signals.replay import BATCH_FRAMES, ReplaySource
 from agent.signals.table import VehicleTable, known_vehicles, load_table
 from agent.vehicle.battery.alerts import AlertChange, Step
+from agent.vehicle.battery.memory import Memory, facts_of
 from agent.vehicle.battery.rules import RULES, Code
-from agent.vehicle.battery.watch import WATCH_PATHS, BatteryWatch, Facts, Memory
+from agent.vehicle.battery.watch import WATCH_PATHS, BatteryWatch
 from sim.drive import RESISTANCE_OHM, drive_states
 from sim.frames import TICK_S, VehicleState, frames_of
 
@@ -236,14 +237,6 @@ def watch_frames(name: str, table: VehicleTable, frames: Iterator[Frame]) -> Run
         run.changes += watch.step(signals, now_s, utc=None, day=_DAY).changes
     run.seconds = now_s - first_s
     return run
-
-
-def facts_of(table: VehicleTable) -> Facts:
-    """Return what the definition says about judging this vehicle."""
-    return Facts(
-        is_ze0=table.name.endswith("ze0") and not table.name.endswith("aze0"),
-        is_first_generation=table.name.endswith("ze0"),
-    )
 
 
 @click.command()

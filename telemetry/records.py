@@ -28,11 +28,14 @@ SPEED_BINS_KM_H = (0, 10, 20, 30, 40, 50, 70, 90, 110)  # lower ends
 TENTHS = 10
 LOSSES = frozenset({"dropped", "malformed", "skipped", "other_frames", "backwards", "jumps"})
 MAX_LOSS_DIGITS = 9
+MAX_NAME_CHARS, MAX_CONTACT_CHARS, MAX_MESSAGE_CHARS = 80, 200, 1_000  # of a workshop report
+MAX_FIGURE_CHARS, MAX_FIGURES = 40, 64
 
 BATTERY_FIELDS = ("pack_voltage_v", "pack_current_a", "soc_percent", "cell_temp_c")
 
 _MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
+_DAY = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 _CODE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
 
@@ -217,6 +220,72 @@ class DiagnosticsBatch:
             _check_whole("losses", digits, 1, MAX_LOSS_DIGITS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkshopFigure:
+    """One figure as the driver saw it before pressing send: a name, a value, a unit.
+
+    Raises:
+        ValueError: A name that is no code, no value, or text that cannot be printed.
+    """
+
+    name: str  # such as "soh" or "cell_spread"
+    value: str  # as shown, such as "87.5"
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if not _is_code(self.name):
+            raise ValueError(f"name: expected words joined by dots, got {self.name[:80]!r}")
+        _check_text("value", self.value, 1, MAX_FIGURE_CHARS)
+        _check_text("unit", self.unit, 0, MAX_FIGURE_CHARS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkshopAlert:
+    """An alert of the battery watch, and what it rests on.
+
+    Raises:
+        ValueError: A code or a severity that is none, or more than 64 figures.
+    """
+
+    code: str  # stable, such as "cell_imbalance"
+    severity: str
+    evidence: tuple[WorkshopFigure, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in (("code", self.code), ("severity", self.severity)):
+            if not _is_code(value):
+                raise ValueError(f"{name}: expected words joined by dots, got {value[:80]!r}")
+        _check_figures("evidence", self.evidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkshopReport:
+    """Everything the purpose ``workshop`` may hold: what the driver chose to show, and a contact.
+
+    Identified on purpose, sealed to the workshop, a consent of its own each time.
+
+    Raises:
+        ValueError: No contact, nothing to show, a text that is too long or cannot be printed.
+    """
+
+    day: str  # "YYYY-MM-DD": when it was made
+    contact: str  # telephone number or address, as the driver typed it
+    name: str = ""  # whom to ask for
+    message: str = ""  # the driver's own words; the only text that may have lines
+    figures: tuple[WorkshopFigure, ...] = ()  # the battery report
+    alert: WorkshopAlert | None = None
+
+    def __post_init__(self) -> None:
+        if not _DAY.fullmatch(self.day):
+            raise ValueError(f"day: expected 'YYYY-MM-DD' from 2000 to 2099, got {self.day!r:.40}")
+        _check_text("contact", self.contact, 1, MAX_CONTACT_CHARS)
+        _check_text("name", self.name, 0, MAX_NAME_CHARS)
+        _check_text("message", self.message, 0, MAX_MESSAGE_CHARS, breaks="\n")
+        _check_figures("figures", self.figures)
+        if not (self.figures or self.alert or self.message):
+            raise ValueError("figures: expected figures, an alert or a message, got nothing")
+
+
 Body = BatteryBatch | ChargingBatch | JourneysBatch | TrafficBatch | DiagnosticsBatch
 
 
@@ -260,6 +329,18 @@ def _check_invalid(sample: BatterySample) -> None:
     for name in sorted(sample.invalid):
         if name not in BATTERY_FIELDS or getattr(sample, name) is not None:
             raise ValueError(f"invalid: expected fields without a value, got {name}")
+
+
+def _check_text(name: str, value: str, low: int, high: int, *, breaks: str = "") -> None:
+    if not low <= len(value) <= high:
+        raise ValueError(f"{name}: expected {low} to {high} characters, got {len(value)}")
+    if not all(character.isprintable() or character in breaks for character in value):
+        raise ValueError(f"{name}: expected text that can be printed, got {value[:80]!r}")
+
+
+def _check_figures(name: str, figures: Sequence[WorkshopFigure]) -> None:
+    if len(figures) > MAX_FIGURES:
+        raise ValueError(f"{name}: expected at most {MAX_FIGURES}, got {len(figures)}")
 
 
 def _check_range(name: str, value: float | None, low: float, high: float) -> None:

@@ -3,6 +3,7 @@
 Shape (ABNF)::
 
     uplink = "okdrive/1/up/" purpose            ; all vehicles publish to the same topic
+    erase  = "okdrive/1/up/erase"               ; what is to be taken back, whatever its purpose
     ack    = "okdrive/1/ack/" 32(%x30-39 / %x61-66)  ; the client id of one connection
 """
 
@@ -11,6 +12,7 @@ import re
 from telemetry.purposes import Purpose
 
 UPLINK_FILTER = "okdrive/1/up/#"  # what ingest subscribes to
+ERASE_TOPIC = "okdrive/1/up/erase"
 CLIENT_ID_BYTES = 16  # 128 random bits per connection: nobody can guess an ack topic
 
 _UPLINK = "okdrive/1/up/"

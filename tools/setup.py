@@ -39,6 +39,7 @@ TEST_PARTS = {
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
     "unshare": "util-linux",
+    "ip": "iproute2",
     "/usr/lib/postgresql/*/bin/initdb": "postgresql",
     "softhsm2-util": "softhsm2",
     "dbus-daemon": "dbus-daemon",

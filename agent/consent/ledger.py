@@ -19,7 +19,7 @@ from agent.consent.keys import SigningKey, VerifyKey
 from agent.consent.notices import Notice
 from telemetry.purposes import Purpose
 
-SCHEMA = "okdrive.consent/1"
+SCHEMA = "okdrive.consent/2"  # 1 had neither profile nor validity; its entries stay readable
 NO_ENTRY = bytes(32)  # what the first entry names as the one before it
 
 
@@ -31,6 +31,8 @@ class ConsentEvent(StrEnum):
     OK = "ok"  # for one batch
     NO = "no"  # for one batch
     TAKE_BACK = "take_back"  # an OK undone while the batch was held
+    STANDING = "standing"  # from now on every batch of a purpose, until a date
+    STANDING_END = "standing_end"  # asked again, batch by batch
 
 
 class TimeQuality(StrEnum):
@@ -65,6 +67,9 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     withdrawal: str
     batch_id: str | None = None  # hex; exactly for events about one batch
     shown_sha256: str | None = None  # of the short text on the screen, first layer of the notice
+    profile: str | None = None  # random id of the driver's profile; never a name
+    valid_until: str | None = None  # ISO 8601, UTC; of a standing OK
+    released_under: str | None = None  # hash of the standing OK that released the batch, hex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +115,9 @@ class Act:
     time_quality: TimeQuality
     batch_id: bytes | None = None
     shown_sha256: str | None = None  # of the text on the screen, hex
+    profile: str | None = None
+    valid_until: datetime | None = None
+    released_under: bytes | None = None
 
 
 class StoredEntry(Protocol):
@@ -169,6 +177,9 @@ def make_entry(
         withdrawal=notice.withdrawal,
         batch_id=act.batch_id.hex() if act.batch_id else None,
         shown_sha256=act.shown_sha256,
+        profile=act.profile,
+        valid_until=act.valid_until.isoformat(timespec="seconds") if act.valid_until else None,
+        released_under=act.released_under.hex() if act.released_under else None,
     )
     body = _canonical(entry)
     return SignedLedgerEntry(entry=entry, body=body, signature=key.sign(body))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from telemetry.purposes import Purpose
+from telemetry.purposes import SWITCHED, Purpose
 
 
 class DrivingState(StrEnum):
@@ -253,7 +253,7 @@ class ScreenState:
     speed_km_h: float | None = None
     trip_km: float | None = None  # of the trip under way
     purposes: tuple[PurposeToggle, ...] = field(
-        default_factory=lambda: tuple(PurposeToggle(purpose=purpose) for purpose in Purpose)
+        default_factory=lambda: tuple(PurposeToggle(purpose=purpose) for purpose in SWITCHED)
     )
     trips: tuple[TripCard, ...] = ()
     update: UpdateCard | None = None

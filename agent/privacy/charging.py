@@ -25,7 +25,7 @@ _PRIVATE_DAYS = 2  # and so does who comes back
 class ChargeFacts:
     """What is known of a stop; local only."""
 
-    place: Place  # with what was known of it when the vehicle left
+    place: Place | None  # with what was known of it when the vehicle left; None: not known
     arrived: datetime  # local time
     dwell_s: float
     soc_in_percent: float
@@ -39,13 +39,17 @@ def is_private(place: Place) -> bool:
     return place.longest_s >= _PRIVATE_STAY_S or place.days >= _PRIVATE_DAYS
 
 
-def charging_batch(facts: ChargeFacts, private: Iterable[Place] = ()) -> ChargingBatch:
+def charging_batch(
+    facts: ChargeFacts, private: Iterable[Place] = (), *, may_tell_area: bool = True
+) -> ChargingBatch:
     """Return what may be told of a stop.
 
     A cell is told only where the vehicle is a stranger: not at or beside one of its ``private``
-    places, and not at a stop that is private itself.
+    places, and not at a stop that is private itself; and never while too little is known of its
+    places (``may_tell_area``).
     """
-    cell, hour = _cell(facts.place, private), hour_of_week(facts.arrived)
+    cell = _cell(facts.place, private) if facts.place and may_tell_area else None
+    hour = hour_of_week(facts.arrived)
     soc_in = _soc(facts.soc_in_percent)
     if facts.current is None or facts.soc_out_percent is None:
         return ChargingBatch(cell=cell, hour_of_week=hour, soc_in_percent=soc_in)

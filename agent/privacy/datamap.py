@@ -19,6 +19,7 @@ BODIES: Final[Mapping[Purpose, tuple[type[Any], ...]]] = {
     Purpose.JOURNEYS: (records.JourneysBatch,),
     Purpose.TRAFFIC: (records.TrafficBatch,),
     Purpose.DIAGNOSTICS: (records.DiagnosticsBatch,),
+    Purpose.WORKSHOP: (records.WorkshopReport, records.WorkshopFigure, records.WorkshopAlert),
 }
 _HOUR = "hour of the week, local"
 _MAP: Final[Mapping[str, tuple[str, str]]] = {  # type.field -> what it is made of, how fine
@@ -63,6 +64,18 @@ _MAP: Final[Mapping[str, tuple[str, str]]] = {  # type.field -> what it is made 
     "DiagnosticsBatch.version": ("okdrive", "as released"),
     "DiagnosticsBatch.uptime_class": ("okdrive", "4 classes"),
     "DiagnosticsBatch.losses": ("counters of okdrive", "number of decimal digits"),
+    "WorkshopReport.day": ("clock of the board", "1 day"),
+    "WorkshopReport.contact": ("the driver", "as typed"),
+    "WorkshopReport.name": ("the driver", "as typed"),
+    "WorkshopReport.message": ("the driver", "as typed"),
+    "WorkshopReport.figures": ("battery report", "as shown"),
+    "WorkshopReport.alert": ("battery watch", "the last alert, as shown"),
+    "WorkshopFigure.name": ("battery report", "code"),
+    "WorkshopFigure.value": ("battery report", "as shown"),
+    "WorkshopFigure.unit": ("battery report", "as shown"),
+    "WorkshopAlert.code": ("battery watch", "code"),
+    "WorkshopAlert.severity": ("battery watch", "code"),
+    "WorkshopAlert.evidence": ("battery watch", "figures, as shown"),
 }
 
 
@@ -98,6 +111,8 @@ def _row(kind: type[Any], name: str) -> str:
 
 
 def _how_often(purpose: Purpose) -> str:
+    if purpose is Purpose.WORKSHOP:
+        return "only when the driver presses send, one report each time"
     if purpose not in BOUNDS:
         return f"every confirmed trip, in slices of at most {SLICE_MS // 60_000} minutes"
     bound = BOUNDS[purpose]

@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
+from agent.store.claims import left_s
 from agent.store.database import Database
+from agent.store.drivers import GRANTED_FOR
 from agent.store.state import (
     LedgerHead,
     OfferRow,
@@ -106,10 +108,12 @@ class OutboxLine:
     refusal: str | None
     priority: int
     age_days: int
+    not_before: str | None  # UTC; its moment of leaving was drawn at random
 
     def held_for_s(self, now: Moment) -> float:
         """Return for how long the driver may still take it back; 0 when it may leave."""
-        return _held_for_s(self.hold_boot, self.hold_until_s, now)
+        held_s = _held_for_s(self.hold_boot, self.hold_until_s, now)
+        return max(held_s, left_s(self.not_before, now.utc))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +200,7 @@ class Outbox:
         """Delete batches that are still held; return those that were taken back."""
         with self._database.transaction() as connection:
             rows = [row for row in map(_row(connection), batch_ids) if row]
-            held = [row for row in rows if row.held_for_s(now) > 0 and row.attempts == 0]
+            held = [row for row in rows if row.attempts == 0 and _is_held(connection, row, now)]
             offers = [_as_offer(row) for row in held]
             for offer in offers:
                 _append(connection, offer, make_entry)
@@ -373,7 +377,8 @@ _COLUMNS = (
 _SELECT = _COLUMNS + _FROM
 _SELECT_LINES = (
     "SELECT batch_id, trip_id, purpose, length(payload), hold_boot, hold_until_s, created_utc,"
-    " attempts, state, refusal, priority, age_days FROM outbox"
+    " attempts, state, refusal, priority, age_days,"
+    " (SELECT not_before_utc FROM delays WHERE delays.batch_id=outbox.batch_id) FROM outbox"
 )
 _ORDER = "ORDER BY priority, position"
 _AGED = "outbox.aged"  # the note that holds the last day seen
@@ -389,6 +394,13 @@ def _row(connection: sqlite3.Connection) -> Callable[[bytes], OutboxRow | None]:
 
 def _held_for_s(boot: str, until_s: float, now: Moment) -> float:
     return max(0.0, until_s - now.monotonic_s) if now.boot_id == boot else 0.0
+
+
+def _is_held(connection: sqlite3.Connection, row: OutboxRow, now: Moment) -> bool:
+    delay = connection.execute(
+        "SELECT not_before_utc FROM delays WHERE batch_id=?", (row.batch_id,)
+    ).fetchone()
+    return row.held_for_s(now) > 0 or left_s(delay[0] if delay else None, now.utc) > 0
 
 
 def _line(row: tuple[Any, ...]) -> OutboxLine:
@@ -412,6 +424,7 @@ def _line(row: tuple[Any, ...]) -> OutboxLine:
         refusal=refusal,
         priority=row[10],
         age_days=row[11],
+        not_before=row[12],
     )
 
 
@@ -551,9 +564,7 @@ def _checksum(row: OutboxRow) -> bytes:
 
 
 def _expect_granted(connection: sqlite3.Connection, offer: OfferRow) -> None:
-    row = connection.execute(
-        "SELECT granted FROM consents WHERE purpose=?", (offer.purpose,)
-    ).fetchone()
+    row = connection.execute(GRANTED_FOR, (offer.batch_id, offer.purpose)).fetchone()
     if row is None or not row[0]:
         raise UncoveredError(offer.batch_id, f"found purpose {offer.purpose} not switched on")
 

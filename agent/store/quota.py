@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.store.tracks import delete_segment, track_beside
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evicted:
@@ -13,7 +15,7 @@ class Evicted:
 
 
 def make_room(folder: Path, quota_bytes: int, *, keep: str | None) -> Evicted:
-    """Delete the oldest segments of ``folder`` until all together fit; blocks.
+    """Delete the oldest segments of ``folder``, with their positions, until all fit; blocks.
 
     Args:
         folder: Of the segments.
@@ -22,15 +24,16 @@ def make_room(folder: Path, quota_bytes: int, *, keep: str | None) -> Evicted:
     """
     found = []
     for path in folder.glob("*.seg"):
-        status = path.stat()
-        found.append((status.st_mtime_ns, status.st_size, path))
+        status, track = path.stat(), track_beside(path)
+        track_bytes = track.stat().st_size if track.exists() else 0
+        found.append((status.st_mtime_ns, status.st_size + track_bytes, path))
     total = sum(size for _, size, _ in found)
     names, freed = [], 0
     for _, size, path in sorted(found):
         if total - freed <= quota_bytes:
             break
         if path.name != keep:
-            path.unlink(missing_ok=True)
+            delete_segment(path)
             names.append(path.name)
             freed += size
     return Evicted(names=tuple(names), freed_bytes=freed)

@@ -84,6 +84,10 @@ class SegmentColumn:
         """Return the value of an integer, in the column's unit."""
         return raw * self.step + self.offset
 
+    def told(self, cell: Cell) -> float | None:
+        """Return the value in ``cell``; None for a gap of either kind."""
+        return self.value(cell) if isinstance(cell, int) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeAnchor:

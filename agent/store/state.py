@@ -14,7 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from agent.store.checksum import TRIP_SUM_STEP, row_sum
 from agent.store.database import Connect, Database, Step
+from agent.store.drivers import BATCHES_OF, DRIVER_STEP, FIRST_PROFILE, end_standing
 from agent.store.sessions import SESSION_STEP
 
 FIRST_PREVIOUS = bytes(32)  # what the first entry of a ledger names as the one before it
@@ -119,6 +121,8 @@ STEPS: tuple[Step, ...] = (
             value TEXT NOT NULL
         ) WITHOUT ROWID""",
     ),
+    DRIVER_STEP,
+    TRIP_SUM_STEP,
 )
 
 
@@ -241,7 +245,8 @@ class State:
         """Store a trip with its offers, both or neither; a known trip is left as it is."""
         with self.database.transaction() as connection:
             added = connection.execute(
-                "INSERT OR IGNORE INTO trips VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO trips (trip_id, summary, segment, created_utc, outcome)"
+                " VALUES (?, ?, ?, ?, ?)",
                 (trip.trip_id, trip.summary, trip.segment, as_text(trip.created_utc), trip.outcome),
             )
             if added.rowcount:
@@ -250,16 +255,22 @@ class State:
                 )
 
     def trips(self, *, limit: int = 100) -> list[TripRow]:
-        """Return the newest ``limit`` trips, newest first."""
-        with self.database.reading() as connection:
+        """Return the newest ``limit`` trips, newest first; damaged ones are left out."""
+        with self.database.reading(is_lenient=True) as connection:
             rows = connection.execute(
                 "SELECT * FROM trips ORDER BY created_utc DESC, trip_id DESC LIMIT ?", (limit,)
             ).fetchall()
-        return [_trip(row) for row in rows]
+        return [trip for row in rows if (trip := _trip(row))]
+
+    def damaged_trips(self) -> int:
+        """Return how many stored trips do not match their checksum."""
+        with self.database.reading(is_lenient=True) as connection:
+            rows = connection.execute("SELECT * FROM trips").fetchall()
+        return sum(1 for row in rows if _trip(row) is None)
 
     def trip(self, trip_id: str) -> TripRow | None:
-        """Return one trip; None if it is not known."""
-        with self.database.reading() as connection:
+        """Return one trip; None if it is not known, or damaged."""
+        with self.database.reading(is_lenient=True) as connection:
             row = connection.execute("SELECT * FROM trips WHERE trip_id=?", (trip_id,)).fetchone()
         return _trip(row) if row else None
 
@@ -289,14 +300,17 @@ class State:
         return [offer_of(row) for row in rows]
 
     def overdue_trips(self, *, before_utc: datetime) -> list[TripRow]:
-        """Return trips with an offer made before ``before_utc`` that nobody answered."""
-        with self.database.reading() as connection:
+        """Return trips with an offer made before ``before_utc`` that nobody answered.
+
+        Of a damaged one only the id is believed: it has to go all the same.
+        """
+        with self.database.reading(is_lenient=True) as connection:
             rows = connection.execute(
                 "SELECT * FROM trips WHERE trip_id IN"
                 " (SELECT trip_id FROM offers WHERE created_utc < ?)",
                 (as_text(before_utc),),
             ).fetchall()
-        return [_trip(row) for row in rows]
+        return [_trip(row) or _unreadable_trip(row[0], before_utc) for row in rows]
 
     def expire_trip(self, trip_id: str) -> None:
         """Delete the offers of a trip nobody answered; its segment file must be gone already."""
@@ -309,10 +323,17 @@ class State:
 
     # consents and ledger
 
-    def consents(self) -> dict[str, ConsentRow]:
-        """Return the driver's last word per purpose; a purpose never asked about is missing."""
+    def consents(self, profile_id: str | None = None) -> dict[str, ConsentRow]:
+        """Return a driver's last word per purpose; a purpose never asked about is missing.
+
+        ``profile_id`` None is the first profile.
+        """
         with self.database.reading() as connection:
-            rows = connection.execute("SELECT * FROM consents").fetchall()
+            rows = connection.execute(
+                "SELECT purpose, granted, since_utc, entry_hash FROM consents"  # noqa: S608
+                f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})",
+                (profile_id,),
+            ).fetchall()
         return {
             row[0]: ConsentRow(
                 purpose=row[0],
@@ -323,21 +344,37 @@ class State:
             for row in rows
         }
 
-    def set_consent(
-        self, purpose: str, *, is_granted: bool, now_utc: datetime, make_entry: MakeEntry
-    ) -> None:
-        """Record a grant or a withdrawal with its ledger entry, in one transaction.
+    def granted_to_anyone(self) -> frozenset[str]:
+        """Return the purposes that at least one profile has switched on."""
+        with self.database.reading() as connection:
+            rows = connection.execute("SELECT purpose FROM consents WHERE granted").fetchall()
+        return frozenset(row[0] for row in rows)
 
-        A withdrawal also deletes everything of the purpose that has not been delivered.
+    def set_consent(
+        self,
+        purpose: str,
+        *,
+        is_granted: bool,
+        now_utc: datetime,
+        make_entry: MakeEntry,
+        profile_id: str | None = None,
+    ) -> None:
+        """Record a driver's grant or withdrawal with its ledger entry, in one transaction.
+
+        A withdrawal also ends a standing OK and deletes everything of this driver and purpose that
+        has not been delivered. What had begun to leave is marked, to be erased at the far end.
+        ``profile_id`` None is the first profile.
         """
         with self.database.transaction() as connection:
+            whose = profile_id or connection.execute(f"SELECT {FIRST_PROFILE}").fetchone()[0]
             entry_hash = append_entry(connection, make_entry)
             connection.execute(
-                "INSERT OR REPLACE INTO consents VALUES (?, ?, ?, ?)",
-                (purpose, is_granted, as_text(now_utc), entry_hash),
+                "INSERT OR REPLACE INTO consents VALUES (?, ?, ?, ?, ?)",
+                (whose, purpose, is_granted, as_text(now_utc), entry_hash),
             )
             if not is_granted:
-                _forget_purpose(connection, purpose)
+                end_standing(connection, whose, purpose)
+                _forget_purpose(connection, whose, purpose)
 
     def ledger(self) -> list[LedgerRow]:
         """Return the whole ledger, oldest first."""
@@ -428,9 +465,21 @@ LEDGER_LENGTH = "ledger.length"  # the counter beside the chain
 _EMPTY = LedgerHead(length=0, entry_hash=FIRST_PREVIOUS)
 
 
-def _forget_purpose(connection: sqlite3.Connection, purpose: str) -> None:
-    offers = connection.execute("DELETE FROM offers WHERE purpose=?", (purpose,)).rowcount
-    queued = connection.execute("DELETE FROM outbox WHERE purpose=?", (purpose,)).rowcount
+def _forget_purpose(connection: sqlite3.Connection, profile_id: str, purpose: str) -> None:
+    whose = (profile_id, purpose)
+    connection.execute(
+        "UPDATE claims SET is_withdrawn=1 WHERE batch_id IN (SELECT batch_id FROM outbox"  # noqa: S608
+        f" WHERE attempts > 0 AND {BATCHES_OF.format(table='outbox')})",
+        whose,
+    )
+    offers = connection.execute(
+        f"DELETE FROM offers WHERE {BATCHES_OF.format(table='offers')}",  # noqa: S608 (our own constant)
+        whose,
+    ).rowcount
+    queued = connection.execute(
+        f"DELETE FROM outbox WHERE {BATCHES_OF.format(table='outbox')}",  # noqa: S608 (our own constant)
+        whose,
+    ).rowcount
     bump(connection, "withdrawn.offers", offers)
     bump(connection, "withdrawn.queued", queued)
     connection.execute(
@@ -457,14 +506,27 @@ def _offer_values(offer: OfferRow) -> tuple[bytes, str, str, bytes, str]:
     return (offer.batch_id, offer.trip_id, offer.purpose, offer.payload, created)
 
 
-def _trip(row: tuple[Any, ...]) -> TripRow:
-    trip_id, summary, segment, created_utc, outcome = row
+def _trip(row: tuple[Any, ...]) -> TripRow | None:
+    *values, checksum = row
+    if row_sum(*values) != checksum:
+        return None
+    trip_id, summary, segment, created_utc, outcome = values
     return TripRow(
         trip_id=trip_id,
         summary=summary,
         segment=segment,
         created_utc=as_time(created_utc),
         outcome=TripOutcome(outcome),
+    )
+
+
+def _unreadable_trip(trip_id: str, created_utc: datetime) -> TripRow:
+    return TripRow(
+        trip_id=trip_id,
+        summary="{}",
+        segment=f"{trip_id}.seg",
+        created_utc=created_utc,
+        outcome=TripOutcome.UNANSWERED,
     )
 
 

@@ -119,6 +119,8 @@ class ChargeSession:
     started_s: float
     ended_s: float
     started_utc: datetime | None = None
+    is_time_proven: bool = False  # somebody vouched for the wall clock
+    boot_id: str = ""  # whose monotonic clock the instants of a live bus belong to
     supply: Supply = Supply.UNKNOWN
     duration_s: float = 0.0
     charging_s: float = 0.0

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
+from telemetry.codec.anybatch import ALL_SCHEMAS
 from telemetry.codec.batch import (
     BatchLimits,
     DecodedBatch,
@@ -12,18 +13,16 @@ from telemetry.codec.batch import (
     load_fields,
     schema_of,
 )
-from telemetry.codec.bodies import BODY_SCHEMAS
-from telemetry.codec.schemas import SCHEMAS, AnySchema, Column, Field, RecordSchema
+from telemetry.codec.schemas import AnySchema, Column, Field, RecordSchema
 from telemetry.codec.sessions import DecodedRecords, Value, decode_records
 from telemetry.records import BatterySample
 
-EVERY_SCHEMA: Final[Mapping[str, AnySchema]] = {**SCHEMAS, **BODY_SCHEMAS}
 _INVALID = "invalid"
 _NAMES_OF_ROWS = 5  # shown at the beginning in plain words; JSON has all
 
 
 def inspect_batch(
-    payload: bytes, *, limits: BatchLimits, schemas: Mapping[str, AnySchema] = EVERY_SCHEMA
+    payload: bytes, *, limits: BatchLimits, schemas: Mapping[str, AnySchema] = ALL_SCHEMAS
 ) -> dict[str, Any]:
     """Return everything a batch says as a JSON document; raise CodecError if it is none.
 

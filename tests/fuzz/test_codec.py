@@ -9,13 +9,15 @@ from collections.abc import Callable
 
 import pytest
 
-from telemetry.codec.batch import BatchLimits, decode_batch, encode_batch
+from telemetry.codec.batch import BatchLimits, batch_pseudonym, decode_batch, encode_batch
 from telemetry.codec.cells import INVALID
 from telemetry.codec.columns import decode_columns, encode_columns
+from telemetry.codec.erase import decode_erase, decode_erasure, encode_erase, encode_erasure
 from telemetry.codec.errors import CodecError
 from telemetry.codec.receipt import decode_receipt, unpack_signed
 from telemetry.codec.schemas import BATTERY_1
 from telemetry.codec.sessions import decode_records, encode_records
+from telemetry.codec.workshop import decode_report, encode_report
 from tests.fuzz.mutate import Mutator, Trace
 from tests.golden import codec_examples, schema_examples
 
@@ -82,12 +84,30 @@ def receipt(data: bytes) -> None:
     decode_receipt(body)
 
 
+def erase(data: bytes) -> None:
+    """What is accepted is the one way to write it."""
+    assert data == encode_erase(decode_erase(data), nonce=data[-16:])
+
+
+def erasure(data: bytes) -> None:
+    assert data == encode_erasure(decode_erasure(data))
+
+
+def report(data: bytes) -> None:
+    found = decode_report(data)
+    pseudonym = batch_pseudonym(data)
+    assert data == encode_report(found, pseudonym=pseudonym, nonce=data[-16:])
+
+
 TARGETS: dict[Callable[[bytes], None], list[bytes]] = {
     batch: CORPUS,
     records: CORPUS,
     columns_of_a_schema: BLOCKS,
     columns_of_a_segment: BLOCKS,
     receipt: CORPUS,
+    erase: CORPUS,
+    erasure: [encode_erasure(one) for one in codec_examples.ERASURES.values()],
+    report: CORPUS,
 }
 
 

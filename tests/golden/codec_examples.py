@@ -9,9 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from telemetry.codec.batch import batch_id, encode_batch
+from telemetry.codec.erase import EraseRequest, Erasure, encode_erase, encode_erasure, erase_id
 from telemetry.codec.receipt import encode_receipt, pack_signed
 from telemetry.codec.schemas import BATTERY_1, BATTERY_2
-from telemetry.records import BatteryBatch, BatterySample, Receipt, ReceiptStatus
+from telemetry.codec.workshop import encode_report
+from telemetry.records import (
+    BatteryBatch,
+    BatterySample,
+    Receipt,
+    ReceiptStatus,
+    WorkshopAlert,
+    WorkshopFigure,
+    WorkshopReport,
+)
 
 FOLDER = Path(__file__).parent / "data"
 PSEUDONYM = bytes(range(16))
@@ -85,6 +95,46 @@ RECEIPTS = {
 EXAMPLES |= {
     name: pack_signed(encode_receipt(receipt), bytes(range(64)))
     for name, receipt in RECEIPTS.items()
+}
+ERASES = {
+    "erase_two_batches.hex": EraseRequest(
+        token=bytes(range(32)), batch_ids=(bytes(32), bytes([255] * 32))
+    ),
+    "erase_all.hex": EraseRequest(token=bytes(range(32))),
+}
+EXAMPLES |= {name: encode_erase(request, nonce=NONCE) for name, request in ERASES.items()}
+ERASURES = {
+    "erasure.hex": Erasure(
+        erase_id=erase_id(EXAMPLES["erase_two_batches.hex"]), batches=2, rows=600, aside=1, left=0
+    )
+}
+EXAMPLES |= {
+    name: pack_signed(encode_erasure(erasure), bytes(range(64)))
+    for name, erasure in ERASURES.items()
+}
+REPORTS = {
+    "workshop_1_alert.hex": WorkshopReport(
+        day="2026-11-22",
+        contact="+49 30 1234567",
+        name="A. Driver",
+        message="Range is down since last week.\nPlease call.",
+        figures=(
+            WorkshopFigure(name="soh", value="87.5", unit="%"),
+            WorkshopFigure(name="cell_spread", value="64", unit="mV"),
+        ),
+        alert=WorkshopAlert(
+            code="cell_imbalance",
+            severity="warning",
+            evidence=(WorkshopFigure(name="readings", value="2"),),
+        ),
+    ),
+    "workshop_1_message.hex": WorkshopReport(
+        day="2026-11-22", contact="driver@example.org", message="Is this normal?"
+    ),
+}
+EXAMPLES |= {
+    name: encode_report(report, pseudonym=PSEUDONYM, nonce=NONCE)
+    for name, report in REPORTS.items()
 }
 
 if __name__ == "__main__":

@@ -3,8 +3,20 @@
 import pytest
 
 from telemetry.codec.batch import decode_batch
+from telemetry.codec.erase import decode_erase, decode_erasure
 from telemetry.codec.receipt import decode_receipt, unpack_signed
-from tests.golden.codec_examples import BATCHES, EXAMPLES, FOLDER, NONCE, PSEUDONYM, RECEIPTS
+from telemetry.codec.workshop import decode_report
+from tests.golden.codec_examples import (
+    BATCHES,
+    ERASES,
+    ERASURES,
+    EXAMPLES,
+    FOLDER,
+    NONCE,
+    PSEUDONYM,
+    RECEIPTS,
+    REPORTS,
+)
 
 
 def golden(name: str) -> bytes:
@@ -30,6 +42,22 @@ def test_a_golden_receipt_says_what_it_said(name: str) -> None:
     body, signature = unpack_signed(golden(name))
     assert decode_receipt(body) == RECEIPTS[name]
     assert signature == bytes(range(64))
+
+
+@pytest.mark.parametrize("name", ERASES)
+def test_a_golden_erase_says_what_it_said(name: str) -> None:
+    assert decode_erase(golden(name)) == ERASES[name]
+
+
+@pytest.mark.parametrize("name", ERASURES)
+def test_a_golden_erasure_says_what_it_said(name: str) -> None:
+    body, _ = unpack_signed(golden(name))
+    assert decode_erasure(body) == ERASURES[name]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_golden_report_says_what_it_said(name: str) -> None:
+    assert decode_report(golden(name)) == REPORTS[name]
 
 
 def test_every_golden_file_has_its_example() -> None:

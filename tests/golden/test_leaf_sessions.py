@@ -10,8 +10,9 @@ from agent.recorder import wanted_paths
 from agent.signals.decode import Decoder
 from agent.signals.replay import BATCH_FRAMES, ReplaySource
 from agent.signals.table import load_table
-from agent.store.keeper import KEPT_PATHS, plug_of
 from agent.vehicle.charge import ChargeConfig, ChargeSession, ChargeTracker, Supply
+from agent.watch.charges import plug_of
+from agent.watch.keeper import KEPT_PATHS
 
 pytestmark = pytest.mark.recorded
 

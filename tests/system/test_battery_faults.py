@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.signals.table import known_vehicles
+from agent.vehicle.battery.memory import Memory
 from agent.vehicle.battery.rules import RULES, Code, Severity
-from agent.vehicle.battery.watch import Memory
 from sim.battery_faults import (
     RECORDINGS,
     Fault,

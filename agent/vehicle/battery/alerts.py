@@ -131,10 +131,17 @@ class Latch:
             return None
         return self._count_in(reading, time_s, day, is_bad=is_bad)
 
-    def restore(self, alert: Alert, time_s: float) -> None:
-        """Go on with an alert of an earlier run: it is raised until it eases."""
+    @property
+    def good(self) -> int:
+        """Return how many good readings in a row were taken since the alert was raised."""
+        return self._count if self.stage is S.EASING else 0
+
+    def restore(self, alert: Alert, time_s: float, *, good: int = 0) -> None:
+        """Go on with an alert of an earlier run, which saw ``good`` good readings in a row."""
         self.stage, self.alert, self._counted_s = S.RAISED, alert, time_s
         self._count = alert.readings
+        if good:
+            self.stage, self._count = S.EASING, good
 
     def suspect(self) -> None:
         """Go on with the one bad reading of an earlier run."""

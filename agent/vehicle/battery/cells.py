@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from agent.vehicle.battery.alerts import Evidence, Reading
-from agent.vehicle.battery.rules import Code
+from agent.vehicle.battery.rules import RULES, Code
 
 GATE_A: Final = 20.0  # above this a cell's own resistance looks like imbalance; measured
 MIN_CELLS: Final = 24
+TOP_PERCENT: Final = 80.0  # from here on the cells of a pack show what divides them
 MIN_THERMISTORS: Final = 3
 _MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution
 _NOISE_K: Final = 0.5  # a thermistor's step is 1 K
@@ -48,6 +49,18 @@ def imbalance(cells: Mapping[int, float], current_a: float) -> Reading | None:
             Evidence(name="current", value=round(current_a, 1), unit="A"),
         ),
     )
+
+
+def balancing(spread: Reading, soc_percent: float | None) -> Reading | None:
+    """Judge whether the cells ask for a full, slow charge; None where that shows nowhere.
+
+    Cells drift apart at the top of their charge first. A spread that is a weak cell is not told
+    twice.
+    """
+    if soc_percent is None or soc_percent < TOP_PERCENT:
+        return None
+    value = spread.value if spread.value < RULES[Code.WEAK_CELL].raise_at else 0.0
+    return Reading(code=Code.BALANCING, value=value, evidence=spread.evidence)
 
 
 def cell_limit_v(pack_v: float, highest_cell_v: float) -> float:

@@ -39,7 +39,10 @@ class Code(StrEnum):
     RESISTANCE = "resistance"
     SELF_DISCHARGE = "self_discharge"
     HEALTH = "health"
+    HEALTH_DROP = "health_drop"
+    HX_FALL = "hx_fall"
     HOT_CHARGES = "hot_charges"
+    BALANCING = "balancing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,90 +68,81 @@ class Rule:
 
 _OURS: Final = "ours, calibrated on the healthy recordings"
 C, V = Code, Severity
-_ROWS: Final = (
-    Rule(
-        code=C.RELAY_CUT,
-        severity=V.CRITICAL,
+
+
+def _flag(  # noqa: PLR0913 (one keyword per column of the row)
+    code: Code,
+    severity: Severity,
+    source: str,
+    *,
+    apart_s: float,
+    within_s: float,
+    good_readings: int = 60,
+) -> Rule:
+    """Return the rule of something that is either so or not."""
+    return Rule(
+        code=code,
+        severity=severity,
         raise_at=1,
         clear_at=1,
         unit="",
+        apart_s=apart_s,
+        within_s=within_s,
+        good_readings=good_readings,
+        source=source,
+    )
+
+
+_FLAGS: Final = (
+    _flag(
+        C.RELAY_CUT,
+        V.CRITICAL,
+        "frame 0x1DB: the controller asks for the main relay to open",
         apart_s=0.5,
         within_s=5,
-        good_readings=60,
-        source="frame 0x1DB: the controller asks for the main relay to open",
     ),
-    Rule(
-        code=C.FAILSAFE,
-        severity=V.CRITICAL,
-        raise_at=1,
-        clear_at=1,
-        unit="",
+    _flag(
+        C.FAILSAFE,
+        V.CRITICAL,
+        "frame 0x1DB: stop request or caution lamp, while driving",
         apart_s=0.5,
         within_s=5,
-        good_readings=60,
-        source="frame 0x1DB: stop request or caution lamp, while driving",
     ),
-    Rule(
-        code=C.EMPTY,
-        severity=V.CRITICAL,
-        raise_at=1,
-        clear_at=1,
-        unit="",
-        apart_s=1.0,
-        within_s=10,
-        good_readings=60,
-        source="frame 0x55B: capacity empty",
-    ),
-    Rule(
-        code=C.LIMIT_MALFUNCTION,
-        severity=V.CRITICAL,
-        raise_at=1,
-        clear_at=1,
-        unit="",
+    _flag(C.EMPTY, V.CRITICAL, "frame 0x55B: capacity empty", apart_s=1.0, within_s=10),
+    _flag(
+        C.LIMIT_MALFUNCTION,
+        V.CRITICAL,
+        "frame 0x5BC, reason 2; never judged on a ZE0: it reads 2 in working ZE0",
         apart_s=2.0,
         within_s=10,
-        good_readings=60,
-        source="frame 0x5BC, reason 2; never judged on a ZE0: it reads 2 in working ZE0",
     ),
-    Rule(
-        code=C.ISOLATION,
-        severity=V.WARNING,
-        raise_at=1,
-        clear_at=1,
-        unit="",
+    _flag(
+        C.ISOLATION,
+        V.WARNING,
+        "frame 0x55B; the flag alone: critical only with trouble code P0AA6, which no frame tells",
         apart_s=2.0,
         within_s=10,
         good_readings=600,
-        source=(
-            "frame 0x55B; the flag alone: critical only with trouble code P0AA6, which no "
-            "frame tells"
-        ),
     ),
-    Rule(
-        code=C.INTERLOCK,
-        severity=V.WARNING,
-        raise_at=1,
-        clear_at=1,
-        unit="",
+    _flag(
+        C.INTERLOCK,
+        V.WARNING,
+        "frame 0x1DB, while the main relay is closed; opens for 0.13 s at every start (measured)",
         apart_s=2.0,
         within_s=10,
-        good_readings=60,
-        source=(
-            "frame 0x1DB, while the main relay is closed; opens for 0.13 s at every start "
-            "(measured)"
-        ),
     ),
-    Rule(
-        code=C.LIMIT_HOT,
-        severity=V.WARNING,
-        raise_at=1,
-        clear_at=1,
-        unit="",
-        apart_s=5.0,
-        within_s=20,
-        good_readings=60,
-        source="frame 0x5BC, reason 3",
+    _flag(C.LIMIT_HOT, V.WARNING, "frame 0x5BC, reason 3", apart_s=5.0, within_s=20),
+    _flag(C.SENSOR_INVALID, V.WARNING, _OURS, apart_s=10.0, within_s=60, good_readings=6),
+    _flag(
+        C.CHARGE_FAULT,
+        V.ADVISORY,
+        "frame 0x390: charging, and no power for two minutes; healthy: 6 s (measured)",
+        apart_s=60.0,
+        within_s=300,
+        good_readings=2,
     ),
+)
+_LEVELS: Final = (
     Rule(
         code=C.WEAK_CELL,
         severity=V.WARNING,
@@ -210,27 +204,6 @@ _ROWS: Final = (
         source="OVMS: below max(12.6 V, at rest) by 1.6 V; clear below 60 % of it",
     ),
     Rule(
-        code=C.SENSOR_INVALID,
-        severity=V.WARNING,
-        raise_at=1,
-        clear_at=1,
-        unit="",
-        apart_s=10.0,
-        within_s=60,
-        good_readings=6,
-        source=_OURS,
-    ),
-    Rule(
-        code=C.CHARGE_FAULT,
-        severity=V.ADVISORY,
-        raise_at=1,
-        clear_at=1,
-        unit="",
-        apart_s=60.0,
-        within_s=300,
-        source="frame 0x390: charging, and no power for two minutes; healthy: 6 s (measured)",
-    ),
-    Rule(
         code=C.RESISTANCE,
         severity=V.ADVISORY,
         raise_at=1.25,
@@ -263,6 +236,29 @@ _ROWS: Final = (
         source="UN GTR 22: 80 % until 100,000 km, 70 % until 160,000 km",
     ),
     Rule(
+        code=C.HEALTH_DROP,
+        severity=V.ADVISORY,
+        raise_at=3.0,
+        clear_at=1.5,
+        unit="percent",
+        apart_s=0.0,
+        within_s=2 * 86_400,
+        source=(
+            "below the median of the eight weeks before, on two different days; a pack loses "
+            "about 2 points a year; " + _OURS
+        ),
+    ),
+    Rule(
+        code=C.HX_FALL,
+        severity=V.ADVISORY,
+        raise_at=10.0,
+        clear_at=7.0,
+        unit="percent",
+        apart_s=0.0,
+        within_s=2 * 86_400,
+        source="10 points a year, weekly medians; conductance-like, never health",
+    ),
+    Rule(
         code=C.HOT_CHARGES,
         severity=V.ADVISORY,
         raise_at=5,
@@ -274,8 +270,18 @@ _ROWS: Final = (
         good_readings=1,
         source=("quick charges above 45 celsius in 30 days; " + _OURS),
     ),
+    Rule(
+        code=C.BALANCING,
+        severity=V.INFO,
+        raise_at=0.050,
+        clear_at=0.035,
+        unit="V",
+        apart_s=50.0,
+        within_s=240,
+        source="below 20 A from 80 % on; healthy: 22 mV at 93 % (measured); " + _OURS,
+    ),
 )
-RULES: Final[Mapping[Code, Rule]] = {rule.code: rule for rule in _ROWS}
+RULES: Final[Mapping[Code, Rule]] = {rule.code: rule for rule in (*_FLAGS, *_LEVELS)}
 
 
 def with_thresholds(raise_at: Mapping[str, float]) -> Mapping[Code, Rule]:

@@ -7,18 +7,20 @@ nothing that rests on it is judged: the driver hears that instead of a guess.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from agent.signals import catalog
 from agent.signals.model import Signal
 from agent.vehicle.battery.alerts import Alert, AlertBook, AlertChange, Evidence, Reading, Stage
 from agent.vehicle.battery.balance import ChargeBalance
-from agent.vehicle.battery.cells import below_limit, hot_extreme, hot_spot, imbalance
+from agent.vehicle.battery.cells import balancing, below_limit, hot_extreme, hot_spot, imbalance
 from agent.vehicle.battery.flags import FLAG_PATHS, Flags
+from agent.vehicle.battery.health import against_durability, hx_in_a_year, sudden_drop
+from agent.vehicle.battery.memory import Facts, Kind, Measurement, Memory, Outcome, Rest
 from agent.vehicle.battery.resistance import Baseline, Bin, Fit, ResistanceWindows, bin_of
+from agent.vehicle.battery.rest import lost_at_rest
 from agent.vehicle.battery.rules import RULES, Code, Rule
 from agent.vehicle.battery.sensors import WRONG, SensorCheck
 from agent.vehicle.battery.supply import LowVoltage
@@ -28,15 +30,13 @@ MEASURE_EVERY_S: Final = 600.0
 HOT_CHARGE_C: Final = 45.0  # source: reference, alerts
 HOT_CHARGE_DAYS: Final = 30
 _GIDS_V: Final = 360.0  # mean voltage of a pack, to turn energy into charge; 5 % is enough here
-_REST_LOSS: Final = 3.0  # points; below it a gauge only wanders
-_REST_HOURS: Final = 6.0
 _SMALL_PACK_AH: Final = 90.0  # 24 and 30 kWh packs have 66 and 79 Ah when new
-# UN GTR 22: at least so many percent until so many kilometres
-_DURABILITY: Final = ((100_000.0, 80.0), (160_000.0, 70.0))
 _FULL_ENERGY: Final = f"{catalog.OVERLAY}.Battery.FullEnergy"
 _OFF_A: Final = 1.0  # more than this while switched off is charging
 # judged at most once a day, and remembered from one day to the next
-DAILY: Final = frozenset({Code.CELL_BELOW_LIMIT, Code.SELF_DISCHARGE})
+DAILY: Final = frozenset(
+    {Code.CELL_BELOW_LIMIT, Code.SELF_DISCHARGE, Code.HEALTH_DROP, Code.HX_FALL}
+)
 
 WATCH_PATHS: Final = tuple(
     sorted(
@@ -68,69 +68,6 @@ WATCH_PATHS: Final = tuple(
 )
 
 
-class Kind(StrEnum):
-    """What the local history keeps."""
-
-    HEALTH = "health"  # percent
-    CAPACITY = "capacity"  # Ah
-    HX = "hx"  # percent; conductance-like, never health
-    RESISTANCE = "resistance"  # ohm, by bin
-    IMBALANCE = "imbalance"  # V, below 20 A
-    TEMPERATURE = "temperature"  # celsius, hottest
-    LOW_VOLTAGE = "low_voltage"  # V, at rest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """One figure for the local history; ``where`` is the bin of a resistance, else empty."""
-
-    kind: Kind
-    value: float
-    where: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rest:
-    """When the vehicle was switched off, and how full it was."""
-
-    since: datetime
-    soc_percent: float
-
-
-@dataclass(slots=True, kw_only=True)
-class Memory:
-    """What the watch must not forget from one drive to the next; days count from 1970."""
-
-    baselines: dict[Bin, Baseline] = field(default_factory=dict)
-    told_days: dict[Code, int] = field(default_factory=dict)
-    suspect_days: dict[Code, int] = field(default_factory=dict)
-    hot_charge_days: list[int] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-    rest_v: float | None = None
-    rest: Rest | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is known of this vehicle apart from its signals.
-
-    ``checked`` are paths whose frames carry a checksum. On a ZE0 the limit reason is not judged,
-    and only first-generation packs have the maker's limit for a cell.
-    """
-
-    is_ze0: bool = False
-    is_first_generation: bool = False
-    checked: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What one step brought."""
-
-    changes: tuple[AlertChange, ...] = ()
-    measurements: tuple[Measurement, ...] = ()
-
-
 # which signals an alert rests on, for the counts in its evidence
 _RESTS_ON: Final[Mapping[Code, tuple[str, ...]]] = {
     Code.WEAK_CELL: catalog.CELL_VOLTAGES,
@@ -148,6 +85,9 @@ _RESTS_ON: Final[Mapping[Code, tuple[str, ...]]] = {
     Code.LIMIT_MALFUNCTION: (catalog.LIMIT_REASON,),
     Code.LIMIT_HOT: (catalog.LIMIT_REASON,),
     Code.HEALTH: (catalog.SOH,),
+    Code.HEALTH_DROP: (catalog.SOH,),
+    Code.HX_FALL: (catalog.HX,),
+    Code.BALANCING: catalog.CELL_VOLTAGES,
 }
 _CELL_NUMBER: Final = {path: number for number, path in enumerate(catalog.CELL_VOLTAGES, start=1)}
 
@@ -238,7 +178,8 @@ class BatteryWatch:
             latch = self._book.latches[code]
             latch.suspect()
         for alert in self.memory.alerts:
-            self._book.latches[alert.code].restore(alert, -math.inf)
+            good = self.memory.good_days.get(alert.code, 0)
+            self._book.latches[alert.code].restore(alert, -math.inf, good=good)
 
     # -- signals -------------------------------------------------------------------------------
 
@@ -327,6 +268,7 @@ class BatteryWatch:
         if reading is None:
             return
         self._hear(reading, time_s)
+        self._hear(balancing(reading, self._values[catalog.SOC]), time_s)
         self._measurements.append(Measurement(kind=Kind.IMBALANCE, value=reading.value))
         capacity = self._values[catalog.CAPACITY_AH]
         is_large = capacity is not None and capacity > _SMALL_PACK_AH
@@ -372,30 +314,31 @@ class BatteryWatch:
         elif is_off:
             self.memory.rest = self.memory.rest or Rest(since=self._utc, soc_percent=soc)
         elif self.memory.rest:
-            self._hear_daily(_loss(self.memory.rest, self._utc, soc), time_s)
+            self._hear_daily(lost_at_rest(self.memory.rest, self._utc, soc), time_s)
             self.memory.rest = None
 
     def _judge_health(self, time_s: float) -> None:
         health, odometer_m = self._values[catalog.SOH], self._values[catalog.ODOMETER]
-        if health is None or odometer_m is None:
+        if health is not None and odometer_m is not None:
+            self._hear(against_durability(health, odometer_m), time_s)
+        if self._utc is None:  # a trend by days of an unproven clock would be a guess
             return
-        for until_km, least in _DURABILITY:
-            if odometer_m / 1_000 <= until_km:
-                evidence = (
-                    Evidence(name="health", value=health, unit="percent"),
-                    Evidence(name="expected", value=least, unit="percent"),
-                    Evidence(name="odometer", value=round(odometer_m / 1_000), unit="km"),
-                )
-                reading = Reading(code=Code.HEALTH, value=least - health, evidence=evidence)
-                self._hear(reading, time_s)
-                return
+        if health is not None:
+            self._hear_daily(sudden_drop(self.memory.health, self._day, health), time_s)
+            self.memory.health.note(self._day, health)
+        hx = self._values[catalog.HX]
+        if hx is not None:
+            self.memory.hx.note(self._day, hx)
+            self._hear_daily(hx_in_a_year(self.memory.hx, self._day), time_s)
 
     def _hear_daily(self, reading: Reading | None, time_s: float) -> None:
         """Let a reading count once a day, also over restarts."""
         if reading is None or self.memory.suspect_days.get(reading.code) == self._day:
             return
         self._hear(reading, time_s)
-        if self._book.latches[reading.code].stage is Stage.CLEAR:
+        latch = self._book.latches[reading.code]
+        self.memory.good_days[reading.code] = latch.good
+        if latch.stage is Stage.CLEAR:
             self.memory.suspect_days.pop(reading.code, None)
         else:
             self.memory.suspect_days[reading.code] = self._day
@@ -463,20 +406,5 @@ def _against(baseline: Baseline, fit: Fit, where: Bin) -> Reading:
             Evidence(name="error", value=round(fit.error * 100, 1), unit="percent"),
             Evidence(name="samples", value=fit.samples),
             Evidence(name="where", value=str(where)),
-        ),
-    )
-
-
-def _loss(rest: Rest, now: datetime, soc_percent: float) -> Reading | None:
-    hours = (now - rest.since).total_seconds() / 3_600
-    lost = rest.soc_percent - soc_percent
-    if hours < _REST_HOURS or lost < -1.0:  # too short to tell, or it was charged meanwhile
-        return None
-    return Reading(
-        code=Code.SELF_DISCHARGE,
-        value=lost / hours * 24 if lost >= _REST_LOSS else 0.0,
-        evidence=(
-            Evidence(name="lost", value=round(lost, 1), unit="percent"),
-            Evidence(name="hours", value=round(hours, 1), unit="h"),
         ),
     )

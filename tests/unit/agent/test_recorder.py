@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from agent.recorder import Recorder, RecorderConfig, _cell, wanted_paths
+from agent.recorder import Places, Recorder, RecorderConfig, _cell, wanted_paths
 from agent.signals import catalog
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
+from agent.signals.gnss import LATITUDE, LONGITUDE
 from agent.signals.model import Frame, Quality, Signal
 from agent.signals.table import load_table
 from agent.store.segments import Segment, SegmentColumn, read_segment
+from agent.store.tracks import read_track, track_beside
 from agent.vehicle.live import Motion
 from agent.vehicle.trip import Trip, TripState
 from sim.drive import MovingVehicle, drive_states
@@ -63,6 +65,7 @@ class Bench:
         self.ended: list[tuple[Trip, Path | None]] = []
         self.segments: list[Segment] = []
         self.source: FakeSource | EndlessSource = FakeSource(frames)
+        self.places: Places | None = None
 
     def recorder(self) -> Recorder:
         ids = (f"trip-{number}" for number in itertools.count(1))
@@ -75,6 +78,7 @@ class Bench:
             on_trip_end=self.take,
             new_trip_id=lambda: next(ids),
             config=RecorderConfig(),
+            places=self.places,
         )
 
     async def take(self, trip: Trip, path: Path | None) -> None:
@@ -164,6 +168,39 @@ def test_nothing_touches_the_disk_until_a_purpose_is_granted(tmp_path: Path) -> 
     assert [path for _, path in bench.ended] == [None]
     assert recorder.counters.rows == 0
     assert recorder.counters.rows_withheld >= 30
+
+
+BERLIN = {
+    LATITUDE: Signal(LATITUDE, 52.5, Quality.OK, 1000.0),
+    LONGITUDE: Signal(LONGITUDE, 13.4, Quality.OK, 1000.0),
+}
+
+
+@pytest.mark.parametrize("is_granted", [True, False])
+async def test_positions_are_kept_only_where_a_purpose_needs_place(
+    tmp_path: Path, *, is_granted: bool
+) -> None:
+    bench = Bench(tmp_path, drive(30.0))
+    bench.places = Places(readings=lambda: BERLIN, may_keep=lambda: is_granted)
+    await bench.recorder().run()
+    ((_, path),) = bench.ended
+    assert path is not None
+    track = await asyncio.to_thread(read_track, path)
+    assert (len(track.points) >= 30) is is_granted
+    assert track_beside(path).exists() is is_granted
+    (segment,) = bench.segments
+    assert not any("Location" in column.path for column in segment.columns)
+
+
+async def test_withdrawing_place_in_mid_trip_deletes_the_positions_and_keeps_the_rows(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, drive(30.0))
+    asked = itertools.count()
+    bench.places = Places(readings=lambda: BERLIN, may_keep=lambda: next(asked) < 20)
+    await bench.recorder().run()
+    assert [path.name for path in bench.folder.iterdir()] == ["trip-1.seg"]
+    assert len(bench.segments[0].rows) >= 30
 
 
 async def test_a_trip_under_way_is_recorded_from_the_consent_on(tmp_path: Path) -> None:

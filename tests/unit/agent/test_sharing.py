@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.consent.keys import SigningKey
-from agent.consent.ledger import ConsentEvent, read_entry
+from agent.consent.ledger import ConsentEvent, TimeQuality, read_entry
 from agent.privacy.pseudonyms import day_token, pseudonym_of
 from agent.sharing import Sharing, SharingError
 from agent.store.outbox import OutboxState, UncoveredError
@@ -67,6 +67,31 @@ def test_switching_on_and_off_is_in_the_ledger_once_each(sharing: Sharing) -> No
     assert not sharing.may_record()
     assert events(sharing) == [(ConsentEvent.GRANT, None), (ConsentEvent.WITHDRAW, None)]
     assert sharing.check_ledger() == []
+
+
+@pytest.mark.parametrize("is_proven", [True, False])
+def test_the_ledger_says_whether_its_time_was_proven(
+    sharing: Sharing, clock: FakeClock, *, is_proven: bool
+) -> None:
+    clock.proven = is_proven
+    sharing.set_consent(Purpose.BATTERY, is_granted=True)
+    (entry,) = [read_entry(row.body) for row in sharing.state.ledger()]
+    assert (entry.time_quality == TimeQuality.PROVEN) is is_proven
+
+
+def test_place_is_off_by_default_and_no_position_outlives_its_purpose(
+    sharing: Sharing, tmp_path: Path
+) -> None:
+    (tmp_path / "segments").mkdir(exist_ok=True)
+    track = tmp_path / "segments" / "trip-1.track"
+    track.write_bytes(b"positions")
+    sharing.start()  # left behind by a power cut in mid-withdrawal
+    assert not track.exists()
+    sharing.set_consent(Purpose.BATTERY, is_granted=True)
+    assert not sharing.may_keep_place()
+    track.write_bytes(b"positions")
+    sharing.set_consent(Purpose.BATTERY, is_granted=False)
+    assert not track.exists()
 
 
 def test_consents_are_there_after_a_restart(sharing: Sharing, tmp_path: Path) -> None:

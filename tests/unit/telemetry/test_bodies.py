@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.privacy.cells import cell_at
+from telemetry.codec.anybatch import decode_any, encode_any, schema_in
 from telemetry.codec.bodies import decode_body, encode_body
 from telemetry.codec.errors import CodecError
 from telemetry.records import (
@@ -139,3 +140,20 @@ def test_shares_that_are_not_ten_tenths_are_refused() -> None:
     fields[4][1][0][2][0] = 1
     with pytest.raises(CodecError, match="speed_tenths: expected 9 shares"):
         decode_body(cbor2.dumps(fields, canonical=True))
+
+
+@given(bodies)
+def test_any_batch_is_read_by_the_schema_it_names(body: Any) -> None:
+    payload = encode_any(body, month="2026-11", pseudonym=bytes(16), nonce=bytes(16))
+    assert payload == encoded(body)
+    batch = decode_any(payload)
+    assert (batch.body, batch.month, batch.pseudonym) == (body, "2026-11", bytes(16))
+    assert batch.schema.schema_id == f"{batch.purpose}.1"
+    assert schema_in(payload) is batch.schema
+
+
+def test_a_schema_that_nobody_knows_is_refused_whatever_the_purpose() -> None:
+    fields = cbor2.loads(encoded(JOURNEY))
+    fields[2] = "journeys.9"
+    with pytest.raises(CodecError, match=r"unknown schema 'journeys\.9'"):
+        decode_any(cbor2.dumps(fields, canonical=True))

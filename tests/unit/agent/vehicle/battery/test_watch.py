@@ -8,15 +8,9 @@ import pytest
 from agent.signals import catalog
 from agent.signals.model import Quality, Signal
 from agent.vehicle.battery.alerts import AlertChange, Step
+from agent.vehicle.battery.memory import Facts, Kind, Measurement, Memory
 from agent.vehicle.battery.rules import Code
-from agent.vehicle.battery.watch import (
-    WATCH_PATHS,
-    BatteryWatch,
-    Facts,
-    Kind,
-    Measurement,
-    Memory,
-)
+from agent.vehicle.battery.watch import WATCH_PATHS, BatteryWatch
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -139,6 +133,81 @@ def test_health_is_judged_by_the_distance_driven(
     car = Car()
     car.send(200, {catalog.SOH: float(health), catalog.ODOMETER: odometer_km * 1_000.0})
     assert car.codes == ([Code.HEALTH] if is_told else [])
+
+
+def days_of(car: Car, path: str, values: Iterable[float]) -> None:
+    """Drive for a moment on as many days as there are values."""
+    for value in values:
+        car.send(3, {**RESTS, path: value})
+        car.pass_hours(24)
+        car.start()
+
+
+def test_health_that_falls_suddenly_is_told_when_the_next_day_agrees() -> None:
+    car = Car()
+    days_of(car, catalog.SOH, [91, 91, 90, 91, 84])
+    assert car.codes == []
+    days_of(car, catalog.SOH, [84])
+    assert car.codes == [Code.HEALTH_DROP]
+    evidence = {one.name: one.value for one in car.changes[0].alert.evidence}
+    assert (evidence["health"], evidence["before"]) == (84.0, 91.0)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [91, 91, 90, 91, 53, 91, 53, 91],  # misread now and then: no two days in a row
+        [91 - day / 30 for day in range(60)],  # a point a month, quick but steady
+        [91, 84, 84, 84],  # not known for long enough
+    ],
+)
+def test_health_that_is_misread_once_or_falls_slowly_is_told_to_nobody(told: list[float]) -> None:
+    car = Car()
+    days_of(car, catalog.SOH, told)
+    assert car.codes == []
+
+
+def test_a_drop_of_health_that_stayed_for_two_months_is_the_new_normal() -> None:
+    car = Car()
+    days_of(car, catalog.SOH, [91] * 10 + [84] * 60)
+    assert [change.step for change in car.changes if change.is_told][-1] is Step.CLEARED
+    assert car.watch.active == ()
+
+
+def test_hx_that_fell_ten_points_within_a_year_is_told() -> None:
+    car = Car()
+    days_of(car, catalog.HX, [90 - day * 10.5 / 200 for day in range(190)])
+    assert car.codes == []
+    days_of(car, catalog.HX, [79.0] * 10)
+    assert car.codes == [Code.HX_FALL]
+
+
+def test_without_a_proven_time_no_trend_is_kept() -> None:
+    car = Car()
+    car.utc = None
+    car.send(5, {catalog.SOH: 91.0, catalog.HX: 80.0})
+    assert (car.memory.health.days, car.memory.hx.days) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("soc_percent", "lowest_v", "expected"),
+    [
+        (95, 3.94, [Code.BALANCING]),
+        (60, 3.94, []),  # in the middle of the charge it shows nowhere
+        (95, 3.98, []),  # as healthy packs are
+        (95, 3.85, [Code.WEAK_CELL]),  # told once, as what it is
+    ],
+)
+def test_cells_that_drift_apart_at_the_top_ask_for_balancing(
+    soc_percent: float, lowest_v: float, expected: list[Code]
+) -> None:
+    car = Car()
+    cells: dict[str, float | Quality] = dict.fromkeys(catalog.CELL_VOLTAGES, 4.0)
+    cells[catalog.CELL_VOLTAGES[10]] = lowest_v
+    for _ in range(2):
+        car.send(1, {**RESTS, **cells, catalog.SOC: soc_percent})
+        car.send(60, {**RESTS, catalog.SOC: soc_percent})
+    assert car.codes == expected
 
 
 def test_an_aged_battery_of_unknown_distance_is_not_judged() -> None:

@@ -13,10 +13,11 @@ from agent.cli import main
 from agent.signals.decode import Decoder
 from agent.signals.table import load_table
 from agent.store.battery import BatteryHistory
-from agent.store.keeper import KEPT_PATHS, Keeper, facts_of
 from agent.store.sessions import Sessions
 from agent.store.state import State
+from agent.vehicle.battery.memory import facts_of
 from agent.vehicle.battery.rules import Code
+from agent.watch.keeper import KEPT_PATHS, Keeper
 from sim.frames import PARK, POWER_OFF, VehicleState, frames_of
 from tests.support.clock import FakeClock
 

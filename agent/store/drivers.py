@@ -1,0 +1,211 @@
+"""Driver profiles, who was last said to drive, pauses and standing OKs; part of the state file.
+
+One of the steps of agent/store/state.py. Before it, consents belonged to the vehicle: they become
+those of the first profile, and so does every trip that no line of ``drives`` names.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from agent.driver import Chosen, Pause, Profile
+from agent.store.database import Database
+
+DRIVER_STEP: Sequence[str] = (
+    """CREATE TABLE profiles (
+        profile_id TEXT PRIMARY KEY,        -- random; stands in the ledger
+        name TEXT NOT NULL,                 -- stays in the vehicle
+        position INTEGER NOT NULL UNIQUE
+    ) WITHOUT ROWID""",
+    "INSERT INTO profiles VALUES (lower(hex(randomblob(8))), '', 1)",
+    """CREATE TABLE consents_of (
+        profile_id TEXT NOT NULL REFERENCES profiles ON DELETE CASCADE,
+        purpose TEXT NOT NULL,
+        granted INTEGER NOT NULL,
+        since_utc TEXT NOT NULL,
+        entry_hash BLOB NOT NULL REFERENCES ledger (entry_hash),
+        PRIMARY KEY (profile_id, purpose)
+    ) WITHOUT ROWID""",
+    """INSERT INTO consents_of
+        SELECT profile_id, purpose, granted, since_utc, entry_hash FROM consents, profiles""",
+    "DROP TABLE consents",
+    "ALTER TABLE consents_of RENAME TO consents",
+    """CREATE TABLE standing (                -- "always for this purpose"
+        profile_id TEXT NOT NULL REFERENCES profiles ON DELETE CASCADE,
+        purpose TEXT NOT NULL,
+        since_utc TEXT NOT NULL,
+        until_utc TEXT NOT NULL,
+        entry_hash BLOB NOT NULL REFERENCES ledger (entry_hash),
+        PRIMARY KEY (profile_id, purpose)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE drives (                  -- whose trip it was
+        trip_id TEXT PRIMARY KEY,
+        profile_id TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE claims (                  -- what proves that a batch was ours
+        batch_id BLOB PRIMARY KEY,
+        trip_id TEXT NOT NULL,
+        profile_id TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        day TEXT NOT NULL,                  -- with part: what its token is made from
+        part TEXT,
+        is_withdrawn INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID""",
+    """CREATE TABLE delays (                  -- not before: the moment must say nothing
+        batch_id BLOB PRIMARY KEY REFERENCES outbox ON DELETE CASCADE,
+        not_before_utc TEXT NOT NULL
+    ) WITHOUT ROWID""",
+)
+FIRST_PROFILE = "(SELECT profile_id FROM profiles ORDER BY position LIMIT 1)"
+_CHOSEN, _PAUSE = "driver.chosen", "driver.pause"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingRow:
+    """A standing OK: every batch of the purpose is released until then, each with its entry."""
+
+    purpose: str
+    since_utc: datetime
+    until_utc: datetime
+    entry_hash: bytes
+
+
+class Drivers:
+    """The drivers of a state file. Every method blocks and may raise StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def profiles(self) -> list[Profile]:
+        """Return the profiles in the order in which they were made; there is at least one."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT profile_id, name FROM profiles ORDER BY position"
+            ).fetchall()
+        return [Profile(profile_id=row[0], name=row[1]) for row in rows]
+
+    def add(self, profile: Profile) -> None:
+        """Add a profile; it has agreed to nothing."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO profiles SELECT ?, ?, max(position) + 1 FROM profiles",
+                (profile.profile_id, profile.name),
+            )
+
+    def rename(self, profile_id: str, name: str) -> bool:
+        """Give a profile another name; return False if there is no such profile."""
+        with self._database.transaction() as connection:
+            found = connection.execute(
+                "UPDATE profiles SET name=? WHERE profile_id=?", (name, profile_id)
+            )
+        return bool(found.rowcount)
+
+    def remove(self, profile_id: str) -> bool:
+        """Remove a profile with its consents, but never the last one; its ledger entries stay."""
+        with self._database.transaction() as connection:
+            removed = connection.execute(
+                "DELETE FROM profiles WHERE profile_id=? AND (SELECT count(*) FROM profiles) > 1",
+                (profile_id,),
+            )
+        return bool(removed.rowcount)
+
+    def chosen(self) -> Chosen | None:
+        """Return what was last said about who drives; None if nobody ever said anything."""
+        text = self._note(_CHOSEN)
+        return None if text is None else msgspec.json.decode(text, type=Chosen)
+
+    def choose(self, chosen: Chosen) -> None:
+        """Remember who drives."""
+        self._set_note(_CHOSEN, msgspec.json.encode(chosen).decode())
+
+    def pause(self) -> Pause | None:
+        """Return the pause that was set last; it may be over."""
+        text = self._note(_PAUSE)
+        return None if text is None else msgspec.json.decode(text, type=Pause)
+
+    def set_pause(self, pause: Pause | None) -> None:
+        """Begin or end a pause; it survives a restart."""
+        self._set_note(_PAUSE, None if pause is None else msgspec.json.encode(pause).decode())
+
+    def standing(self, profile_id: str) -> dict[str, StandingRow]:
+        """Return the standing OKs of a profile by purpose; they may have ended."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT purpose, since_utc, until_utc, entry_hash FROM standing WHERE profile_id=?",
+                (profile_id,),
+            ).fetchall()
+        return {
+            row[0]: StandingRow(
+                purpose=row[0],
+                since_utc=datetime.fromisoformat(row[1]),
+                until_utc=datetime.fromisoformat(row[2]),
+                entry_hash=row[3],
+            )
+            for row in rows
+        }
+
+    def set_standing(self, profile_id: str, row: StandingRow | None, purpose: str) -> None:
+        """Begin (``row``) or end (None) a standing OK; join it to its entry's transaction."""
+        with self._database.transaction() as connection:
+            end_standing(connection, profile_id, purpose)
+            if row:
+                connection.execute(
+                    "INSERT INTO standing VALUES (?, ?, ?, ?, ?)",
+                    (
+                        profile_id,
+                        purpose,
+                        row.since_utc.isoformat(),
+                        row.until_utc.isoformat(),
+                        row.entry_hash,
+                    ),
+                )
+
+    def drove(self, trip_id: str, profile_id: str) -> None:
+        """Note whose trip it is."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO drives VALUES (?, ?)", (trip_id, profile_id))
+
+    def trips_of(self, profile_id: str) -> frozenset[str]:
+        """Return the ids of all trips that are somebody else's left out: those to be shown."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT trip_id FROM trips WHERE trip_id NOT IN"  # noqa: S608
+                " (SELECT trip_id FROM drives WHERE profile_id<>?1)"
+                f" AND (?1={FIRST_PROFILE} OR trip_id IN (SELECT trip_id FROM drives))",
+                (profile_id,),
+            ).fetchall()
+        return frozenset(row[0] for row in rows)
+
+    def _note(self, name: str) -> str | None:
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT value FROM notes WHERE name=?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def _set_note(self, name: str, value: str | None) -> None:
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM notes WHERE name=?", (name,))
+            if value is not None:
+                connection.execute("INSERT INTO notes VALUES (?, ?)", (name, value))
+
+
+def end_standing(connection: sqlite3.Connection, profile_id: str, purpose: str) -> None:
+    """Delete a standing OK, inside a transaction."""
+    connection.execute(
+        "DELETE FROM standing WHERE profile_id=? AND purpose=?", (profile_id, purpose)
+    )
+
+
+# the consent that counts for a batch: of the profile whose trip it is, else of the first one
+GRANTED_FOR = (
+    "SELECT granted FROM consents WHERE purpose=?2 AND profile_id="  # noqa: S608 (our own constant)
+    f"coalesce((SELECT profile_id FROM claims WHERE batch_id=?1), {FIRST_PROFILE})"
+)
+# the batches of a profile, in any table that has a batch_id
+BATCHES_OF = (
+    "purpose=?2 AND ?1="  # noqa: S608 (our own constant)
+    "coalesce((SELECT profile_id FROM claims WHERE claims.batch_id={table}.batch_id),"
+    f" {FIRST_PROFILE})"
+)
