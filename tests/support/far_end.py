@@ -52,19 +52,19 @@ class FakeFarEnd:
                     batch_id=batch_id(payload), part=0, status=refused, code="codec.shape"
                 )
             part = decode_part(payload, max_bytes=1 << 20)
-            if part.batch_id in self.stored:
+            if part.sealed_id in self.stored:
                 duplicate = ReceiptStatus.DUPLICATE
-                return Receipt(batch_id=part.batch_id, part=0, status=duplicate, code=None)
-            parts = self.kept.setdefault(part.batch_id, {})
+                return Receipt(batch_id=part.sealed_id, part=0, status=duplicate, code=None)
+            parts = self.kept.setdefault(part.sealed_id, {})
             parts[part.part] = part
             if self.forgets_parts:
                 parts.clear()
             if len(parts) < part.parts:
                 return Receipt(
-                    batch_id=part.batch_id, part=part.part, status=ReceiptStatus.STORED, code=None
+                    batch_id=part.sealed_id, part=part.part, status=ReceiptStatus.STORED, code=None
                 )
             payload = join([parts[number] for number in sorted(parts)])
-            del self.kept[part.batch_id]
+            del self.kept[part.sealed_id]
         identity = batch_id(payload)
         if self.refuse_with:
             return Receipt(

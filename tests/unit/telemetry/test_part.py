@@ -23,7 +23,7 @@ def test_what_is_split_is_joined_to_the_same_bytes(max_bytes: int) -> None:
     assert all(len(data) <= max_bytes for data in cut)
     parts = [decode_part(data, max_bytes=LIMIT) for data in cut]
     assert [part.part for part in parts] == list(range(1, len(parts) + 1))
-    assert {(part.parts, part.batch_id) for part in parts} == {(len(parts), batch_id(payload))}
+    assert {(part.parts, part.sealed_id) for part in parts} == {(len(parts), batch_id(payload))}
     assert join(parts) == payload
 
 
@@ -53,7 +53,7 @@ def test_parts_of_other_bytes_are_not_joined() -> None:
     parts = [
         decode_part(data, max_bytes=LIMIT) for data in split(batch_payload(rows=99), max_bytes=100)
     ]
-    with pytest.raises(CodecError, match="do not make batch"):
+    with pytest.raises(CodecError, match="do not make sealed batch"):
         join(parts[1:])
 
 
