@@ -1,4 +1,6 @@
-"""CPU of the whole path in real time: read, decode, watch, follow trips, write segments.
+"""CPU of the whole path in real time: read, decode, follow trips, write segments.
+
+Charge sessions, the battery watch and the built-in events run along, as in the agent.
 
 ``python -m benchmarks.live_path``. The recorded ZE1 eco drive (1,363 frames a second) is played
 at its own pace through the recorder that the agent runs; process CPU time over wall time is the
@@ -20,7 +22,14 @@ from agent.signals.decode import Decoder
 from agent.signals.live import LiveSource
 from agent.signals.replay import ReplaySource
 from agent.signals.table import load_table
+from agent.store.battery import BatteryHistory
+from agent.store.events import EventFiles
+from agent.store.sessions import Sessions
+from agent.store.state import State
+from agent.vehicle.events import BUILT_IN
 from agent.vehicle.trip import Trip
+from agent.watch.events import event_paths
+from agent.watch.keeper import KEPT_PATHS, Keeper
 from benchmarks.result import Result
 from sim.drive import synthetic_drive
 from sim.frames import write_candump
@@ -60,7 +69,22 @@ def _recording(folder: Path) -> tuple[str, Path]:
 async def _replayed(path: Path, folder: Path) -> tuple[int, float, float]:
     """Return frames, CPU seconds and wall seconds of one replay, start-up left out."""
     table, clock = load_table("nissan-leaf-ze1"), SystemClock()
-    decoder = Decoder(table, wanted_paths(table))
+    kept = event_paths(BUILT_IN).union(KEPT_PATHS).intersection(table.paths())
+    decoder = Decoder(table, wanted_paths(table) | kept)
+    state = State.open(folder / "state.sqlite")
+    history = BatteryHistory.open(folder / "battery.sqlite")
+    keeper = Keeper(
+        table,
+        decoder.latest,
+        history=history,
+        sessions=Sessions(state.database),
+        clock=clock,
+        may_record=lambda: True,
+        new_session_id=lambda: secrets.token_hex(8),
+        on_change=lambda: None,
+        event_files=EventFiles(folder / "events", quota_bytes=1_000_000),
+        events=BUILT_IN,
+    )
     watch = BusWatch(["can0", "can1"], periods_s=decoder.periods_s())
 
     async def forget(_trip: Trip, _segment: Path | None) -> None:
@@ -70,14 +94,18 @@ async def _replayed(path: Path, folder: Path) -> tuple[int, float, float]:
         LiveSource(ReplaySource(path, speed=1.0, clock=clock), watch),
         decoder,
         clock=clock,
-        segments=folder,
+        segments=folder / "segments",
         may_record=lambda: True,
         on_trip_end=forget,
         new_trip_id=lambda: secrets.token_hex(8),
+        observer=keeper,
     )
     start_s, start_cpu_s = time.monotonic(), time.process_time()
     await recorder.run()
-    return decoder.frames, time.process_time() - start_cpu_s, time.monotonic() - start_s
+    spent_s, lasted_s = time.process_time() - start_cpu_s, time.monotonic() - start_s
+    history.close()
+    state.close()
+    return decoder.frames, spent_s, lasted_s
 
 
 def main() -> None:
