@@ -52,12 +52,12 @@ from agent.surroundings import SurroundingsWatch
 from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
 from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
-from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
 from agent.watch.events import event_paths, event_rules
 from agent.watch.keeper import KEPT_PATHS, Keeper
+from agent.watch.rules import battery_rules
 from agent.workbench import Workbench
 from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
@@ -371,7 +371,7 @@ class Agent:
             event_files=EventFiles(
                 self._folders.events, quota_bytes=self._config.events.quota_mb * 1_000_000
             ),
-            rules=with_thresholds(self._config.battery.raise_at),
+            rules=battery_rules(self._config.battery),
             events=self._event_rules,
         )
         return Recorder(

@@ -138,7 +138,7 @@ def battery_explain(caller: Caller, code: str, *, is_json: bool) -> None:
     with caller.doing("battery explain"):
         from agent import inspect  # noqa: PLC0415
 
-        document = inspect.battery_explain(caller.folders(), code)
+        document = inspect.battery_explain(caller.config(), code)
         print_document("battery.explain", document, is_json=is_json, lines=_alert_words)
 
 

@@ -258,6 +258,24 @@ def test_a_configuration_with_an_event_that_is_none_is_refused(tmp_path: Path) -
     assert "nothing was started" in result.output
 
 
+async def test_an_explanation_tells_the_threshold_that_is_configured(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await asyncio.to_thread(bench.start)
+    await bench.stop()
+    config = tmp_path / "own.toml"
+    own = CONFIG + "[battery.raise_at]\nlow_voltage = 2.5\n"
+    await asyncio.to_thread(config.write_text, own)
+    arguments = ["--config", str(config), "battery", "explain", "low_voltage"]
+    result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+    assert "2 readings of 2.5 V or more" in result.output
+    await asyncio.to_thread(config.write_text, own.replace("low_voltage", "low_volts"))
+    result = await asyncio.to_thread(
+        CliRunner().invoke, main, ["--config", str(config), "config", "validate"]
+    )
+    assert result.exit_code == 2
+    assert "got 'low_volts'" in result.output
+
+
 def test_facts_follow_the_definition() -> None:
     assert not facts_of(ZE1).is_ze0
     aged = msgspec.structs.replace(ZE1, name="nissan-leaf-ze0")
