@@ -352,7 +352,7 @@ class Uplink:
         due = [
             row
             for row in self._outbox.due(self._sharing.moment())
-            if self._sharing.decision(Purpose(row.purpose)).is_allowed
+            if self._sharing.sending_decision(Purpose(row.purpose)).is_allowed
         ]
         if not due:
             return []
@@ -472,7 +472,7 @@ def queue_items(sharing: Sharing) -> list[QueueItem]:
 
 
 def _why_withheld(sharing: Sharing) -> str | None:
-    decisions = (sharing.decision(Purpose(line.purpose)) for line in sharing.outbox.lines())
+    decisions = (sharing.sending_decision(Purpose(line.purpose)) for line in sharing.outbox.lines())
     return next((found.sentence for found in decisions if not found.is_allowed), None)
 
 

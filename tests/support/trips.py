@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.consent.keys import SigningKey
 from agent.consent.ledger import Recipient
-from agent.consent.notices import load_notices
+from agent.consent.notices import all_notices
+from agent.offers import AgentHealth
 from agent.sharing import Clock, Sharing, SharingSettings
 from agent.store.segments import SegmentColumn, SegmentWriter
 from agent.store.state import State
@@ -48,24 +49,26 @@ def write_segment(folder: Path, trip_id: str = "trip-1", *, rows: int = 60) -> P
     return path
 
 
-def open_sharing(
+def open_sharing(  # noqa: PLR0913 (each by name)
     folder: Path,
     *,
     clock: Clock | None = None,
     hold_s: float = 0.0,
     connect: Callable[[Path], sqlite3.Connection] | None = None,
     key: SigningKey = VEHICLE_KEY,
+    health: Callable[[], AgentHealth] | None = None,
 ) -> Sharing:
     """A Sharing whose state and segments lie in ``folder``; started."""
     sharing = Sharing(
         state=State.open(folder / "state.sqlite", connect=connect),
         key=key,
-        notices=load_notices(),
+        notices=all_notices(),
         recipient=RECIPIENT,
         secret_of=lambda _purpose: b"s" * 32,
         segments=folder / "segments",
         clock=clock or FakeClock(),
-        settings=SharingSettings(hold_s=hold_s),
+        settings=SharingSettings(hold_s=hold_s, zone=UTC),
+        health=health,
     )
     sharing.start()
     return sharing
