@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import logging
 import secrets
@@ -18,13 +17,16 @@ from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_verify_key
 from agent.consents import sharing_of
 from agent.control import Control
-from agent.departure import NetworkClass
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.hmi.app import create_app
-from agent.hmi.server import serve
-from agent.limits import departure_limits
+from agent.hmi.owner import create_owner_app
+from agent.hmi.server import serve, serve_unix
+from agent.limits import departure_limits, said_network
+from agent.network.model import NetworkClass
+from agent.network.watch import NetworkWatch
 from agent.offers import AgentHealth, release_of
+from agent.owner import owner_door
 from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
 from agent.recovery import permitted, recover_trips
 from agent.scheduler import Job, run_calendar
@@ -47,6 +49,7 @@ from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
+from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
 from agent.updates import UpdatePolicy, UpdateService
 from agent.uplink import Uplink, UplinkSettings
 from agent.vehicle.battery.rules import with_thresholds
@@ -54,12 +57,13 @@ from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
 from agent.watch.keeper import KEPT_PATHS, Keeper
-from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
+from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.pace import DataUse
+from ota.client.timekeeper import BatteryTime, TimeSource
 from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
 from telemetry.mqtt.link import MqttLink
@@ -98,6 +102,9 @@ class Agent:
         gnss = config.gnss
         self._gnss = GnssReader(gnss.host, gnss.port, clock=clock) if gnss.enabled else None
         self._recorder = self._make_recorder(table, decoder)
+        self._network = NetworkWatch(
+            said=said_network(config), bus=config.uplink.cost.system_bus, on_change=self._on_network
+        )
         self._uplink = self._make_uplink()
         self._stop_apps: Callable[[], None] = lambda: None
         self._updates = self._make_updates()
@@ -138,13 +145,17 @@ class Agent:
             Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60),
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
+        owner = owner_door(self._folders, self._signals)
         screen = create_app(
-            dataclasses.replace(self._desk.door(), signals=self._signals),
+            self._desk.door(),
             token=self._token,
             language=self._config.screen.language,
+            owner=owner,
         )
+        reading = create_owner_app(owner)
         return [
             Service(name="recorder", run=self._recorder.run),
+            Service(name="network", run=self._network.run),
             Service(name="uplink", run=self._uplink.run),
             Service(name="updates", run=self._updates.run),
             Service(name="desk", run=self._desk.run, critical=True),
@@ -158,6 +169,9 @@ class Agent:
                     on_bound=self._announce,
                 ),
                 critical=True,
+            ),
+            Service(
+                name="owner", run=lambda stop: serve_unix(reading, self._folders.owner, stop=stop)
             ),
             Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
@@ -205,6 +219,7 @@ class Agent:
                 "why": self._uplink.why_not,
                 "wake": self._wake,
                 "flush": self._flush,
+                "network": self._network_sentence,
                 "consents": self._reload_consents,
                 "update-check": self._update_check,
                 "update-why": self._update_why,
@@ -225,6 +240,12 @@ class Agent:
         self._uplink.wake()
         self._desk.touch()
         return "loaded"
+
+    def _on_network(self) -> None:
+        self._uplink.wake()
+
+    async def _network_sentence(self) -> str:
+        return self._network.sentence()
 
     async def _wake(self) -> str:
         self._uplink.wake()
@@ -289,9 +310,7 @@ class Agent:
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
-        watch = SurroundingsWatch(
-            self._live, network=NetworkClass(uplink.cost.network), clock=self._clock
-        )
+        watch = SurroundingsWatch(self._live, network=self._network.now, clock=self._clock)
         return Uplink(
             sharing=self._sharing,
             make_link=link_maker(self._config, is_parked=watch.is_parked),
@@ -396,17 +415,33 @@ class Agent:
         )
 
     def _open_client(self, ask_gates: AskGates) -> UpdateClient:
-        marker = self._config.updates.clock_set_file
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
             app_user=self._config.updates.app_user,
             clock=self._clock,
             ask_gates=ask_gates,
-            data_use=lambda: data_use(self._config),
-            is_clock_set=has_clock_battery if marker is None else marker.exists,
+            data_use=lambda: data_use(self._config, self._network.now()),
+            time_sources=time_sources(self._config, self._clock, self._gnss),
         )
         return client
+
+
+def time_sources(
+    config: AgentConfig, clock: SystemClock, gnss: GnssReader | None
+) -> list[TimeSource]:
+    """Return who may say what time it is in this vehicle, as configured."""
+    updates = config.updates
+    marker = updates.clock_set_file
+    makers: dict[str, Callable[[], TimeSource]] = {
+        "nts": lambda: ChronyNtsTime(clock),
+        "gnss": lambda: GnssTime(lambda: None if gnss is None else gnss.utc_now()),
+        "ntp": lambda: KernelTime(clock),
+        "file": lambda: MarkerTime(marker or Path(), clock),
+        "battery": lambda: BatteryTime(clock),
+    }
+    named = updates.time_sources or (("battery",) if marker is None else ("file",))
+    return [makers[name]() for name in named]
 
 
 def boot_token(path: Path, boot_id: str) -> str:
@@ -449,13 +484,14 @@ def https_settings(identity: IdentityConfig) -> HttpsSettings:
     )
 
 
-def data_use(config: AgentConfig) -> DataUse:
-    """Return what a download may cost on the network this board is said to have."""
-    updates, network = config.updates, config.uplink.cost.network
+def data_use(config: AgentConfig, network: NetworkClass) -> DataUse:
+    """Return what a download may cost on ``network``."""
+    updates = config.updates
     budgets = {
-        "unmetered": None,
-        "metered": updates.metered_bytes_per_image,
-        "roaming": updates.roaming_bytes_per_image,
+        NetworkClass.UNMETERED: None,
+        NetworkClass.METERED: updates.metered_bytes_per_image,
+        NetworkClass.ROAMING: updates.roaming_bytes_per_image,
+        NetworkClass.NONE: 0,
     }
     return DataUse(
         network=network, budget_bytes=budgets[network], bytes_per_s=updates.max_bytes_per_s

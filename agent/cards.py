@@ -28,9 +28,9 @@ from agent.store.figures import figures
 from agent.store.outbox import OutboxState
 from agent.store.state import TripOutcome, TripRow
 from agent.updates import Offer, UpdateView
-from agent.uplink import QueueItem
 from agent.vehicle.battery.memory import Kind
 from agent.vehicle.battery.rules import Severity
+from agent.waiting import QueueItem
 from agent.watch.keeper import Shown
 from ota.client.gates import GATES, Refusal
 from ota.client.offer import Outcome as UpdateOutcome

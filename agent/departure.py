@@ -6,19 +6,11 @@ person reads is what the program acts on. docs/how-to/why-has-a-batch-not-left.m
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+
+from agent.network.model import NetworkClass
 
 MAX_HOLD_S = 3_600.0  # the longest hold that can be configured; more is a random delay
 CONNECTION_BYTES = 8_192  # measured: a mutual TLS 1.3 handshake, CONNECT, SUBSCRIBE, goodbye
-
-
-class NetworkClass(StrEnum):
-    """What a byte costs on the way out."""
-
-    UNMETERED = "unmetered"
-    METERED = "metered"
-    ROAMING = "roaming"
-    NONE = "none"  # no way out at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,9 +39,10 @@ from agent.hmi.views import (
 from agent.sharing import Sharing, SharingError
 from agent.store.database import StoreError
 from agent.updates import UpdateService, UpdateView
-from agent.uplink import QueueItem, Uplink, queue_items
+from agent.uplink import Uplink
 from agent.vehicle.battery.rules import Code
 from agent.vehicle.live import LiveView, Motion
+from agent.waiting import QueueItem, queue_items
 from agent.watch.keeper import Keeper
 from ota.client.durable import replace_file
 from telemetry.purposes import Purpose

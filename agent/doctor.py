@@ -10,10 +10,12 @@ from pathlib import Path
 from agent.config import AgentConfig, IdentityConfig
 from agent.consent.keys import load_signing_key, load_verify_key
 from agent.consent.ledger import verify_chain
+from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
 from agent.store.battery import BatteryHistory
 from agent.store.outbox import Outbox, OutboxState
+from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
 
 _LOW_BYTES = 200 << 20
@@ -31,8 +33,11 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="frames", look=lambda: _frames(folders)),
         Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
+        Check(name="trips", look=lambda: _with_state(folders, _trips)),
         Check(name="battery", look=lambda: _battery(folders)),
+        Check(name="network", look=lambda: _network(config, folders)),
         Check(name="queue", look=lambda: _with_state(folders, _queue)),
+        Check(name="uplink", look=lambda: _uplink(config, folders)),
         Check(name="metadata", look=lambda: _metadata(folders, now)),
         Check(name="apps", look=lambda: _apps(folders)),
     ]
@@ -120,6 +125,14 @@ def _ledger(config: AgentConfig, state: State) -> Finding:
     return ok(f"{len(entries)} entries, chain and signatures verified")
 
 
+def _trips(state: State) -> Finding:
+    sessions = Sessions(state.database)
+    damaged = state.damaged_trips() + sessions.damaged()
+    if damaged:
+        return warn(f"{damaged} damaged rows were left out", "check the disk")
+    return ok(f"{len(state.trips(limit=-1))} trips, {len(sessions.rows(limit=-1))} charges")
+
+
 def _battery(folders: Folders) -> Finding:
     with closing(BatteryHistory.open_to_read(folders.battery)) as history:
         damaged = history.damaged()
@@ -140,6 +153,20 @@ def _queue(state: State) -> Finding:
             "they stay here and expire; tell the receiver named on the card",
         )
     return ok(f"{len(rows)} batches wait to be sent")
+
+
+def _network(config: AgentConfig, folders: Folders) -> Finding:
+    said = config.uplink.cost.network
+    return ok(ask(folders.control, "network") or f"{said}, says the configuration")
+
+
+def _uplink(config: AgentConfig, folders: Folders) -> Finding:
+    from agent.queue import stats  # noqa: PLC0415 (below this module's other imports)
+
+    found = stats(config, folders)
+    if found["is_paused"] or found["is_refused"]:  # every other reason ends by itself
+        return warn(found["why"], "okdrive-agent queue resume, once the cause is gone")
+    return ok(found["why"])
 
 
 def _metadata(folders: Folders, now: datetime) -> Finding:

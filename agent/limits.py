@@ -1,8 +1,17 @@
 """From the configuration of the uplink to what its parts are told. Pure."""
 
 from agent.config import AgentConfig
-from agent.departure import DepartureLimits, NetworkClass
+from agent.departure import DepartureLimits
+from agent.network.model import NetworkClass
 from agent.store.outbox import Quota
+
+AUTO = "auto"
+
+
+def said_network(config: AgentConfig) -> NetworkClass | None:
+    """Return the class of network that the configuration states; None: NetworkManager knows."""
+    said = config.uplink.cost.network
+    return None if said == AUTO else NetworkClass(said)
 
 
 def departure_limits(config: AgentConfig) -> DepartureLimits:

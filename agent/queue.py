@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 from agent.clock import SystemClock
 from agent.config import AgentConfig
 from agent.control import ask
-from agent.departure import NetworkClass, Situation, Surroundings, hindrance
+from agent.departure import Situation, Surroundings, hindrance
 from agent.folders import Folders
-from agent.limits import departure_limits
+from agent.limits import departure_limits, said_network
+from agent.network.model import NetworkClass
 from agent.store.database import StoreError
 from agent.store.outbox import Drop, DropCode, Moment, Outbox, OutboxLine, OutboxState
 from agent.store.state import State
@@ -48,6 +49,7 @@ def stats(config: AgentConfig, folders: Folders) -> dict[str, Any]:
         return {
             "why": _why(config, folders, state, now),
             "is_paused": notes.is_paused(),
+            "is_refused": (failure := notes.failure()) is not None and failure.is_permanent,
             "queued": len(queued),
             "queued_bytes": sum(line.size_bytes for line in queued),
             "stopped": len(lines) - len(queued),
@@ -137,7 +139,7 @@ def _why(config: AgentConfig, folders: Folders, state: State, now: Moment) -> st
 def _stored_reason(config: AgentConfig, state: State, now: Moment) -> str:
     notes, outbox = UplinkNotes(state.database), Outbox(state.database)
     failure = notes.failure()
-    network = NetworkClass(config.uplink.cost.network)
+    network = said_network(config) or NetworkClass.UNMETERED  # the daemon asks, we cannot
     held_s = outbox.next_due_s(now) or 0.0
     waiting = [line for line in outbox.lines() if line.state is OutboxState.QUEUED]
     free = [line for line in waiting if line.held_for_s(now) == 0]

@@ -21,7 +21,7 @@ from agent.privacy.delay import sending_delay_s
 from agent.privacy.selection import BOUNDS
 from agent.scribe import Seen
 from agent.store.state import LedgerHead, OfferRow, TripOutcome, TripRow
-from agent.store.tracks import delete_segment, track_beside
+from agent.store.tracks import delete_segment
 from telemetry.codec.anybatch import schema_in
 from telemetry.purposes import Purpose
 
@@ -98,8 +98,8 @@ class Sharing(Grants):
                 outcome=TripOutcome.UNANSWERED if offered else TripOutcome.NOTHING,
             )
             self._put(row, offered, permit.profile_id, is_whole=is_whole)
-        if segment_path:
-            self._forget_samples(segment_path, keeps=keeps)
+        if segment_path and not keeps:
+            delete_segment(segment_path)  # they were needed only to know where it ended
         return [self._preview(one.offer.payload) for one in offered]
 
     def offer_days(self) -> int:
@@ -260,13 +260,6 @@ class Sharing(Grants):
     def _forget_unowned(self, trip: FinishedTrip, segment_path: Path | None) -> None:
         """Delete the samples of a trip about which nobody could be asked."""
         if segment_path and self._is_intact and self.state.trip(trip.trip_id) is None:
-            delete_segment(segment_path)
-
-    def _forget_samples(self, segment_path: Path, *, keeps: bool) -> None:
-        """Delete what was needed only to build the offers: positions always, samples maybe."""
-        if keeps:
-            track_beside(segment_path).unlink(missing_ok=True)
-        else:
             delete_segment(segment_path)
 
     def _preview(self, payload: bytes) -> Preview:

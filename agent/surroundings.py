@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from agent.departure import NetworkClass, Surroundings
+from agent.departure import Surroundings
+from agent.network.model import NetworkClass
 from agent.vehicle.live import LiveView, Motion
 
 
@@ -19,7 +20,7 @@ class SurroundingsWatch:
     """Knows since when the vehicle has been parked. May be asked from any thread."""
 
     def __init__(
-        self, live: Callable[[], LiveView], *, network: NetworkClass, clock: Clock
+        self, live: Callable[[], LiveView], *, network: Callable[[], NetworkClass], clock: Clock
     ) -> None:
         self._live = live
         self._network = network
@@ -37,7 +38,7 @@ class SurroundingsWatch:
                 self._parked_since_s = now_s
             since_s = self._parked_since_s
         return Surroundings(
-            network=self._network,
+            network=self._network(),
             parked_for_s=None if since_s is None else now_s - since_s,
             is_charging=live.is_charging,
             low_voltage_v=live.low_voltage_v,

@@ -214,6 +214,9 @@ hold_s = {settings.hold_s}
 pause_max_s = 1.0
 receipt_timeout_s = {settings.receipt_timeout_s}
 
+[uplink.cost]
+network = "unmetered"
+
 [updates]
 image_url = "{url}/image"
 director_url = "{url}/director"

@@ -18,8 +18,8 @@ class Purpose(StrEnum):
     WORKSHOP = "workshop"
 
 
-# What a driver switches on, and may give a standing OK for. The workshop is asked each time.
-SWITCHED = tuple(purpose for purpose in Purpose if purpose is not Purpose.WORKSHOP)
-
 # only for these a position may be kept in the vehicle; journeys tell distances, never a place
 NEED_PLACE = frozenset({Purpose.CHARGING, Purpose.TRAFFIC})
+
+# What a driver switches on, and may give a standing OK for. The workshop is asked each time.
+SWITCHED = tuple(purpose for purpose in Purpose if purpose is not Purpose.WORKSHOP)

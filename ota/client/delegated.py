@@ -13,6 +13,7 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
 
 from ota.client.durable import replace_file
+from ota.client.early import check_keys
 from ota.client.ports import Fetcher
 from ota.client.translate import read_bounded
 from ota.errors import MalformedError, MixAndMatchError
@@ -75,6 +76,7 @@ class DelegatedRoles:
             raise BadVersionNumberError(
                 f"role {name}: expected version {listed.version}, got {role.version}"
             )
+        check_keys(f"role {name}", role)
         if role.is_expired(self.now):
             raise ExpiredMetadataError(f"role {name} expired {role.expires:%Y-%m-%d %H:%M} UTC")
         return role

@@ -7,19 +7,18 @@ from datetime import datetime
 from pathlib import Path
 
 from tuf.api import exceptions as tuf
-from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from ota.client.delegated import DelegatedRoles
 from ota.client.delegations import Search
 from ota.client.durable import make_folder, sync_tree
+from ota.client.early import read_any, refuse_early, versions_of
 from ota.client.floor import ROOT, Floor, RepositoryState, RoleVersion
 from ota.client.ports import Fetcher
 from ota.client.translate import read_bounded, translated
 from ota.client.uptane import check_vehicle
 from ota.errors import (
-    FastForwardError,
-    ForeignVehicleError,
     FreezeError,
     MalformedError,
     MixAndMatchError,
@@ -32,10 +31,8 @@ from ota.metadata.models import (
     MAX_SNAPSHOT_BYTES,
     MAX_TARGETS_BYTES,
     MAX_TIMESTAMP_BYTES,
-    MAX_VERSION,
     issued_of,
     parse_metadata,
-    peek,
 )
 
 
@@ -105,7 +102,7 @@ class Repository:
         self._folder = folder
         self._vehicle = vehicle
         self._is_plain = is_plain
-        self._fetcher = _TufFetcher(fetcher, vehicle)
+        self._fetcher = _TufFetcher(fetcher, vehicle, is_plain)
 
     def refresh(self, floor: Floor) -> Refreshed:
         """Fetch and verify all top-level roles. Blocks.
@@ -159,12 +156,12 @@ class Repository:
         The Updater says the same of a version that went back and of one that nobody promised.
         """
         try:
-            offered = _read_any(self._fetcher.last)
-            held = _read_any((self._folder / f"{offered.type}.json").read_bytes())
+            offered = read_any(self._fetcher.last)
+            held = read_any((self._folder / f"{offered.type}.json").read_bytes())
         except (OSError, tuf.RepositoryError):
             return None  # nothing to compare; the floor is compared as well
-        found = _versions(offered)
-        for name, floor in _versions(held).items():
+        found = versions_of(offered)
+        for name, floor in versions_of(held).items():
             version = found.get(name, 0)
             if version < floor or (name == ROOT and version == floor):
                 return RollbackError(f"{self._name} {name}", floor=floor, offered=version)
@@ -249,11 +246,12 @@ class _TufFetcher(FetcherInterface):
     With a ``vehicle``, another vehicle's Director metadata is refused before the Updater sees it:
     it would persist a foreign set, whose higher versions lock this vehicle out. So is a version
     that nobody could follow. This door only rejects; signatures are checked afterwards. ``last`` is
-    the latest body handed over.
+    the latest body handed over, empty if it was refused here.
     """
 
     fetcher: Fetcher
     vehicle: str | None
+    is_plain: bool
     last: bytes = field(default=b"", init=False)
 
     def _fetch(self, url: str) -> Iterator[bytes]:
@@ -266,11 +264,13 @@ class _TufFetcher(FetcherInterface):
             DownloadHTTPError: The server answered with a status; the Updater must see this one.
             OtaError: Anything else.
         """
+        self.last = b""
         try:
             body = read_bounded(self.fetcher, url, max_bytes=min(max_length, self._limit(url)))
         except ServerRefusedError as error:
             raise tuf.DownloadHTTPError(str(error), error.status) from error
-        self._refuse_early(url, body)
+        name = url.rpartition("/")[2]
+        refuse_early(name, body, vehicle=self.vehicle, is_plain=self.is_plain)
         self.last = body
         return body
 
@@ -280,33 +280,3 @@ class _TufFetcher(FetcherInterface):
         if role == Targets.type and self.vehicle is not None:
             return MAX_DIRECTOR_TARGETS_BYTES
         return _LIMITS.get(role, MAX_TARGETS_BYTES)
-
-    def _refuse_early(self, url: str, body: bytes) -> None:
-        try:
-            peeked = peek(body)
-        except MalformedError:
-            if self.vehicle is None:
-                return  # the Updater says better what is wrong with it
-            raise
-        is_root = url.endswith(".root.json")  # one root serves all vehicles
-        if self.vehicle is not None and not is_root and peeked.vehicle != self.vehicle:
-            raise ForeignVehicleError(
-                url, expected=f"vehicle {self.vehicle}", got=peeked.vehicle or "none"
-            )
-        if peeked.highest_version > MAX_VERSION:
-            raise FastForwardError(
-                url, expected=f"versions <= {MAX_VERSION}", got=str(peeked.highest_version)
-            )
-
-
-def _read_any(data: bytes) -> Signed:
-    return Metadata.from_bytes(data).signed
-
-
-def _versions(role: Signed) -> dict[str, int]:
-    versions = {role.type: role.version}
-    if isinstance(role, Timestamp):
-        versions[Snapshot.type] = role.snapshot_meta.version
-    if isinstance(role, Snapshot):
-        versions |= {name: meta.version for name, meta in role.meta.items()}
-    return versions

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import msgspec
 from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
 
@@ -39,27 +38,6 @@ _VERSION = re.compile(r"(?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8})){2}", re.ASCII
 _TARGET_NAME = re.compile(r"app/([^/]+)/([^/]+)/([^/]+)\.okp", re.ASCII)
 
 T = TypeVar("T", Root, Timestamp, Snapshot, Targets)
-
-
-class _Listed(msgspec.Struct):
-    version: int = 0
-
-
-class Peeked(msgspec.Struct):
-    """What unverified metadata says of itself and, in ``meta``, of the roles it lists."""
-
-    vehicle: str | None = None
-    version: int = 0
-    meta: dict[str, _Listed] = {}
-
-    @property
-    def highest_version(self) -> int:
-        """Return the highest version it names."""
-        return max((self.version, *(listed.version for listed in self.meta.values())))
-
-
-class _Peek(msgspec.Struct):
-    signed: Peeked
 
 
 def is_identifier(text: str) -> bool:
@@ -156,21 +134,6 @@ def vehicle_of(signed: Signed) -> str | None:
 def issued_of(timestamp: Timestamp) -> datetime:
     """Return when ``timestamp`` was signed, aware UTC; raise MalformedError without that field."""
     return parse_utc(timestamp.unrecognized_fields.get(ISSUED_FIELD), subject="timestamp issued")
-
-
-def peek(data: bytes) -> Peeked:
-    """Return what unverified metadata says of itself.
-
-    For a Fetcher that must refuse another vehicle's set, or a version that locks out every honest
-    one, before the Updater persists it. It only rejects: signatures are checked afterwards.
-
-    Raises:
-        MalformedError: ``data`` is not metadata.
-    """
-    try:
-        return msgspec.json.decode(data, type=_Peek).signed
-    except (ValueError, RecursionError) as error:
-        raise MalformedError("metadata", expected="signed JSON", got=_short(error)) from error
 
 
 def bound_fields(vehicle: str | None, issued: datetime | None = None) -> dict[str, str]:

@@ -4,11 +4,13 @@ Director Timestamp and Snapshot, every rollback, fast-forward and the way out of
 vehicle, delegations by hardware and agreement, bounds on every file, and the custom fields.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from tuf.api.metadata import Signed, TargetFile, Targets
+from securesystemslib.signer import Key, Signer, SSlibKey
+from tuf.api.metadata import MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
 from ota.errors import SlowRetrievalError
 from ota.metadata.models import MAX_VERSION
@@ -19,6 +21,7 @@ from tests.support.attacks import (
     Attack,
     Verb,
     all_of,
+    changed,
     edit_first_target,
     flawed,
     nothing,
@@ -35,6 +38,7 @@ from tests.support.repository_simulator import (
     RepositorySimulator,
     SimulatedRepository,
     set_field,
+    write_honestly,
 )
 
 _TOP = ("timestamp", "snapshot", "targets")
@@ -504,6 +508,131 @@ def _edit_timestamp(simulator: RepositorySimulator, issued: str | None) -> None:
     simulator.image.publish()
 
 
+# --- what two parsers, or two libraries, might see differently ----------------------------------
+
+
+def _hidden_fast_forward(simulator: RepositorySimulator) -> None:
+    """Jump ahead beside a field that another reader might stumble over first."""
+    image = simulator.image
+    image.edits["timestamp"] = set_field("vehicle", 7)
+    image.versions["timestamp"] = 2**62
+    image.sign_all()
+
+
+def _timestamp_without_hash(name: str) -> Verb:
+    def run(simulator: RepositorySimulator) -> None:
+        def edit(role: Signed) -> None:
+            assert isinstance(role, Timestamp)
+            role.snapshot_meta.hashes = None
+
+        repository = repository_of(simulator, name)
+        repository.edits["timestamp"] = edit
+        repository.publish()
+
+    return run
+
+
+def _snapshot_lists(name: str) -> Verb:
+    def run(simulator: RepositorySimulator) -> None:
+        def edit(role: Signed) -> None:
+            assert isinstance(role, Snapshot)
+            role.meta[name] = MetaFile(1)
+
+        simulator.image.edits["snapshot"] = edit
+        simulator.image.publish()
+
+    return run
+
+
+def _snapshot_forgets_targets(simulator: RepositorySimulator) -> None:
+    def edit(role: Signed) -> None:
+        assert isinstance(role, Snapshot)
+        del role.meta["targets.json"]
+
+    simulator.image.edits["snapshot"] = edit
+    simulator.image.publish()
+
+
+def _version_that_is_true(simulator: RepositorySimulator) -> None:
+    simulator.image.write_as("snapshot", changed(lambda signed: signed.update(version=True)))
+
+
+def _second_name(key: Key) -> SSlibKey:
+    """Return ``key`` under another id, spelled in capitals."""
+    public = str(key.keyval["public"]).upper()
+    return SSlibKey("f" * 64, key.keytype, key.scheme, {"public": public})
+
+
+def _sign_under_two_names(role: Signed, signers: Sequence[Signer]) -> bytes:
+    """Let the same signature stand under both ids of the key."""
+    document = json.loads(write_honestly(role, signers))
+    (signature,) = document["signatures"]
+    document["signatures"].append({**signature, "keyid": "f" * 64})
+    return json.dumps(document).encode()
+
+
+def _root_counts_one_key_twice(name: str) -> Verb:
+    def run(simulator: RepositorySimulator) -> None:
+        def edit(role: Signed) -> None:
+            assert isinstance(role, Root)
+            again = _second_name(role.keys[role.roles["targets"].keyids[0]])
+            role.keys[again.keyid] = again
+            role.roles["targets"].keyids.append(again.keyid)
+            role.roles["targets"].threshold = 2
+
+        repository = repository_of(simulator, name)
+        repository.edits["root"] = edit
+        repository.publish_root()
+        repository.write_as("targets", _sign_under_two_names)
+
+    return run
+
+
+def _delegation_counts_one_key_twice(simulator: RepositorySimulator) -> None:
+    def edit(role: Signed) -> None:
+        assert isinstance(role, Targets)
+        assert role.delegations is not None
+        assert role.delegations.roles is not None
+        entry = role.delegations.roles["apps"]
+        again = _second_name(role.delegations.keys[entry.keyids[0]])
+        role.delegations.keys[again.keyid] = again
+        entry.keyids.append(again.keyid)
+        entry.threshold = 2
+
+    simulator.image.delegate("apps")
+    simulator.image.edits["targets"] = edit
+    simulator.image.writers["apps"] = _sign_under_two_names
+    simulator.image.hand_over("apps")
+
+
+_READERS: dict[str, Attack] = {
+    "a version nobody could follow beside a field of another kind": Attack(
+        _hidden_fast_forward, "ota.repository.fast_forward"
+    ),
+    "a version that is no number": Attack(_version_that_is_true, "ota.repository.malformed"),
+    "the director's timestamp gives no hash of its snapshot": Attack(
+        _timestamp_without_hash("director"), "ota.repository.mix_and_match"
+    ),
+    "the image timestamp gives no hash of its snapshot": Attack(
+        _timestamp_without_hash("image"), "ota.repository.mix_and_match"
+    ),
+    "the snapshot lists what is no file of a role": Attack(
+        _snapshot_lists("root"), "ota.repository.malformed"
+    ),
+    "the snapshot does not list targets any more": Attack(
+        _snapshot_forgets_targets, "ota.repository.rollback"
+    ),
+    "the director's root counts one key twice": Attack(
+        _root_counts_one_key_twice("director"), "ota.repository.signature"
+    ),
+    "the image root counts one key twice": Attack(
+        _root_counts_one_key_twice("image"), "ota.repository.signature"
+    ),
+    "a delegation counts one key twice": Attack(
+        _delegation_counts_one_key_twice, "ota.repository.signature"
+    ),
+}
+
 OWN_ATTACKS: dict[str, Attack] = (
     _director_flaws()
     | _versions()
@@ -512,4 +641,5 @@ OWN_ATTACKS: dict[str, Attack] = (
     | _DELEGATIONS
     | _BOUNDS
     | _FIELDS
+    | _READERS
 )

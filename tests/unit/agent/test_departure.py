@@ -8,13 +8,13 @@ import pytest
 from agent.departure import (
     RULES,
     DepartureLimits,
-    NetworkClass,
     Situation,
     Surroundings,
     affords,
     hindrance,
     reason,
 )
+from agent.network.model import NetworkClass
 from agent.store.outbox import DropCode
 
 LIMITS = DepartureLimits(

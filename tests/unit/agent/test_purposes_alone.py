@@ -265,7 +265,7 @@ def test_no_area_is_told_where_somebody_stays_long(folder: Path, hours: float) -
     life.sharing.state.close()
 
 
-def test_traffic_never_tells_a_cell_near_an_end_and_positions_go_with_the_trip(
+def test_traffic_never_tells_a_cell_near_an_end(
     folder: Path,
 ) -> None:
     life = Life(folder, Purpose.TRAFFIC, on=day_of(Purpose.TRAFFIC))
@@ -276,7 +276,6 @@ def test_traffic_never_tells_a_cell_near_an_end_and_positions_go_with_the_trip(
         latitude, longitude = cell_centre(body.cell)
         for end in (HOME, WORK):
             assert distance_m(Point(latitude, longitude), Point(*end)) > 300
-    assert list((folder / "segments").glob("*.track")) == []
     life.sharing.state.close()
 
 
@@ -293,12 +292,13 @@ def cell_centre(cell: int) -> tuple[float, float]:
     return float(latitude), float(longitude)
 
 
-def test_no_position_is_readable_anywhere_in_the_state_folder(folder: Path) -> None:
-    life = Life(folder, Purpose.TRAFFIC, Purpose.CHARGING)
+def test_charging_alone_keeps_no_sample_and_no_readable_position(folder: Path) -> None:
+    life = Life(folder, Purpose.CHARGING)
     life.days(1)
     assert life.sharing.offering.book().places != []
     life.sharing.state.close()
     everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert list((folder / "segments").iterdir()) == []
     for text in ("48.1", "48.22", "11.68", '"places"', "latitude"):
         assert text.encode() not in everything
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.departure import CONNECTION_BYTES, DepartureLimits, NetworkClass, Surroundings
+from agent.departure import CONNECTION_BYTES, DepartureLimits, Surroundings
+from agent.network.model import NetworkClass
 from agent.sharing import Sharing
 from agent.store.outbox import OutboxState
 from agent.uplink import Uplink, UplinkSettings
