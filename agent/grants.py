@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.consent.keys import SigningKey
-from agent.consent.ledger import ChainProblem, ConsentEvent, Recipient, verify_chain
+from agent.consent.ledger import (
+    ChainProblem,
+    ConsentEvent,
+    Recipient,
+    read_entry,
+    verify_chain,
+)
 from agent.consent.notices import DEFAULT_LANGUAGE, Notice
 from agent.consent.policy import Decision, Standing, decide, may_send
 from agent.driver import PauseKind, Seat
@@ -258,7 +264,24 @@ class Grants:
             return {}
         now = self._clock.utc_now()
         rows = self.drivers.standing(profile_id).values()
-        return {Purpose(row.purpose): row for row in rows if row.since_utc <= now < row.until_utc}
+        return {
+            Purpose(row.purpose): row
+            for row in rows
+            if row.since_utc <= now < row.until_utc and self._is_recorded(row)
+        }
+
+    def _is_recorded(self, row: StandingRow) -> bool:
+        """Tell whether the ledger holds this standing OK, with this end."""
+        body = self.state.entry(row.entry_hash)
+        if body is None:
+            return False
+        said = read_entry(body)
+        until = row.until_utc.isoformat(timespec="seconds")
+        return (said.event, said.purpose, said.valid_until) == (
+            ConsentEvent.STANDING,
+            row.purpose,
+            until,
+        )
 
     def set_standing(
         self, purpose: Purpose, *, days: int | None, seen: Seen | None = None

@@ -32,6 +32,7 @@ class Standing:
     pause_ends: str | None = None
 
 
+_NOT_GRANTED = "consent.not_granted"
 _ALLOW = Decision(is_allowed=True, code="consent.given", sentence="The driver switched it on.")
 _SEATS = {
     Seat.GUEST: Decision(
@@ -50,9 +51,9 @@ _SEATS = {
 def decide(purpose: Purpose, now: Standing) -> Decision:
     """Decide whether batches of ``purpose`` may be built and offered."""
     found = may_send(purpose, now)
-    if not found.is_allowed:
-        return found
-    return _SEATS.get(now.seat, found)
+    if found.is_allowed or found.code == _NOT_GRANTED:
+        return _SEATS.get(now.seat, found)  # nobody there can have switched anything on
+    return found
 
 
 def may_send(purpose: Purpose, now: Standing) -> Decision:
@@ -64,7 +65,7 @@ def may_send(purpose: Purpose, now: Standing) -> Decision:
     if now.pause_ends is not None:
         return _withhold("consent.paused", f"Sharing is paused {now.pause_ends}.")
     if purpose not in now.granted:
-        return _withhold("consent.not_granted", f"The driver has not switched {purpose} on.")
+        return _withhold(_NOT_GRANTED, f"The driver has not switched {purpose} on.")
     return _ALLOW
 
 

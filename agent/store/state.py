@@ -372,6 +372,14 @@ class State:
                 end_standing(connection, whose, purpose)
                 _forget_purpose(connection, whose, purpose)
 
+    def entry(self, entry_hash: bytes) -> bytes | None:
+        """Return the signed bytes of one ledger entry; None if there is no such entry."""
+        with self.database.reading() as connection:
+            row = connection.execute(
+                "SELECT body FROM ledger WHERE entry_hash=?", (entry_hash,)
+            ).fetchone()
+        return row[0].encode() if row else None
+
     def append(self, make_entry: MakeEntry) -> bytes:
         """Append one entry to the ledger; return its hash. Joins a transaction under way."""
         with self.database.transaction() as connection:

@@ -54,6 +54,7 @@ def open_sharing(  # noqa: PLR0913 (each by name)
     *,
     clock: Clock | None = None,
     hold_s: float = 0.0,
+    unanswered_days: int = 7,
     connect: Callable[[Path], sqlite3.Connection] | None = None,
     key: SigningKey = VEHICLE_KEY,
     health: Callable[[], AgentHealth] | None = None,
@@ -67,7 +68,7 @@ def open_sharing(  # noqa: PLR0913 (each by name)
         secret_of=lambda _purpose: b"s" * 32,
         segments=folder / "segments",
         clock=clock or FakeClock(),
-        settings=SharingSettings(hold_s=hold_s, zone=UTC),
+        settings=SharingSettings(hold_s=hold_s, unanswered_days=unanswered_days, zone=UTC),
         health=health,
     )
     sharing.start()
