@@ -137,12 +137,19 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     check_every_s: Positive = 86_400.0
     app_user: str = "nobody"  # apps and their health checks run as this user, never as the agent
     countdown_s: Annotated[float, Meta(ge=0, le=600)] = 120.0  # "Now" can still be cancelled
-    clock_set_file: Path | None = None  # is there once the clock is right; none: battery clock
+    clock_set_file: Path | None = None  # is there once the clock is right, for source "file"
+    # who may say what time it is; none: "file" where clock_set_file is named, else "battery"
+    time_sources: tuple[Literal["nts", "gnss", "ntp", "file", "battery"], ...] = ()
     min_soc_percent: Annotated[float, Meta(ge=0, le=100)] = 20.0
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
     metered_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 20_000_000  # uplink.cost.network
     roaming_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 0
     max_bytes_per_s: Annotated[int, Meta(ge=4_096)] | None = None  # of a download; None: no limit
+
+    def __post_init__(self) -> None:
+        """Refuse a marker that nobody named."""
+        if "file" in self.time_sources and self.clock_set_file is None:
+            raise ValueError("updates: expected `clock_set_file` for time source 'file', got none")
 
 
 class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,6 +179,11 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     polls: PollsConfig = PollsConfig()
     gnss: GnssConfig = GnssConfig()
     battery: BatteryConfig = BatteryConfig()
+
+    def __post_init__(self) -> None:
+        """Refuse a time source that nobody runs: updates would wait for it for ever."""
+        if "gnss" in self.updates.time_sources and not self.gnss.enabled:
+            raise ValueError("gnss: expected `enabled` for updates.time_sources 'gnss', got not")
 
 
 def load_config(path: Path) -> AgentConfig:

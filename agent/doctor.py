@@ -16,6 +16,7 @@ from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
 from agent.store.battery import BatteryHistory
 from agent.store.outbox import Outbox, OutboxState
+from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
 
 _LOW_BYTES = 200 << 20
@@ -34,6 +35,7 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="frames", look=lambda: _frames(folders)),
         Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
+        Check(name="trips", look=lambda: _with_state(folders, _trips)),
         Check(name="battery", look=lambda: _battery(folders)),
         Check(name="network", look=lambda: _network(config, folders)),
         Check(name="queue", look=lambda: _with_state(folders, _queue)),
@@ -139,6 +141,14 @@ def _ledger(config: AgentConfig, state: State) -> Finding:
     if problems:
         return fail(problems[0].sentence, "sharing has stopped; restore the state folder")
     return ok(f"{len(entries)} entries, chain and signatures verified")
+
+
+def _trips(state: State) -> Finding:
+    sessions = Sessions(state.database)
+    damaged = state.damaged_trips() + sessions.damaged()
+    if damaged:
+        return warn(f"{damaged} damaged rows were left out", "check the disk")
+    return ok(f"{len(state.trips(limit=-1))} trips, {len(sessions.rows(limit=-1))} charges")
 
 
 def _battery(folders: Folders) -> Finding:

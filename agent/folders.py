@@ -57,6 +57,11 @@ class Folders:
         return self.run / "control.sock"
 
     @property
+    def owner(self) -> Path:
+        """The socket of the owner's read API."""
+        return self.run / "owner.sock"
+
+    @property
     def token(self) -> Path:
         """Who may talk to the screen in this boot; 0600."""
         return self.root / "screen.token"

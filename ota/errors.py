@@ -73,6 +73,14 @@ class FastForwardError(RepositoryError):
     sentence = "The update server jumped to a version number that would lock this car out."
 
 
+class FutureError(RepositoryError):
+    """A Timestamp from a future that has not come: it would move the time of this vehicle."""
+
+    code = "ota.repository.future"
+    sentence = "The update server claims a date that has not come yet."
+    advice = "Check the clock of the machine that signs timestamps, and who holds its key."
+
+
 class FreezeError(RepositoryError):
     """Metadata past its expiry: somebody holds back what is new."""
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from agent.store.checksum import row_sum
+
 Connect = Callable[[Path], sqlite3.Connection]
 Step = Sequence[str]  # the statements that lead from one schema version to the next
 
@@ -50,6 +52,7 @@ class Database:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = connection
+        connection.create_function("row_sum", -1, row_sum, deterministic=True)
         self._lock = threading.RLock()
 
     @classmethod

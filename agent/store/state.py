@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from agent.store.checksum import TRIP_SUM_STEP, row_sum
 from agent.store.database import Connect, Database, Step
 from agent.store.drivers import BATCHES_OF, DRIVER_STEP, FIRST_PROFILE, end_standing
 from agent.store.sessions import SESSION_STEP
@@ -121,6 +122,7 @@ STEPS: tuple[Step, ...] = (
         ) WITHOUT ROWID""",
     ),
     DRIVER_STEP,
+    TRIP_SUM_STEP,
     (
         """CREATE TABLE sealed (                   -- the bytes that travel, the same at every try
             batch_id BLOB PRIMARY KEY REFERENCES outbox ON DELETE CASCADE,
@@ -251,7 +253,8 @@ class State:
         """Store a trip with its offers, both or neither; a known trip is left as it is."""
         with self.database.transaction() as connection:
             added = connection.execute(
-                "INSERT OR IGNORE INTO trips VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO trips (trip_id, summary, segment, created_utc, outcome)"
+                " VALUES (?, ?, ?, ?, ?)",
                 (trip.trip_id, trip.summary, trip.segment, as_text(trip.created_utc), trip.outcome),
             )
             if added.rowcount:
@@ -260,16 +263,22 @@ class State:
                 )
 
     def trips(self, *, limit: int = 100) -> list[TripRow]:
-        """Return the newest ``limit`` trips, newest first."""
-        with self.database.reading() as connection:
+        """Return the newest ``limit`` trips, newest first; damaged ones are left out."""
+        with self.database.reading(is_lenient=True) as connection:
             rows = connection.execute(
                 "SELECT * FROM trips ORDER BY created_utc DESC, trip_id DESC LIMIT ?", (limit,)
             ).fetchall()
-        return [_trip(row) for row in rows]
+        return [trip for row in rows if (trip := _trip(row))]
+
+    def damaged_trips(self) -> int:
+        """Return how many stored trips do not match their checksum."""
+        with self.database.reading(is_lenient=True) as connection:
+            rows = connection.execute("SELECT * FROM trips").fetchall()
+        return sum(1 for row in rows if _trip(row) is None)
 
     def trip(self, trip_id: str) -> TripRow | None:
-        """Return one trip; None if it is not known."""
-        with self.database.reading() as connection:
+        """Return one trip; None if it is not known, or damaged."""
+        with self.database.reading(is_lenient=True) as connection:
             row = connection.execute("SELECT * FROM trips WHERE trip_id=?", (trip_id,)).fetchone()
         return _trip(row) if row else None
 
@@ -299,14 +308,17 @@ class State:
         return [offer_of(row) for row in rows]
 
     def overdue_trips(self, *, before_utc: datetime) -> list[TripRow]:
-        """Return trips with an offer made before ``before_utc`` that nobody answered."""
-        with self.database.reading() as connection:
+        """Return trips with an offer made before ``before_utc`` that nobody answered.
+
+        Of a damaged one only the id is believed: it has to go all the same.
+        """
+        with self.database.reading(is_lenient=True) as connection:
             rows = connection.execute(
                 "SELECT * FROM trips WHERE trip_id IN"
                 " (SELECT trip_id FROM offers WHERE created_utc < ?)",
                 (as_text(before_utc),),
             ).fetchall()
-        return [_trip(row) for row in rows]
+        return [_trip(row) or _unreadable_trip(row[0], before_utc) for row in rows]
 
     def expire_trip(self, trip_id: str) -> None:
         """Delete the offers of a trip nobody answered; its segment file must be gone already."""
@@ -502,14 +514,27 @@ def _offer_values(offer: OfferRow) -> tuple[bytes, str, str, bytes, str]:
     return (offer.batch_id, offer.trip_id, offer.purpose, offer.payload, created)
 
 
-def _trip(row: tuple[Any, ...]) -> TripRow:
-    trip_id, summary, segment, created_utc, outcome = row
+def _trip(row: tuple[Any, ...]) -> TripRow | None:
+    *values, checksum = row
+    if row_sum(*values) != checksum:
+        return None
+    trip_id, summary, segment, created_utc, outcome = values
     return TripRow(
         trip_id=trip_id,
         summary=summary,
         segment=segment,
         created_utc=as_time(created_utc),
         outcome=TripOutcome(outcome),
+    )
+
+
+def _unreadable_trip(trip_id: str, created_utc: datetime) -> TripRow:
+    return TripRow(
+        trip_id=trip_id,
+        summary="{}",
+        segment=f"{trip_id}.seg",
+        created_utc=created_utc,
+        outcome=TripOutcome.UNANSWERED,
     )
 
 

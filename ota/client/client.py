@@ -1,7 +1,7 @@
 """The update client, put together from its settings: what the agent opens and drives."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, Clock, Fetcher
 from ota.client.report import Reporter, load_ecu_signer
 from ota.client.repository import RepositoryAddress
+from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.transfer import Progress
 from ota.client.verifier import Verifier
 from ota.client.workflow import AskGates, Situation, UpdateSteps
@@ -53,11 +54,6 @@ class UpdateSettings:
     settle_s: float = 3.0
 
 
-def has_clock_battery() -> bool:
-    """Return True: this vehicle has a battery behind its clock."""
-    return True
-
-
 class UpdateClient:
     """One vehicle's updates: an engine, what it works with, and what a person may ask.
 
@@ -74,12 +70,12 @@ class UpdateClient:
         clock: Clock,
         ask_gates: AskGates,
         data_use: Callable[[], DataUse] = unlimited,
-        is_clock_set: Callable[[], bool] = has_clock_battery,
+        time_sources: Sequence[TimeSource] | None = None,
     ) -> None:
         """Put the parts together; read the roots and the ECU key. Blocks.
 
-        ``is_clock_set`` blocks, and says whether somebody who knows has set the wall clock; until
-        then what is offered is verified and downloaded, but not installed.
+        ``time_sources`` know the time (None: ``clock`` has a battery); until one of them does, what
+        is offered is verified and downloaded, but not installed.
 
         Raises:
             InstallError: A root or the key cannot be read.
@@ -88,6 +84,8 @@ class UpdateClient:
         self.entry = JournalEntry()
         self.progress: Progress | None = None
         floor = Floor(settings.folder / "floor.sqlite")
+        sources = [BatteryTime(clock)] if time_sources is None else time_sources
+        self.time = TimeKeeper(clock, sources, floor)
         self._installer = AppInstaller(settings.apps, runner, settle_s=settings.settle_s)
         downloader = Downloader(
             fetcher,
@@ -100,14 +98,14 @@ class UpdateClient:
         self.stop_download = downloader.stop
         self._steps = UpdateSteps(
             ecus=settings.ecus,
-            verifier=_verifier(settings, fetcher, floor, clock),
+            verifier=_verifier(settings, fetcher, floor, self.time, self._installer),
             downloader=downloader,
             installer=self._installer,
-            reporter=_reporter(settings, fetcher, floor, clock, self._installer),
+            reporter=_reporter(settings, fetcher, floor, self.time, self._installer),
             floor=floor,
             ask_gates=ask_gates,
-            clock=clock,
-            is_clock_set=is_clock_set,
+            clock=self.time,
+            is_clock_set=self.time.is_known,
         )
         journal = Journal(settings.folder / "journal")
         self.engine = UpdateEngine(journal, self._steps, self._note_entry)
@@ -155,7 +153,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     clock: Clock,
     ask_gates: AskGates,
     data_use: Callable[[], DataUse] = unlimited,
-    is_clock_set: Callable[[], bool] = has_clock_battery,
+    time_sources: Sequence[TimeSource] | None = None,
 ) -> tuple[UpdateClient, Callable[[], None]]:
     """Return the client over HTTPS with apps under ``app_user``, and what closes it. Blocks.
 
@@ -175,7 +173,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
         clock=clock,
         ask_gates=ask_gates,
         data_use=data_use,
-        is_clock_set=is_clock_set,
+        time_sources=time_sources,
     )
 
     def close() -> None:
@@ -186,7 +184,17 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     return client, close
 
 
-def _verifier(settings: UpdateSettings, fetcher: Fetcher, floor: Floor, clock: Clock) -> Verifier:
+def _verifier(
+    settings: UpdateSettings,
+    fetcher: Fetcher,
+    floor: Floor,
+    time: TimeKeeper,
+    installer: AppInstaller,
+) -> Verifier:
+    def running(name: str) -> dict[str, str] | None:
+        installed = installer.installed(name)
+        return None if installed is None else installed.hashes
+
     director = f"{settings.director_url}/{settings.vehicle}/metadata/"
     return Verifier(
         vehicle=settings.vehicle,
@@ -198,7 +206,8 @@ def _verifier(settings: UpdateSettings, fetcher: Fetcher, floor: Floor, clock: C
         folder=settings.folder / "metadata",
         fetcher=fetcher,
         floor=floor,
-        clock=clock,
+        time=time,
+        running=running,
     )
 
 
