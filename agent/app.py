@@ -14,7 +14,6 @@ import msgspec
 
 from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.keys import load_verify_key
 from agent.consents import sharing_of
 from agent.control import Control
 from agent.desk import Desk
@@ -82,8 +81,8 @@ class Agent:
     """All parts of one vehicle's agent. Building it reads files and blocks; ``run`` is the daemon.
 
     Raises:
-        StoreError, KeyFileError, InstallError, UnknownVehicleError, DefinitionError: A part cannot
-            be built; nothing was started.
+        StoreError, KeyFileError, KeySetError, InstallError, UnknownVehicleError, DefinitionError:
+            A part cannot be built; nothing was started.
     """
 
     def __init__(self, config: AgentConfig, clock: SystemClock) -> None:
@@ -297,7 +296,6 @@ class Agent:
 
     def _make_sharing(self) -> Sharing:
         config = self._config
-        self._ingest_key = load_verify_key(config.uplink.ingest_key)
         self._token = boot_token(self._folders.token, self._clock.boot_id())
         return sharing_of(config, self._state, self._clock, health=self._health)
 
@@ -315,7 +313,6 @@ class Agent:
             sharing=self._sharing,
             make_link=link_maker(self._config, is_parked=watch.is_parked),
             surroundings=watch.look,
-            ingest_key=self._ingest_key,
             clock=self._clock,
             settings=UplinkSettings(
                 puback_timeout_s=uplink.puback_timeout_s,

@@ -27,6 +27,11 @@ class Folders:
         return self.root / "segments"
 
     @property
+    def ingest_keys(self) -> Path:
+        """The newest set of ingest keys that came through the update chain."""
+        return self.root / "ingest-keys.json"
+
+    @property
     def update(self) -> Path:
         """Journal, floor, metadata and images of the update client."""
         return self.root / "update"

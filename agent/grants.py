@@ -17,12 +17,12 @@ from agent.consent.keys import SigningKey
 from agent.consent.ledger import (
     ChainProblem,
     ConsentEvent,
-    Recipient,
     read_entry,
     verify_chain,
 )
 from agent.consent.notices import DEFAULT_LANGUAGE, Notice
 from agent.consent.policy import Decision, Standing, decide, may_send
+from agent.consent.recipients import Recipients
 from agent.driver import PauseKind, Seat
 from agent.offering import Offering
 from agent.offers import OF_ROWS, OF_TRIPS, AgentHealth
@@ -95,7 +95,7 @@ class Grants:
         state: State,
         key: SigningKey,
         notices: Mapping[str, Mapping[Purpose, Notice]],
-        recipient: Recipient,
+        recipients: Recipients,
         secret_of: Callable[[Purpose], bytes],
         segments: Path,
         clock: Clock,
@@ -106,6 +106,7 @@ class Grants:
         self.state = state
         self.outbox = Outbox(state.database, quota=settings.quota)
         self.claims = Claims(state.database)
+        self.recipients = recipients
         self.drivers = Drivers(state.database)
         self.presence = Presence(
             self.drivers,
@@ -125,7 +126,7 @@ class Grants:
         self._scribe = Scribe(
             key,
             notices=notices,
-            recipients=lambda _: recipient,
+            recipients=recipients.named,
             clock=clock,
             random_bytes=random_bytes,
         )

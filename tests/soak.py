@@ -62,7 +62,11 @@ class SoakFarEnd(FakeFarEnd):
         self.index.add = self.add_or_die  # type: ignore[method-assign]
         self.sink = ParquetSink(self.folder / "parquet", self.index)
         self.desk = Desk(
-            index=self.index, sink=self.sink, clock=FakeClock(), settings=ServiceSettings()
+            index=self.index,
+            sink=self.sink,
+            open_batch=self.recipient.open,
+            clock=FakeClock(),
+            settings=ServiceSettings(),
         )
 
     def happens(self, what: str, chance: float = 0.15) -> bool:
@@ -159,7 +163,6 @@ class Vehicle:
         uplink = Uplink(
             sharing=sharing,
             make_link=self.far_end.make_link,
-            ingest_key=self.far_end.verify_key,
             clock=self.clock,
             settings=UplinkSettings(receipt_timeout_s=0.005, pause_max_s=0.0),
             backoff=Backoff(lambda: 0.0),

@@ -21,6 +21,7 @@ from telemetry.ingest.config import IngestConfig, load_config
 from telemetry.ingest.dedupe import Index, StoredBatch
 from telemetry.ingest.errors import IngestError, InspectError, NotFoundError, StorageError
 from telemetry.ingest.inspect import inspect_batch, sentences
+from telemetry.ingest.keycommands import keys
 
 if TYPE_CHECKING:
     from telemetry.ingest.wiring import Parts
@@ -69,6 +70,9 @@ def cli(context: click.Context, *, config: Path | None, verbose: bool) -> None:
         format="%(levelname)s %(name)s %(message)s",
     )
     context.obj = config or _default_config()
+
+
+cli.add_command(keys)
 
 
 @cli.command()

@@ -52,6 +52,7 @@ class IngestConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     folder: Path  # index.sqlite and parquet/
     receipt_key: Path  # Ed25519 private key, PEM, 0600
+    sealing_keys: Path  # folder of private keys that open batches (`okdrive-ingest keys make`)
     broker: BrokerConfig
     limits: LimitsConfig = LimitsConfig()
     decoders: Annotated[int, Meta(ge=0, le=64)] = 1  # child processes; 0: decode in this one
@@ -80,6 +81,7 @@ def _anchored(config: IngestConfig, base: Path) -> IngestConfig:
         config,
         folder=base / config.folder,
         receipt_key=base / config.receipt_key,
+        sealing_keys=base / config.sealing_keys,
         broker=broker,
     )
 

@@ -64,6 +64,14 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         PRIMARY KEY (batch_id, parts, part)
     ) WITHOUT ROWID""",
     ),
+    (
+        "ALTER TABLE parts RENAME COLUMN batch_id TO sealed_id",
+        """CREATE TABLE joined (               -- complete sets of parts, for a late last part
+        sealed_id BLOB PRIMARY KEY,
+        batch_id BLOB NOT NULL,
+        minute TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    ),
 )
 _BUSY_TIMEOUT_S = 10.0
 
@@ -86,13 +94,13 @@ class StoredBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """Bytes that were no batch, kept for a few days with the reason."""
+    """A sealed batch that was refused: ciphertext and reason, for a few days; never plaintext."""
 
-    batch_id: bytes  # SHA-256 of the payload
+    batch_id: bytes  # of the batch once it was opened, else SHA-256 of the payload
     code: str
     reason: str
     size_bytes: int
-    payload: bytes | None  # None: too large to keep
+    payload: bytes | None  # sealed; None: too large to keep, or not sealed at all
     minute: datetime
 
 
@@ -189,13 +197,13 @@ class Index:
             )
         return bool(added.rowcount)
 
-    def has(self, batch_id: bytes) -> bool:
-        """Tell whether a batch is stored, whoever sent it."""
+    def joined(self, sealed_id: bytes) -> bytes | None:
+        """Return the batch that parts of this sealed id became; None if none, or long ago."""
         with self._reading() as connection:
             row = connection.execute(
-                "SELECT 1 FROM batches WHERE batch_id=? LIMIT 1", (batch_id,)
+                "SELECT batch_id FROM joined WHERE sealed_id=?", (sealed_id,)
             ).fetchone()
-        return row is not None
+        return row[0] if row else None
 
     def keep_part(self, part: Part, now: datetime, *, max_bytes: int) -> list[Part]:
         """Keep a part durably; return all parts of its batch, in order, once they are complete.
@@ -207,7 +215,7 @@ class Index:
             connection.execute(
                 "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    part.batch_id,
+                    part.sealed_id,
                     part.parts,
                     part.part,
                     part.size_bytes,
@@ -215,25 +223,31 @@ class Index:
                     _text(minute_of(now)),
                 ),
             )
-            _make_room(connection, part.batch_id, max_bytes)
+            _make_room(connection, part.sealed_id, max_bytes)
             rows = connection.execute(
-                "SELECT part, chunk FROM parts WHERE batch_id=? AND parts=? AND size_bytes=?"
+                "SELECT part, chunk FROM parts WHERE sealed_id=? AND parts=? AND size_bytes=?"
                 " ORDER BY part",
-                (part.batch_id, part.parts, part.size_bytes),
+                (part.sealed_id, part.parts, part.size_bytes),
             ).fetchall()
         if len(rows) < part.parts:
             return []
         return [replace(part, part=number, chunk=chunk) for number, chunk in rows]
 
-    def forget_parts(self, batch_id: bytes) -> None:
-        """Delete the parts of a batch that was stored or refused."""
+    def end_parts(self, sealed_id: bytes, batch_id: bytes | None, now: datetime) -> None:
+        """Delete complete parts; remember which batch they became, None if they were refused."""
         with self._transaction() as connection:
-            connection.execute("DELETE FROM parts WHERE batch_id=?", (batch_id,))
+            connection.execute("DELETE FROM parts WHERE sealed_id=?", (sealed_id,))
+            if batch_id is not None:
+                connection.execute(
+                    "INSERT OR REPLACE INTO joined VALUES (?, ?, ?)",
+                    (sealed_id, batch_id, _text(minute_of(now))),
+                )
 
     def purge_parts(self, now: datetime, *, days: int) -> int:
         """Delete parts that have waited ``days`` for the others; return how many."""
         before = _text(minute_of(now - timedelta(days=days)))
         with self._transaction() as connection:
+            connection.execute("DELETE FROM joined WHERE minute < ?", (before,))
             return connection.execute("DELETE FROM parts WHERE minute < ?", (before,)).rowcount
 
     def quarantine(self, batch: Quarantined, *, keep: int) -> None:
@@ -414,14 +428,14 @@ def _make_room(connection: sqlite3.Connection, keep: bytes, max_bytes: int) -> N
     if size <= max_bytes:
         return
     oldest = connection.execute(
-        "SELECT batch_id, total(length(chunk)) FROM parts WHERE batch_id <> ?"
-        " GROUP BY batch_id ORDER BY min(minute)",
+        "SELECT sealed_id, total(length(chunk)) FROM parts WHERE sealed_id <> ?"
+        " GROUP BY sealed_id ORDER BY min(minute)",
         (keep,),
     ).fetchall()
     for batch, bytes_ in oldest:
         if size <= max_bytes:
             return
-        connection.execute("DELETE FROM parts WHERE batch_id=?", (batch,))
+        connection.execute("DELETE FROM parts WHERE sealed_id=?", (batch,))
         size -= bytes_
 
 

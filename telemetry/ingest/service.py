@@ -1,4 +1,4 @@
-"""The receiver: subscribe -> decode -> dedupe -> sink -> signed receipt -> acknowledge.
+"""The receiver: subscribe -> open -> decode -> dedupe -> sink -> signed receipt -> acknowledge.
 
 The order is the promise. A receipt is sent only after the commit, and the broker is told "done"
 only after the receipt: killed anywhere in between, the batch comes again and is answered with
@@ -24,7 +24,9 @@ from telemetry.ingest.signing import ReceiptSigner
 from telemetry.ingest.sink import Arrival, Prepared, Sink, prepare
 from telemetry.link import Backoff, LinkError
 from telemetry.mqtt.messages import Message
+from telemetry.purposes import Purpose
 from telemetry.records import Receipt, ReceiptStatus
+from telemetry.seal import SealError, key_id_of, largest_sealed
 from telemetry.topics import TopicError, is_ack_topic, parse_uplink
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class ServiceSettings:
 
 
 Prepare = Callable[[bytes], Prepared]  # decodes and checks; raises CodecError
+OpenBatch = Callable[[Purpose, bytes], bytes]  # opens what was sealed; raises SealError
 
 
 class Desk:
@@ -91,17 +94,19 @@ class Desk:
     Any number of threads and processes may take messages for the same store.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the doors of the desk, each named)
         self,
         *,
         index: Index,
         sink: Sink,
+        open_batch: OpenBatch,
         clock: Clock,
         settings: ServiceSettings,
         prepare_batch: Prepare | None = None,
     ) -> None:
         self._index = index
         self._sink = sink
+        self._open = open_batch
         self._clock = clock
         self._settings = settings
         self._prepare = prepare_batch or (lambda payload: prepare(payload, settings.limits))
@@ -123,17 +128,20 @@ class Desk:
         purged = self._index.purge_quarantine(now, days=self._settings.quarantine_days)
         return purged + self._index.purge_parts(now, days=self._settings.parts_days)
 
-    def _take_whole(self, topic: str, payload: bytes) -> Receipt:
-        identity = batch_id(payload)
+    def _take_whole(self, topic: str, sealed: bytes) -> Receipt:
+        identity = batch_id(sealed)  # until it is open there is no other name for it
         try:
-            batch = self._prepared(topic, payload)
-        except (CodecError, TopicError) as error:
-            return self._refuse(identity, payload, error)
+            purpose = parse_uplink(topic)
+            payload = self._open(purpose, sealed)
+            identity = batch_id(payload)
+            batch = self._prepared(purpose, payload)
+        except (CodecError, SealError, TopicError) as error:
+            return self._refuse(identity, sealed, error)
         arrival = Arrival(
             batch_id=identity,
             part=0,
             batch=batch,
-            size_bytes=len(payload),
+            size_bytes=len(sealed),
             minute=minute_of(self._clock.utc_now()),
         )
         status = ReceiptStatus.STORED if self._sink.store(arrival) else ReceiptStatus.DUPLICATE
@@ -142,34 +150,34 @@ class Desk:
     def _take_part(self, topic: str, payload: bytes) -> Receipt:
         try:
             parse_uplink(topic)
-            part = decode_part(payload, max_bytes=self._settings.limits.max_bytes)
+            part = decode_part(payload, max_bytes=largest_sealed(self._settings.limits.max_bytes))
         except (CodecError, TopicError) as error:
             return self._refuse(batch_id(payload), payload, error)
-        if self._index.has(part.batch_id):
-            return Receipt(
-                batch_id=part.batch_id, part=0, status=ReceiptStatus.DUPLICATE, code=None
-            )
+        if known := self._index.joined(part.sealed_id):
+            return Receipt(batch_id=known, part=0, status=ReceiptStatus.DUPLICATE, code=None)
         parts = self._index.keep_part(
             part, self._clock.utc_now(), max_bytes=self._settings.parts_max_bytes
         )
         if not parts:
             return Receipt(
-                batch_id=part.batch_id, part=part.part, status=ReceiptStatus.STORED, code=None
+                batch_id=part.sealed_id, part=part.part, status=ReceiptStatus.STORED, code=None
             )
         return self._complete(topic, parts)
 
     def _complete(self, topic: str, parts: Sequence[Part]) -> Receipt:
-        identity = parts[0].batch_id
+        sealed_id = parts[0].sealed_id
         try:
             receipt = self._take_whole(topic, join(parts))
         except CodecError as error:
             joined = b"".join(part.chunk for part in parts)
-            receipt = self._refuse(identity, joined, error)
-        self._index.forget_parts(identity)
+            receipt = self._refuse(sealed_id, joined, error)
+        is_stored = receipt.status is not ReceiptStatus.REFUSED
+        self._index.end_parts(
+            sealed_id, receipt.batch_id if is_stored else None, self._clock.utc_now()
+        )
         return receipt
 
-    def _prepared(self, topic: str, payload: bytes) -> Prepared:
-        purpose = parse_uplink(topic)
+    def _prepared(self, purpose: Purpose, payload: bytes) -> Prepared:
         limits = self._settings.limits
         rows = claimed_rows(payload, limits)
         if rows > self._settings.max_rows_per_byte * len(payload):
@@ -186,14 +194,17 @@ class Desk:
             )
         return batch
 
-    def _refuse(self, identity: bytes, payload: bytes, error: CodecError | TopicError) -> Receipt:
-        is_small = len(payload) <= self._settings.limits.max_bytes
+    def _refuse(
+        self, identity: bytes, payload: bytes, error: CodecError | SealError | TopicError
+    ) -> Receipt:
+        """Keep ciphertext and reason; other bytes are not kept: nobody knows what they are."""
+        is_small = len(payload) <= largest_sealed(self._settings.limits.max_bytes)
         refused = Quarantined(
             batch_id=identity,
             code=error.code,
             reason=str(error)[:_REASON_CHARS],
             size_bytes=len(payload),
-            payload=payload if is_small else None,
+            payload=payload if is_small and _is_sealed(payload) else None,
             minute=minute_of(self._clock.utc_now()),
         )
         self._index.quarantine(refused, keep=self._settings.quarantine_max)
@@ -365,6 +376,14 @@ class IngestService:
             except StorageError as error:
                 log.warning("purge_failed", extra={"code": error.code, "reason": str(error)})
             await _wait(stop, _PURGE_EVERY_S)
+
+
+def _is_sealed(payload: bytes) -> bool:
+    try:
+        key_id_of(payload)
+    except SealError:
+        return False
+    return True
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -9,6 +9,7 @@ from telemetry.codec.batch import BatchLimits
 from telemetry.ingest.clock import Clock
 from telemetry.ingest.config import BrokerConfig, IngestConfig
 from telemetry.ingest.dedupe import Index
+from telemetry.ingest.keyring import Keyring
 from telemetry.ingest.pool import DecodePool, PoolSettings
 from telemetry.ingest.service import Desk, IngestService, MakeLink, ServiceSettings
 from telemetry.ingest.signing import load_signer
@@ -16,6 +17,7 @@ from telemetry.ingest.sink import ParquetSink
 from telemetry.link import Backoff
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import MqttSettings
+from telemetry.seal import largest_sealed
 from telemetry.topics import CLIENT_ID_BYTES, new_client_id
 
 _PACKET_OVERHEAD_BYTES = 65_536  # topic and properties of a message beside its payload
@@ -44,12 +46,14 @@ class Parts:
 def build_service(config: IngestConfig, *, index: Path, parquet: Path, clock: Clock) -> Parts:
     """Open the store and build the service; raise IngestError. Blocks."""
     signer = load_signer(config.receipt_key)
+    keyring = Keyring(config.sealing_keys, max_bytes=config.limits.max_batch_bytes)
     opened = Index.open(index)
     sink = ParquetSink(parquet, opened)
     settings, pool = _settings(config), _pool(config)
     desk = Desk(
         index=opened,
         sink=sink,
+        open_batch=keyring.open,
         clock=clock,
         settings=settings,
         prepare_batch=pool.prepare if pool else None,
@@ -88,7 +92,7 @@ def link_maker(broker: BrokerConfig, *, max_batch_bytes: int) -> MakeLink:
         key_file=broker.key_file,
         connect_timeout_s=broker.connect_timeout_s,
         receive_maximum=broker.in_flight,
-        max_packet_bytes=max_batch_bytes + _PACKET_OVERHEAD_BYTES,
+        max_packet_bytes=largest_sealed(max_batch_bytes) + _PACKET_OVERHEAD_BYTES,
     )
     return lambda on_message: MqttLink(
         settings,

@@ -126,7 +126,7 @@ def test_a_batch_of_somebody_who_withdrew_does_not_leave_under_another_consent(
         connection.execute("UPDATE consents SET granted=0 WHERE profile_id<>?", (anna.profile_id,))
     clock.advance_s(601)
     with pytest.raises(UncoveredError, match="not switched on"):
-        sharing.outbox.begin_attempt(batch)
+        sharing.outbox.begin_attempt(batch, recipient="okdrive ingest")
 
 
 def test_removing_a_driver_withdraws_everything_of_theirs(sharing: Sharing, tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_withdrawn_in_flight_counts_as_withdrawn_and_can_be_erased_at_the_far_en
     sharing.answer("trip-1", [batch], share=True)
     sharing.answer("trip-2", others, share=True)
     clock.advance_s(601)
-    sharing.outbox.begin_attempt(batch)
+    sharing.outbox.begin_attempt(batch, recipient="okdrive ingest")
     sharing.set_consent(BATTERY, is_granted=False)
     assert sharing.outbox.rows() == []
     sharing.expire()

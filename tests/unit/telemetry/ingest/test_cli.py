@@ -1,6 +1,7 @@
 import fcntl
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ from telemetry.ingest.cli import _among_others, main
 from telemetry.ingest.config import load_config
 from telemetry.ingest.dedupe import Index
 from telemetry.ingest.errors import ConfigError
+from telemetry.ingest.keys import make_keys
 from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.ingest.sink import ParquetSink
+from telemetry.purposes import Purpose
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
+from tests.support.sealing import unsealed
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 PAYLOAD = batch_payload()
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -35,14 +40,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (pki / "ingest-receipt.key").write_bytes(key)
     (pki / "ingest-receipt.key").chmod(0o600)
+    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
+    make_keys(tmp_path / "keys", [Purpose.BATTERY], recipient="us", now=NOW, days=30)
     index = Index.open(tmp_path / "ingest" / "index.sqlite")
     sink = ParquetSink(tmp_path / "ingest" / "parquet", index)
-    desk = Desk(index=index, sink=sink, clock=FakeClock(), settings=ServiceSettings())
+    desk = Desk(
+        index=index, sink=sink, open_batch=unsealed, clock=FakeClock(), settings=ServiceSettings()
+    )
     desk.take("okdrive/1/up/battery", PAYLOAD)
     desk.take("okdrive/1/up/battery", PAYLOAD)
     desk.take("okdrive/1/up/battery", b"poison")
     index.close()
-    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
     return tmp_path
 
 

@@ -11,11 +11,12 @@ from telemetry.codec.batch import BatchLimits, batch_id
 from telemetry.ingest.clock import minute_of
 from telemetry.ingest.dedupe import Index
 from telemetry.ingest.errors import StorageError
-from telemetry.ingest.service import Desk, ServiceSettings
+from telemetry.ingest.service import Desk, OpenBatch, ServiceSettings
 from telemetry.ingest.sink import ParquetSink, clean_unfinished, read_rows
 from telemetry.records import Receipt, ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
+from tests.support.sealing import RECIPIENT, FakeRecipient, unsealed
 
 UP = "okdrive/1/up/battery"
 DAY_S = 86_400
@@ -33,12 +34,25 @@ class Bench:
         return sorted((self.folder / "parquet").glob("*/*/*"))
 
 
-def open_bench(folder: Path, clock: FakeClock, limits: BatchLimits | None = None) -> Bench:
+def open_bench(
+    folder: Path,
+    clock: FakeClock,
+    limits: BatchLimits | None = None,
+    open_batch: OpenBatch = unsealed,
+) -> Bench:
     index = Index.open(folder / "index.sqlite")
     sink = ParquetSink(folder / "parquet", index)
     settings = ServiceSettings(limits=limits or BatchLimits(), quarantine_max=3)
-    desk = Desk(index=index, sink=sink, clock=clock, settings=settings)
+    desk = Desk(index=index, sink=sink, open_batch=open_batch, clock=clock, settings=settings)
     return Bench(folder, index, sink, desk, clock)
+
+
+@pytest.fixture
+def sealed_bench(tmp_path: Path) -> Iterator[Bench]:
+    """A desk that opens what comes."""
+    opened = open_bench(tmp_path, FakeClock(), open_batch=RECIPIENT.open)
+    yield opened
+    opened.index.close()
 
 
 @pytest.fixture
@@ -138,17 +152,54 @@ def test_the_order_of_arrival_within_a_minute_is_lost(tmp_path: Path) -> None:
     ],
     ids=["empty", "text", "cut", "other-topic"],
 )
-def test_poison_is_refused_with_its_code_and_kept_aside(
-    bench: Bench, topic: str, payload: bytes, code: str
+def test_poison_is_refused_with_its_code_and_kept_aside_as_it_came(
+    sealed_bench: Bench, topic: str, payload: bytes, code: str
 ) -> None:
-    receipt = bench.desk.take(topic, payload)
+    bench, sealed = sealed_bench, RECIPIENT.seal(payload)
+    receipt = bench.desk.take(topic, sealed)
     assert receipt.status is ReceiptStatus.REFUSED
     assert receipt.code is not None
     assert receipt.code.startswith(code)
     [kept] = bench.index.quarantined()
-    assert (kept.batch_id, kept.payload, kept.code) == (batch_id(payload), payload, receipt.code)
+    assert (kept.batch_id, kept.payload, kept.code) == (receipt.batch_id, sealed, receipt.code)
     assert bench.index.batches() == []
     assert bench.files() == []
+
+
+def test_a_batch_that_was_opened_is_refused_under_its_own_id(sealed_bench: Bench) -> None:
+    receipt = sealed_bench.desk.take(UP, RECIPIENT.seal(b"no batch"))
+    assert receipt.batch_id == batch_id(b"no batch")
+
+
+@pytest.mark.parametrize("payload", [b"", batch_payload()], ids=["empty", "a-batch-as-it-is"])
+def test_what_is_not_sealed_is_refused_and_only_the_reason_is_kept(
+    sealed_bench: Bench, payload: bytes
+) -> None:
+    receipt = sealed_bench.desk.take(UP, payload)
+    assert (receipt.batch_id, receipt.code) == (batch_id(payload), "seal.shape")
+    [kept] = sealed_bench.index.quarantined()
+    assert (kept.payload, kept.size_bytes) == (None, len(payload))
+
+
+def test_what_was_sealed_to_another_key_or_changed_is_refused_under_the_hash_that_came(
+    sealed_bench: Bench,
+) -> None:
+    changed = bytearray(RECIPIENT.seal(batch_payload()))
+    changed[-1] ^= 1
+    strange = FakeRecipient().seal(batch_payload())
+    for sealed, code in ((bytes(changed), "seal.broken"), (strange, "seal.key")):
+        receipt = sealed_bench.desk.take(UP, sealed)
+        assert (receipt.batch_id, receipt.code) == (batch_id(sealed), code)
+    kept = {batch.code: batch.payload for batch in sealed_bench.index.quarantined()}
+    assert kept == {"seal.broken": bytes(changed), "seal.key": strange}
+    assert batch_payload() not in (sealed_bench.folder / "index.sqlite").read_bytes()
+
+
+def test_a_batch_sealed_again_is_a_duplicate_of_itself(sealed_bench: Bench) -> None:
+    first, second = (RECIPIENT.seal(batch_payload()) for _ in range(2))
+    assert first != second
+    assert sealed_bench.desk.take(UP, first).status is ReceiptStatus.STORED
+    assert sealed_bench.desk.take(UP, second).status is ReceiptStatus.DUPLICATE
 
 
 def test_what_is_too_large_is_refused_and_not_kept(tmp_path: Path) -> None:
@@ -199,7 +250,7 @@ def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
     Index.open(tmp_path / "index.sqlite").close()
     with sqlite3.connect(tmp_path / "index.sqlite") as connection:
         connection.execute("PRAGMA user_version=7")
-    with pytest.raises(StorageError, match="expected schema version 2, found 7"):
+    with pytest.raises(StorageError, match="expected schema version 3, found 7"):
         Index.open(tmp_path / "index.sqlite")
 
 

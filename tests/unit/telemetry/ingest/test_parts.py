@@ -18,6 +18,7 @@ from telemetry.ingest.sink import ParquetSink
 from telemetry.records import Receipt, ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
+from tests.support.sealing import unsealed
 
 UP = "okdrive/1/up/battery"
 DAY_S = 86_400
@@ -42,7 +43,11 @@ def open_bench(folder: Path, clock: FakeClock, **settings: object) -> Bench:
     index = Index.open(folder / "index.sqlite")
     chosen = ServiceSettings(**settings)  # type: ignore[arg-type]
     sink = ParquetSink(folder / "parquet", index)
-    return Bench(index, Desk(index=index, sink=sink, clock=clock, settings=chosen), clock)
+    return Bench(
+        index,
+        Desk(index=index, sink=sink, open_batch=unsealed, clock=clock, settings=chosen),
+        clock,
+    )
 
 
 @pytest.fixture
@@ -82,9 +87,17 @@ def test_a_part_that_comes_twice_counts_once(bench: Bench) -> None:
     assert bench.stored() == [batch_id(PAYLOAD)]
 
 
-def test_a_part_of_a_stored_batch_is_answered_for_the_whole_batch(bench: Bench) -> None:
-    bench.desk.take(UP, PAYLOAD)
+def test_a_late_part_of_a_stored_batch_is_answered_for_the_whole_batch(bench: Bench) -> None:
+    for part in CUT:
+        bench.take(part)
     assert says(bench.take(CUT[1])) == (0, "duplicate")
+    assert bench.index.counts()["parts"] == 0
+
+
+def test_parts_of_a_batch_that_came_whole_before_end_as_a_duplicate(bench: Bench) -> None:
+    bench.desk.take(UP, PAYLOAD)
+    answers = [bench.take(part) for part in CUT]
+    assert says(answers[-1]) == (0, "duplicate")
     assert bench.index.counts()["parts"] == 0
 
 
@@ -111,15 +124,26 @@ def test_killed_between_store_and_clean_up_the_next_part_is_a_duplicate(
     for part in CUT:
         bench.take(part)
     with sqlite3.connect(tmp_path / "index.sqlite") as connection:
-        part = decode_part(CUT[0], max_bytes=1 << 20)
-        connection.execute(
-            "INSERT INTO parts VALUES (?, 3, 1, ?, ?, '2026-11-22T12:00+00:00')",
-            (part.batch_id, part.size_bytes, part.chunk),
-        )
+        connection.execute("DELETE FROM joined")
+        for number in (0, 2):
+            part = decode_part(CUT[number], max_bytes=1 << 20)
+            connection.execute(
+                "INSERT INTO parts VALUES (?, 3, ?, ?, ?, '2026-11-22T12:00+00:00')",
+                (part.sealed_id, part.part, part.size_bytes, part.chunk),
+            )
     assert says(bench.take(CUT[1])) == (0, "duplicate")
-    bench.clock.advance_s(8 * DAY_S)
-    assert bench.desk.purge() == 1
     assert bench.index.counts()["parts"] == 0
+    assert bench.stored() == [batch_id(PAYLOAD)]
+
+
+def test_after_some_days_nobody_knows_any_more_which_parts_were_a_batch(bench: Bench) -> None:
+    for part in CUT:
+        bench.take(part)
+    sealed_id = decode_part(CUT[0], max_bytes=1 << 20).sealed_id
+    assert bench.index.joined(sealed_id) == batch_id(PAYLOAD)
+    bench.clock.advance_s(8 * DAY_S)
+    bench.desk.purge()
+    assert bench.index.joined(sealed_id) is None
 
 
 def test_parts_that_nobody_completes_go_after_some_days(bench: Bench) -> None:
@@ -150,7 +174,14 @@ def test_parts_have_a_quota_and_the_oldest_unfinished_batch_goes(tmp_path: Path)
 def test_forged_parts_are_refused_when_they_make_no_batch(bench: Bench) -> None:
     genuine = decode_part(CUT[1], max_bytes=1 << 20)
     forged = dump(
-        {0: 1, 1: genuine.batch_id, 2: 2, 3: 3, 4: genuine.size_bytes, 5: b"x" * len(genuine.chunk)}
+        {
+            0: 1,
+            1: genuine.sealed_id,
+            2: 2,
+            3: 3,
+            4: genuine.size_bytes,
+            5: b"x" * len(genuine.chunk),
+        }
     )
     bench.take(CUT[0])
     bench.take(forged)
@@ -170,8 +201,8 @@ def test_a_part_that_is_no_part_is_refused_under_the_hash_of_its_bytes(bench: Be
 
 
 def test_parts_of_a_batch_that_would_be_too_large_are_refused_at_once(tmp_path: Path) -> None:
-    bench = open_bench(tmp_path, FakeClock(), limits=BatchLimits(max_bytes=len(PAYLOAD) - 1))
-    answer = bench.take(CUT[0])
+    bench = open_bench(tmp_path, FakeClock(), limits=BatchLimits(max_bytes=2_000))
+    answer = bench.take(split(bytes(5_000), max_bytes=1_000)[0])
     assert (answer.status, answer.code) == (ReceiptStatus.REFUSED, "codec.too_large")
     assert bench.index.counts()["parts"] == 0
     bench.index.close()
@@ -195,8 +226,9 @@ def test_an_index_of_the_first_release_is_led_forward(tmp_path: Path) -> None:
     bench.index.close()
     with sqlite3.connect(tmp_path / "index.sqlite") as connection:
         connection.execute("DROP TABLE parts")
+        connection.execute("DROP TABLE joined")
         connection.execute("PRAGMA user_version=1")
     again = open_bench(tmp_path, FakeClock())
     assert again.stored() == [batch_id(PAYLOAD)]
-    assert again.take(CUT[0]).status is ReceiptStatus.DUPLICATE
+    assert [again.take(part).status for part in CUT][-1] is ReceiptStatus.DUPLICATE
     again.index.close()

@@ -21,6 +21,7 @@ from telemetry.ingest.sink import ParquetSink, prepare
 from telemetry.records import ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
+from tests.support.sealing import unsealed
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -171,6 +172,7 @@ def desk(pool: DecodePool, tmp_path: Path) -> Iterator[Desk]:
     yield Desk(
         index=index,
         sink=ParquetSink(tmp_path / "parquet", index),
+        open_batch=unsealed,
         clock=FakeClock(),
         settings=ServiceSettings(),
         prepare_batch=pool.prepare,
@@ -205,6 +207,7 @@ def test_a_batch_that_claims_too_many_rows_for_its_bytes_is_not_even_decoded(
     desk = Desk(
         index=index,
         sink=ParquetSink(tmp_path / "parquet", index),
+        open_batch=unsealed,
         clock=FakeClock(),
         settings=ServiceSettings(max_rows_per_byte=1),
         prepare_batch=lambda payload: pytest.fail("decoded"),
