@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -25,9 +26,10 @@ from agent.hmi.server import serve, serve_unix
 from agent.limits import departure_limits, said_network
 from agent.network.model import NetworkClass
 from agent.network.watch import NetworkWatch
+from agent.offers import AgentHealth, release_of
 from agent.owner import owner_door
 from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
-from agent.recovery import recover_trips
+from agent.recovery import permitted, recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
 from agent.sharing import Sharing
@@ -90,6 +92,7 @@ class Agent:
     def __init__(self, config: AgentConfig, clock: SystemClock) -> None:
         self._config = config
         self._clock = clock
+        self._started_s = clock.monotonic_s()
         self._folders = Folders(root=config.state_dir)
         self._folders.make()
         table = load_table(config.vehicle.definition)
@@ -198,9 +201,14 @@ class Agent:
         return self._state.trip(trip_id) is not None
 
     async def _on_trip_end(self, trip: Trip, segment: Path | None) -> None:
-        if segment is not None:
-            await asyncio.to_thread(self._sharing.offer_trip, trip, segment)
+        await asyncio.to_thread(self._offer, trip, segment)
+        self._uplink.wake()
         self._desk.touch()
+
+    def _offer(self, trip: Trip, segment: Path | None) -> None:
+        if kept := permitted(trip, segment):
+            self._sharing.offer_trip(kept, segment, is_whole=kept.is_whole)
+        self._sharing.offer_days()
 
     async def _make_room(self) -> None:
         keep, quota_mb = self._recorder.open_segment, self._config.recording.quota_mb
@@ -247,6 +255,7 @@ class Agent:
 
     async def _expire(self) -> None:
         await asyncio.to_thread(self._sharing.expire)
+        await asyncio.to_thread(self._sharing.offer_days)
         self._desk.touch()
 
     def _touch(self) -> None:
@@ -297,7 +306,14 @@ class Agent:
     def _make_sharing(self) -> Sharing:
         config = self._config
         self._token = boot_token(self._folders.token, self._clock.boot_id())
-        return sharing_of(config, self._state, self._clock)
+        return sharing_of(config, self._state, self._clock, health=self._health)
+
+    def _health(self) -> AgentHealth:
+        return AgentHealth(
+            version=release_of(metadata.version("okdrive")),
+            uptime_s=self._clock.monotonic_s() - self._started_s,
+            losses=self._losses(),
+        )
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
@@ -365,7 +381,7 @@ class Agent:
             history=BatteryHistory.open(self._folders.battery),
             sessions=Sessions(self._state.database),
             clock=self._clock,
-            may_record=self._sharing.may_record,
+            may_record=self._sharing.may_keep_trip,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
             event_files=EventFiles(
@@ -391,6 +407,7 @@ class Agent:
             places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)
             if self._gnss
             else None,
+            permit=self._sharing.permit,
         )
 
     def _make_updates(self) -> UpdateService:
