@@ -1,8 +1,7 @@
 """How many trip batches one core of ingest decodes, checks and stores in a second.
 
-Real trips, joined until a batch holds 40,000 values (8,000 rows of the purpose ``battery``), are
-sealed as a vehicle does, opened with ingest's key and go through the desk of the receiver into
-Parquet and SQLite on disk. What is counted is CPU time, so
+Real trips, joined until a batch holds 40,000 values (8,000 rows of the purpose ``battery``), go
+through the desk of the receiver into Parquet and SQLite on disk. What is counted is CPU time, so
 that a busy machine or a slow disk does not change the figure; the receipt's signature and the
 network are not in it. Run ``python -m benchmarks.ingest_rate``.
 """
@@ -23,15 +22,16 @@ from benchmarks.i3 import Table, read_i3
 from benchmarks.result import Result
 from benchmarks.wire_size import RECORDINGS, REPORTED
 from telemetry.codec.batch import BatchLimits, encode_batch
-from telemetry.ingest.dedupe import Index
+from telemetry.ingest.files import FolderFiles
 from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.ingest.sink import (
     HAS_COMPILER,
-    ParquetSink,
     Prepared,
     prepare_plainly,
     prepare_quickly,
 )
+from telemetry.ingest.sqlite import SqliteDatabase
+from telemetry.ingest.store import Index, Store
 from telemetry.purposes import Purpose
 from telemetry.records import BatteryBatch, BatterySample, ReceiptStatus
 from telemetry.seal import OpeningKey, open_sealed, seal
@@ -108,23 +108,25 @@ def _quickly(payload: bytes) -> Prepared:
 def _rate(trips: Sequence[Table], prepare: Callable[[bytes], Prepared], batches: int) -> float:
     """Return batches per second of CPU time: the median over batches, the first one left out."""
     with tempfile.TemporaryDirectory() as folder:
-        index = Index.open(Path(folder) / "index.sqlite")
+        store = Store(
+            Index(SqliteDatabase.open(Path(folder) / "index.sqlite")),
+            FolderFiles(Path(folder) / "parquet"),
+        )
         try:
             desk = Desk(
-                index=index,
-                open_batch=_open,
-                sink=ParquetSink(Path(folder) / "parquet", index),
+                store=store,
+                open_sealed=_open,
                 clock=_Clock(),
                 settings=ServiceSettings(limits=_LIMITS),
                 prepare_batch=prepare,
             )
             times_s = [_take_s(desk, payload) for payload in payloads(trips, batches + 1)]
         finally:
-            index.close()
+            store.close()
     return 1 / statistics.median(times_s[1:])
 
 
-def _open(purpose: Purpose, sealed: bytes) -> bytes:
+def _open(purpose: str, sealed: bytes) -> bytes:
     return open_sealed(sealed, purpose=purpose, key=_KEY)
 
 

@@ -28,6 +28,7 @@ class OtaError(Exception):
     ) -> None:
         super().__init__(f"{subject}: expected {expected}, got {got}; {intact}")
         self.subject, self.expected, self.got, self.intact = subject, expected, got, intact
+        self.about: str | None = None  # ECU id of the image it is about, where there are several
 
 
 # --- the repository is wrong ---------------------------------------------------------------
@@ -122,6 +123,14 @@ class RepeatedEcuError(RepositoryError):
 
     code = "ota.repository.repeated_ecu"
     sentence = "The update server gave one part of this car two different instructions."
+
+
+class DocumentError(RepositoryError):
+    """A signed document that is not of the shape its readers agreed on."""
+
+    code = "ota.repository.document"
+    sentence = "The update server published a document that this car cannot use."
+    advice = "Publish it again, made by the command that makes such documents."
 
 
 class DirectorDelegationError(RepositoryError):
@@ -312,6 +321,17 @@ class GateClosedError(NotNowError):
     sentence = "The car is not in a state in which it may be updated."
 
 
+class InterruptedStepError(NotNowError):
+    """A gate closed in the middle of an installation; ``gate`` is its code."""
+
+    code = "ota.not_now.interrupted"
+    sentence = "The installation was interrupted; what ran before runs again."
+
+    def __init__(self, gate: str, why: str) -> None:
+        super().__init__(gate, expected="an open gate", got=why, intact="what ran before runs")
+        self.gate, self.why = gate, why
+
+
 # --- this vehicle is wrong -----------------------------------------------------------------
 
 
@@ -343,6 +363,29 @@ class UnhealthyError(InstallError):
 
     code = "ota.install.unhealthy"
     sentence = "The new version was not well, so the car went back to the one before."
+
+
+class MigrationError(InstallError):
+    """The app's data could not be brought to what the new version expects."""
+
+    code = "ota.install.migration"
+    sentence = "The app's data did not fit the new version, so the car kept the one before."
+
+
+class BundleError(InstallError):
+    """Nothing is wrong with this image, but with another that is installed together with it."""
+
+    code = "ota.install.bundle"
+    sentence = "Another part of the same update did not go well, so all of it went back."
+    advice = "Look at the other part of the campaign; this image can be assigned again."
+
+
+class TakenBackError(InstallError):
+    """A person took a version on trial back before it was committed."""
+
+    code = "ota.install.taken_back"
+    sentence = "The new version was taken back by hand; the one before runs again."
+    advice = "Nothing to do; publish a release with a higher counter if the old one must stay."
 
 
 class QuarantinedError(InstallError):

@@ -18,7 +18,7 @@ from agent.clock import SystemClock
 from agent.signals import catalog
 from agent.signals.decode import Decoder
 from agent.signals.model import Frame, Quality, Signal
-from agent.signals.replay import BATCH_FRAMES, ReplaySource
+from agent.signals.replay import CHUNK_FRAMES, ReplaySource, in_batches
 from agent.signals.table import VehicleTable, known_vehicles, load_table
 from agent.vehicle.battery.alerts import AlertChange, Step
 from agent.vehicle.battery.memory import Memory, facts_of
@@ -231,7 +231,8 @@ def watch_frames(name: str, table: VehicleTable, frames: Iterator[Frame]) -> Run
     watch = BatteryWatch(facts_of(table))
     run = Run(name=name)
     first_s = now_s = 0.0
-    while batch := list(itertools.islice(frames, BATCH_FRAMES)):
+    chunks = iter(lambda: list(itertools.islice(frames, CHUNK_FRAMES)), [])
+    for batch in itertools.chain.from_iterable(map(in_batches, chunks)):
         now_s, first_s = batch[-1].time_s, first_s or batch[0].time_s
         signals = [*decoder.feed_all(batch), *decoder.age(now_s)]
         run.changes += watch.step(signals, now_s, utc=None, day=_DAY).changes

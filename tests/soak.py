@@ -26,16 +26,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.sharing import Sharing
 from agent.uplink import Uplink, UplinkSettings
-from telemetry.ingest.dedupe import Index, StoredBatch
+from telemetry.ingest.dedupe import Standing
+from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.ingest.signing import ReceiptSigner
-from telemetry.ingest.sink import ParquetSink, read_rows
+from telemetry.ingest.sink import read_rows
 from telemetry.link import Backoff, LinkError
 from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
 from telemetry.records import Receipt
 from tests.support.clock import FakeClock
 from tests.support.far_end import FakeFarEnd, FakeLink
+from tests.support.ingest_store import local_store
 from tests.support.kill_points import KilledError, Plug
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 
@@ -57,14 +59,13 @@ class SoakFarEnd(FakeFarEnd):
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.index = Index.open(self.folder / "index.sqlite")
-        self.genuine_add = self.index.add
-        self.index.add = self.add_or_die  # type: ignore[method-assign]
-        self.sink = ParquetSink(self.folder / "parquet", self.index)
+        self.store = local_store(self.folder)
+        self.index = self.store.index
+        self.genuine_finish = self.index.finish
+        self.index.finish = self.finish_or_die  # type: ignore[method-assign]
         self.desk = Desk(
-            index=self.index,
-            sink=self.sink,
-            open_batch=self.recipient.open,
+            store=self.store,
+            open_sealed=self.recipient.open,
             clock=FakeClock(),
             settings=ServiceSettings(),
         )
@@ -74,13 +75,13 @@ class SoakFarEnd(FakeFarEnd):
         self.counts[what] += it_does
         return it_does
 
-    def add_or_die(self, batch: StoredBatch) -> bool:
+    def finish_or_die(self, batch: StoredBatch) -> Standing:
         if self.happens("ingest killed before commit"):
             raise IngestKilledError
-        added = self.genuine_add(batch)
+        standing = self.genuine_finish(batch)
         if self.happens("ingest killed after commit"):
             raise IngestKilledError
-        return added
+        return standing
 
     def make_link(self, client_id: str, on_message: Callable[[Message], None]) -> FakeLink:
         self.max_payload_bytes = 120 if self.happens("small packets", 0.3) else None
@@ -163,6 +164,7 @@ class Vehicle:
         uplink = Uplink(
             sharing=sharing,
             make_link=self.far_end.make_link,
+            ingest_key=self.far_end.verify_key,
             clock=self.clock,
             settings=UplinkSettings(receipt_timeout_s=0.005, pause_max_s=0.0),
             backoff=Backoff(lambda: 0.0),
@@ -230,14 +232,14 @@ def soak(folder: Path, *, rounds: int, seed: int) -> tuple[Outcome, Counter[str]
         shutil.rmtree(home)
     outcome = judge(far_end, confirmed)
     outcome.rounds, outcome.waiting = played, waiting
-    far_end.index.close()
+    far_end.store.close()
     return outcome, far_end.counts
 
 
 def judge(far_end: SoakFarEnd, confirmed: set[str]) -> Outcome:
     """Compare what drivers confirmed with what stands in the index and in the files."""
     stored = Counter(batch.batch_id.hex() for batch in far_end.index.batches())
-    files = Counter(path.name.split("-")[0] for path in far_end.sink.folder.glob("*/*/*.parquet"))
+    files = Counter(Path(name).name.split("-")[0] for name in far_end.store.files.names())
     rows = [batch for batch in far_end.index.batches() if batch.row_count != _rows(far_end, batch)]
     return Outcome(
         confirmed=len(confirmed),
@@ -251,7 +253,7 @@ def judge(far_end: SoakFarEnd, confirmed: set[str]) -> Outcome:
 
 
 def _rows(far_end: SoakFarEnd, batch: StoredBatch) -> int:
-    return len(read_rows(far_end.sink.folder / batch.file))
+    return len(read_rows(far_end.store.files.read(batch.file)))
 
 
 def main() -> int:

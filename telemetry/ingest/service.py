@@ -10,30 +10,42 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Protocol
 
-from telemetry.codec.batch import BatchLimits, batch_id, claimed_rows
+from telemetry.codec.batch import BatchLimits, batch_id, batch_pseudonym, claimed_rows
+from telemetry.codec.erase import RECEIPT_TYPE as ERASURE_TYPE
+from telemetry.codec.erase import Erasure, decode_erase, erase_id
 from telemetry.codec.errors import CodecError
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import Part, decode_part, join
 from telemetry.codec.receipt import CONTENT_TYPE
-from telemetry.ingest.clock import Clock, minute_of
-from telemetry.ingest.dedupe import Index, Quarantined
+from telemetry.ingest.clock import Clock
+from telemetry.ingest.dedupe import Standing
+from telemetry.ingest.entries import Quarantined
+from telemetry.ingest.erasure import Eraser
 from telemetry.ingest.errors import RefusedError, StorageError
 from telemetry.ingest.signing import ReceiptSigner
-from telemetry.ingest.sink import Arrival, Prepared, Sink, prepare
+from telemetry.ingest.sink import Arrival, ParquetSink, Prepared, prepare
+from telemetry.ingest.store import Store
 from telemetry.link import Backoff, LinkError
 from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
 from telemetry.records import Receipt, ReceiptStatus
-from telemetry.seal import SealError, key_id_of, largest_sealed
-from telemetry.topics import TopicError, is_ack_topic, parse_uplink
+from telemetry.seal import ERASE, SealError, key_id_of, largest_sealed
+from telemetry.topics import ERASE_TOPIC, TopicError, is_ack_topic, parse_uplink
 
 log = logging.getLogger(__name__)
 
 SUBSCRIPTION = "$share/ingest/okdrive/1/up/+"  # shared: any number of receivers, each batch once
 _PURGE_EVERY_S = 3600.0
 _REASON_CHARS = 300
+WITHDRAWN = "ingest.withdrawn"  # its vehicle took it back
+_STATUS = {
+    Standing.STORED: ReceiptStatus.STORED,
+    Standing.KNOWN: ReceiptStatus.DUPLICATE,
+    Standing.WITHDRAWN: ReceiptStatus.REFUSED,
+}
 
 
 class Link(Protocol):
@@ -85,7 +97,7 @@ class ServiceSettings:
 
 
 Prepare = Callable[[bytes], Prepared]  # decodes and checks; raises CodecError
-OpenBatch = Callable[[Purpose, bytes], bytes]  # opens what was sealed; raises SealError
+OpenSealed = Callable[[str, bytes], bytes]  # what for, what came; raises SealError
 
 
 class Desk:
@@ -94,19 +106,19 @@ class Desk:
     Any number of threads and processes may take messages for the same store.
     """
 
-    def __init__(  # noqa: PLR0913 (the doors of the desk, each named)
+    def __init__(
         self,
         *,
-        index: Index,
-        sink: Sink,
-        open_batch: OpenBatch,
+        store: Store,
+        open_sealed: OpenSealed,
         clock: Clock,
         settings: ServiceSettings,
         prepare_batch: Prepare | None = None,
     ) -> None:
-        self._index = index
-        self._sink = sink
-        self._open = open_batch
+        self._index = store.index
+        self._sink = ParquetSink(store.files, store.index)
+        self._eraser = Eraser(store.index.database, store.files)
+        self._open = open_sealed
         self._clock = clock
         self._settings = settings
         self._prepare = prepare_batch or (lambda payload: prepare(payload, settings.limits))
@@ -119,33 +131,54 @@ class Desk:
         """
         is_part = content_type == PART_TYPE
         receipt = self._take_part(topic, payload) if is_part else self._take_whole(topic, payload)
-        self._index.note_receipt(receipt, self._clock.utc_now())
+        if receipt.code != WITHDRAWN:  # nothing of it may be kept
+            self._index.note_receipt(receipt, self._today())
         return receipt
 
+    def erase(self, message: bytes) -> Erasure | Receipt:
+        """Delete what ``message`` asks for; a refusal if it asks for nothing that can be read.
+
+        Raises:
+            StorageError: It could not be deleted, or not all of it; there is no answer.
+        """
+        identity = erase_id(message)  # until it is open there is no other name for it
+        try:
+            opened = self._open(ERASE, message)
+            identity = erase_id(opened)
+            request = decode_erase(opened)
+        except (CodecError, SealError) as error:  # not kept aside: it may hold a token
+            return Receipt(batch_id=identity, part=0, status=ReceiptStatus.REFUSED, code=error.code)
+        return self._eraser.erase(request, erase_id=identity)
+
     def purge(self) -> int:
-        """Delete what has been in quarantine long enough, and parts nobody completed."""
-        now = self._clock.utc_now()
-        purged = self._index.purge_quarantine(now, days=self._settings.quarantine_days)
-        return purged + self._index.purge_parts(now, days=self._settings.parts_days)
+        """Delete what has been aside long enough; return how many."""
+        today, settings = self._today(), self._settings
+        purged = self._index.purge_quarantine(today, days=settings.quarantine_days)
+        purged += self._index.purge_parts(today, days=settings.parts_days)
+        return purged + self._sink.sweep(today)
+
+    def _today(self) -> date:
+        return self._clock.utc_now().date()
 
     def _take_whole(self, topic: str, sealed: bytes) -> Receipt:
-        identity = batch_id(sealed)  # until it is open there is no other name for it
+        identity, opened = batch_id(sealed), b""  # until it is open there is no other name for it
         try:
             purpose = parse_uplink(topic)
-            payload = self._open(purpose, sealed)
-            identity = batch_id(payload)
-            batch = self._prepared(purpose, payload)
+            opened = self._open(purpose, sealed)
+            identity = batch_id(opened)
+            batch = self._prepared(purpose, opened)
         except (CodecError, SealError, TopicError) as error:
-            return self._refuse(identity, sealed, error)
+            return self._refuse(identity, sealed, error, opened=opened)
         arrival = Arrival(
             batch_id=identity,
             part=0,
             batch=batch,
             size_bytes=len(sealed),
-            minute=minute_of(self._clock.utc_now()),
+            day=self._today(),
         )
-        status = ReceiptStatus.STORED if self._sink.store(arrival) else ReceiptStatus.DUPLICATE
-        return Receipt(batch_id=identity, part=0, status=status, code=None)
+        status = _STATUS[self._sink.store(arrival)]
+        code = WITHDRAWN if status is ReceiptStatus.REFUSED else None
+        return Receipt(batch_id=identity, part=0, status=status, code=code)
 
     def _take_part(self, topic: str, payload: bytes) -> Receipt:
         try:
@@ -155,9 +188,7 @@ class Desk:
             return self._refuse(batch_id(payload), payload, error)
         if known := self._index.joined(part.sealed_id):
             return Receipt(batch_id=known, part=0, status=ReceiptStatus.DUPLICATE, code=None)
-        parts = self._index.keep_part(
-            part, self._clock.utc_now(), max_bytes=self._settings.parts_max_bytes
-        )
+        parts = self._index.keep_part(part, self._today(), max_bytes=self._settings.parts_max_bytes)
         if not parts:
             return Receipt(
                 batch_id=part.sealed_id, part=part.part, status=ReceiptStatus.STORED, code=None
@@ -172,9 +203,7 @@ class Desk:
             joined = b"".join(part.chunk for part in parts)
             receipt = self._refuse(sealed_id, joined, error)
         is_stored = receipt.status is not ReceiptStatus.REFUSED
-        self._index.end_parts(
-            sealed_id, receipt.batch_id if is_stored else None, self._clock.utc_now()
-        )
+        self._index.end_parts(sealed_id, receipt.batch_id if is_stored else None, self._today())
         return receipt
 
     def _prepared(self, purpose: Purpose, payload: bytes) -> Prepared:
@@ -195,7 +224,12 @@ class Desk:
         return batch
 
     def _refuse(
-        self, identity: bytes, payload: bytes, error: CodecError | SealError | TopicError
+        self,
+        identity: bytes,
+        payload: bytes,
+        error: CodecError | SealError | TopicError,
+        *,
+        opened: bytes = b"",
     ) -> Receipt:
         """Keep ciphertext and reason; other bytes are not kept: nobody knows what they are."""
         is_small = len(payload) <= largest_sealed(self._settings.limits.max_bytes)
@@ -205,7 +239,8 @@ class Desk:
             reason=str(error)[:_REASON_CHARS],
             size_bytes=len(payload),
             payload=payload if is_small and _is_sealed(payload) else None,
-            minute=minute_of(self._clock.utc_now()),
+            pseudonym=_pseudonym(opened),
+            day=self._today(),
         )
         self._index.quarantine(refused, keep=self._settings.quarantine_max)
         return Receipt(batch_id=identity, part=0, status=ReceiptStatus.REFUSED, code=error.code)
@@ -321,27 +356,41 @@ class IngestService:
         await self._end_all(waiting)
 
     async def _answer(self, link: Link, message: Message) -> None:
-        receipt = await asyncio.to_thread(
-            self._desk.take, message.topic, message.payload, message.content_type
-        )
-        self.counters[f"batches.{'part' if receipt.part else receipt.status}"] += 1
-        log.info("batch", extra={"batch": receipt.batch_id.hex(), "batch_status": receipt.status})
-        await self._send_receipt(link, message, receipt)
+        if message.topic == ERASE_TOPIC:
+            answer = await asyncio.to_thread(self._desk.erase, message.payload)
+        else:
+            answer = await asyncio.to_thread(
+                self._desk.take, message.topic, message.payload, message.content_type
+            )
+        self._count(answer)
+        await self._send(link, message, answer)
         link.ack(message)
         self._backoff.reset()
 
-    async def _send_receipt(self, link: Link, message: Message, receipt: Receipt) -> None:
+    def _count(self, answer: Receipt | Erasure) -> None:
+        if isinstance(answer, Erasure):
+            self.counters["erasures"] += 1
+            log.info("erased", extra={"batches": answer.batches, "rows": answer.rows})
+            return
+        self.counters[f"batches.{'part' if answer.part else answer.status}"] += 1
+        log.info("batch", extra={"batch": answer.batch_id.hex(), "batch_status": answer.status})
+
+    async def _send(self, link: Link, message: Message, answer: Receipt | Erasure) -> None:
         topic = message.response_topic
         if topic is None or not is_ack_topic(topic):  # never publish where a stranger points
             self.counters["receipts.no_topic"] += 1
             return
+        if isinstance(answer, Erasure):
+            identity, content_type = answer.erase_id, ERASURE_TYPE
+        else:
+            identity, content_type = answer.batch_id, CONTENT_TYPE
         try:
             await link.publish(
                 topic,
-                self._signer.signed(receipt),
+                self._signer.signed(answer),
                 timeout_s=self._settings.answer_timeout_s,
-                content_type=CONTENT_TYPE,
-                correlation_data=receipt.batch_id,
+                content_type=content_type,
+                correlation_data=identity,
             )
         except LinkError as error:
             if not error.is_permanent:
@@ -376,6 +425,13 @@ class IngestService:
             except StorageError as error:
                 log.warning("purge_failed", extra={"code": error.code, "reason": str(error)})
             await _wait(stop, _PURGE_EVERY_S)
+
+
+def _pseudonym(payload: bytes) -> bytes | None:
+    try:
+        return batch_pseudonym(payload)
+    except CodecError:
+        return None
 
 
 def _is_sealed(payload: bytes) -> bool:

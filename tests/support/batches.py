@@ -1,7 +1,12 @@
 """Batches as a vehicle would send them."""
 
+from hashlib import sha256
+
 from telemetry.codec.batch import encode_batch
 from telemetry.records import BatteryBatch, BatterySample
+
+TOKEN = b"t" * 32  # shown, it proves that the pseudonym is ours
+PSEUDONYM = sha256(TOKEN).digest()[:16]
 
 
 def batch_payload(number: int = 0, *, rows: int = 5, month: str = "2026-11") -> bytes:
@@ -17,4 +22,4 @@ def batch_payload(number: int = 0, *, rows: int = 5, month: str = "2026-11") -> 
         for second in range(rows)
     )
     body = BatteryBatch(month=month, soh_percent=91, samples=samples)
-    return encode_batch(body, pseudonym=b"p" * 16, nonce=number.to_bytes(16))
+    return encode_batch(body, pseudonym=PSEUDONYM, nonce=number.to_bytes(16))
