@@ -1,7 +1,8 @@
 """How many trip batches one core of ingest decodes, checks and stores in a second.
 
-Real trips, joined until a batch holds 40,000 values (8,000 rows of the purpose ``battery``), go
-through the desk of the receiver into Parquet and SQLite on disk. What is counted is CPU time, so
+Real trips, joined until a batch holds 40,000 values (8,000 rows of the purpose ``battery``), are
+sealed as a vehicle does, opened with ingest's key and go through the desk of the receiver into
+Parquet and SQLite on disk. What is counted is CPU time, so
 that a busy machine or a slow disk does not change the figure; the receipt's signature and the
 network are not in it. Run ``python -m benchmarks.ingest_rate``.
 """
@@ -22,8 +23,8 @@ from benchmarks.i3 import Table, read_i3
 from benchmarks.result import Result
 from benchmarks.wire_size import RECORDINGS, REPORTED
 from telemetry.codec.batch import BatchLimits, encode_batch
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.files import FolderFiles
-from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.ingest.sink import (
     HAS_COMPILER,
     Prepared,
@@ -115,9 +116,9 @@ def _rate(trips: Sequence[Table], prepare: Callable[[bytes], Prepared], batches:
         try:
             desk = Desk(
                 store=store,
-                open_sealed=_open,
+                open_batch=_open,
                 clock=_Clock(),
-                settings=ServiceSettings(limits=_LIMITS),
+                settings=DeskSettings(limits=_LIMITS),
                 prepare_batch=prepare,
             )
             times_s = [_take_s(desk, payload) for payload in payloads(trips, batches + 1)]

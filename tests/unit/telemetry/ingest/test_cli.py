@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from telemetry.codec.batch import batch_id
 from telemetry.ingest.cli import main
 from telemetry.ingest.config import load_config
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.errors import ConfigError
 from telemetry.ingest.keys import make_keys
 from telemetry.ingest.running import among_others
-from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.purposes import Purpose
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
@@ -40,14 +40,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (pki / "ingest-receipt.key").write_bytes(key)
     (pki / "ingest-receipt.key").chmod(0o600)
+    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
     make_keys(tmp_path / "keys", [Purpose.BATTERY], recipient="us", now=NOW, days=30)
     store = local_store(tmp_path / "ingest")
-    desk = Desk(store=store, open_sealed=unsealed, clock=FakeClock(), settings=ServiceSettings())
+    desk = Desk(store=store, open_batch=unsealed, clock=FakeClock(), settings=DeskSettings())
     desk.take("okdrive/1/up/battery", PAYLOAD)
     desk.take("okdrive/1/up/battery", PAYLOAD)
     desk.take("okdrive/1/up/battery", b"poison")
     store.close()
-    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
     return tmp_path
 
 

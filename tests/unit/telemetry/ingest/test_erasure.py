@@ -13,8 +13,8 @@ from telemetry.codec.batch import batch_id
 from telemetry.codec.erase import EraseRequest, Erasure, encode_erase, erase_id
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import decode_part, split
+from telemetry.ingest.desk import WITHDRAWN, Desk, DeskSettings
 from telemetry.ingest.files import FolderFiles
-from telemetry.ingest.service import WITHDRAWN, Desk, ServiceSettings
 from telemetry.ingest.store import Store
 from telemetry.records import Receipt, ReceiptStatus
 from tests.support.batches import TOKEN, batch_payload
@@ -67,7 +67,7 @@ def open_bench(folder: Path) -> Bench:
     return Bench(
         folder,
         store,
-        Desk(store=store, open_sealed=unsealed, clock=clock, settings=ServiceSettings()),
+        Desk(store=store, open_batch=unsealed, clock=clock, settings=DeskSettings()),
         clock,
     )
 
@@ -166,9 +166,9 @@ def test_deleted_rows_are_not_on_the_disk_any_more(bench: Bench) -> None:
 def test_taken_back_while_its_file_is_written_nothing_is_left(bench: Bench) -> None:
     other = Desk(
         store=local_store(bench.folder),
-        open_sealed=unsealed,
+        open_batch=unsealed,
         clock=bench.clock,
-        settings=ServiceSettings(),
+        settings=DeskSettings(),
     )
     answers = []
 

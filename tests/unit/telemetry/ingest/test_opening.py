@@ -8,10 +8,10 @@ import pytest
 from telemetry.codec.batch import batch_id
 from telemetry.codec.erase import EraseRequest, Erasure, encode_erase, erase_id
 from telemetry.codec.part import CONTENT_TYPE, split
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.errors import ConfigError
 from telemetry.ingest.keyring import Keyring
 from telemetry.ingest.keys import DOCUMENT, drop, make_keys, read_document, retire
-from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.keyset import decode_key_set
 from telemetry.purposes import Purpose
 from telemetry.records import Receipt, ReceiptStatus
@@ -28,9 +28,7 @@ BATCH = batch_payload()
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     store = local_store(tmp_path)
-    yield Desk(
-        store=store, open_sealed=RECIPIENT.open, clock=FakeClock(), settings=ServiceSettings()
-    )
+    yield Desk(store=store, open_batch=RECIPIENT.open, clock=FakeClock(), settings=DeskSettings())
     store.close()
 
 
