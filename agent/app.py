@@ -59,6 +59,7 @@ from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
 from agent.watch.events import event_paths, event_rules
 from agent.watch.keeper import KEPT_PATHS, Keeper
+from agent.workbench import Workbench
 from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
@@ -223,20 +224,9 @@ class Agent:
                 "flush": self._flush,
                 "network": self._network_sentence,
                 "consents": self._reload_consents,
-                "update-check": self._update_check,
-                "update-why": self._update_why,
             },
+            Workbench(self._updates).questions(),
         )
-
-    async def _update_check(self) -> str:
-        self._updates.check_now()
-        return "looking now"
-
-    async def _update_why(self) -> str:
-        view = self._updates.view()
-        reasons = [*view.refusals, *([view.problem] if view.problem else [])]
-        said = [f"{each.sentence} ({each.code})" for each in reasons]
-        return " ".join(said or ["Nothing is in the way."])
 
     async def _reload_consents(self) -> str:
         await asyncio.to_thread(self._sharing.reload)
