@@ -218,6 +218,28 @@ def publish(  # noqa: PLR0913 (one per option)
     )
 
 
+@main.group()
+def keys() -> None:
+    """Public keys that vehicles need besides the repositories' own."""
+
+
+@keys.command("publish")
+@click.argument("file", type=FILE)
+@dry_run_option
+@json_option
+@click.pass_obj
+def keys_publish(caller: Caller, file: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Sign ingest's public keys in FILE (of `okdrive-ingest keys make`) for all vehicles.
+
+    Needs the offline Image keys. Refuses a serial that is not above the published one.
+    """
+    caller.show(
+        "keys publish",
+        lambda commands: commands.keys_publish(file, dry_run=dry_run),
+        as_json=as_json,
+    )
+
+
 @main.command()
 @dry_run_option
 @json_option

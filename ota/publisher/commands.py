@@ -22,6 +22,7 @@ from ota.publisher.config import (
     parse_config,
 )
 from ota.publisher.director import run_server
+from ota.publisher.documents import INGEST_KEYS, publish_document
 from ota.publisher.inventory import Inventory, VehicleRecord
 from ota.publisher.layout import Repositories, check_thresholds, init_repositories
 from ota.publisher.package import (
@@ -181,6 +182,27 @@ class Commands:
                 self._repositories(), inventory, package, facts, to=to, dry_run=dry_run
             )
         return _publish_report(plan, dry_run=dry_run)
+
+    def keys_publish(self, path: Path, *, dry_run: bool) -> Report:
+        """Publish ingest's public keys as a signed document."""
+        plan = publish_document(self._repositories(), INGEST_KEYS, path, dry_run=dry_run)
+        verb = "would publish" if dry_run else "published"
+        what = verb if plan.is_new else "published already"
+        size = len(plan.content)
+        return Report(
+            schema="okdrive-ota.keys.publish/1",
+            lines=[
+                f"{what}: {plan.target}, serial {plan.serial}, {size} bytes",
+                "every vehicle learns of it at its next update check",
+            ],
+            fields={
+                "dry_run": dry_run,
+                "target": plan.target,
+                "sha256": plan.sha256,
+                "serial": plan.serial,
+                "is_new": plan.is_new,
+            },
+        )
 
     def refresh(self, *, dry_run: bool) -> Report:
         """Sign the Image repository's online roles again; say which offline role needs a person."""

@@ -57,7 +57,7 @@ def plan_publish(
     custom = image_custom(release, info)
     target = target_name(custom.name, custom.version)
     image = repositories.image()
-    is_new = _check_newer(image.targets(), target, info, custom)
+    is_new = _check_newer(image.images(), target, info, custom)
     if is_new:
         image.check_keys()
     vehicles = inventory.vehicles() if to == ALL else [to]
