@@ -65,7 +65,6 @@ class Scene:
         uplink = Uplink(
             sharing=sharing,
             make_link=self.far_end.make_link,
-            ingest_key=self.far_end.verify_key,
             clock=self.clock,
             settings=UplinkSettings(),
             backoff=Backoff(lambda: 0.0),
