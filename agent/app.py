@@ -16,8 +16,10 @@ from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
 from agent.consents import sharing_of
 from agent.control import Control
+from agent.daylight import is_dark
 from agent.desk import Desk
 from agent.folders import Folders
+from agent.gatekeeper import Gatekeeper, UpdatePolicy
 from agent.hmi.app import create_app
 from agent.hmi.owner import create_owner_app
 from agent.hmi.server import serve, serve_unix
@@ -44,18 +46,21 @@ from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
+from agent.store.events import EventFiles
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
 from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
-from agent.updates import UpdatePolicy, UpdateService
+from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
 from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
+from agent.watch.events import event_paths, event_rules
 from agent.watch.keeper import KEPT_PATHS, Keeper
+from agent.workbench import Workbench
 from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
@@ -63,7 +68,6 @@ from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.pace import DataUse
 from ota.client.timekeeper import BatteryTime, TimeSource
-from ota.client.workflow import AskGates
 from ota.metadata.custom import Kind
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message, MqttSettings
@@ -95,6 +99,7 @@ class Agent:
         self._state = State.open(self._folders.state)
         self._sharing = self._make_sharing()
         self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
+        self._event_rules = event_rules(config.events)
         decoder = self._make_decoder(table)
         self._live_source = self._make_source(decoder)
         self._source = self._live_source.source
@@ -116,11 +121,13 @@ class Agent:
             clock=clock,
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
+            is_night=self._is_night,
         )
         self._vitals = Vitals(
             self._folders.vitals,
             self._recorder,
             losses=self._losses,
+            events=self._keeper.events,
             troubles=self._live_source.watch.troubles,
             clock=clock,
         )
@@ -185,6 +192,8 @@ class Agent:
         for trip, segment in await asyncio.to_thread(
             recover_trips, self._folders.segments, self._is_known
         ):
+            if await asyncio.to_thread(self._recorder.resume, trip, segment):
+                continue
             log.info("trip_recovered", extra={"trip": trip.trip_id})
             await self._on_trip_end(trip, segment)
 
@@ -220,19 +229,9 @@ class Agent:
                 "flush": self._flush,
                 "network": self._network_sentence,
                 "consents": self._reload_consents,
-                "update-check": self._update_check,
-                "update-why": self._update_why,
             },
+            Workbench(self._updates).questions(),
         )
-
-    async def _update_check(self) -> str:
-        self._updates.check_now()
-        return "looking now"
-
-    async def _update_why(self) -> str:
-        view = self._updates.view()
-        reasons = [f"{each.sentence} ({each.code})" for each in view.refusals]
-        return " ".join(reasons or ([view.problem] if view.problem else ["Nothing is in the way."]))
 
     async def _reload_consents(self) -> str:
         await asyncio.to_thread(self._sharing.reload)
@@ -270,6 +269,12 @@ class Agent:
         lines = self._gnss.lines(now.now_s) if self._gnss else ()
         return msgspec.structs.replace(now, signals=now.signals + lines)
 
+    def _is_night(self) -> bool:
+        if self._config.screen.night != "auto":
+            return self._config.screen.night == "on"
+        position = self._gnss.position() if self._gnss else None
+        return is_dark(self._clock.utc_now().astimezone(), position)
+
     def _vehicle_state(self) -> VehicleState:
         live = self._recorder.live()
         return VehicleState(
@@ -277,6 +282,10 @@ class Agent:
             speed_km_h=live.speed_km_h,
             soc_percent=live.soc_percent,
             aux_battery_v=live.low_voltage_v,
+            is_ignition_on=live.is_ignition_on,
+            is_charging=live.is_charging,
+            ambient_c=live.ambient_c,
+            has_link=self._updates.is_reached,
         )
 
     def _losses(self) -> dict[str, int]:
@@ -323,7 +332,8 @@ class Agent:
         )
 
     def _make_decoder(self, table: VehicleTable) -> Decoder:
-        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
+        kept = event_paths(self._event_rules).union(KEPT_PATHS).intersection(table.paths())
+        wanted = wanted_paths(table).union(kept)
         return Decoder(table, wanted, buses=self._buses)
 
     def _make_source(self, decoder: Decoder) -> LiveSource:
@@ -374,7 +384,11 @@ class Agent:
             may_record=self._sharing.may_keep_trip,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
+            event_files=EventFiles(
+                self._folders.events, quota_bytes=self._config.events.quota_mb * 1_000_000
+            ),
             rules=with_thresholds(self._config.battery.raise_at),
+            events=self._event_rules,
         )
         return Recorder(
             self._live_source,
@@ -387,6 +401,7 @@ class Agent:
             config=RecorderConfig(
                 sample_period_s=recording.sample_period_s,
                 trip=TripConfig(park_s=recording.parked_after_s),
+                can_resume=self._config.source.kind != "replay",
             ),
             observer=self._keeper,
             places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)
@@ -403,21 +418,27 @@ class Agent:
             policy=UpdatePolicy(
                 check_every_s=updates.check_every_s,
                 countdown_s=updates.countdown_s,
+                window=updates.window,
                 limits=GateLimits(
                     soc_percent=updates.min_soc_percent,
                     aux_battery_v=updates.min_low_voltage_v,
+                    needs_ignition_off=updates.needs_ignition_off,
+                    needs_charging=updates.needs_charging,
+                    needs_link=updates.needs_link,
+                    min_ambient_c=updates.min_ambient_c,
+                    max_ambient_c=updates.max_ambient_c,
                 ),
             ),
             clock=self._clock,
         )
 
-    def _open_client(self, ask_gates: AskGates) -> UpdateClient:
+    def _open_client(self, gates: Gatekeeper) -> UpdateClient:
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
             app_user=self._config.updates.app_user,
             clock=self._clock,
-            ask_gates=ask_gates,
+            gates=gates,
             data_use=lambda: data_use(self._config, self._network.now()),
             time_sources=time_sources(self._config, self._clock, self._gnss),
         )

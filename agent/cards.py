@@ -32,23 +32,32 @@ from agent.vehicle.battery.memory import Kind
 from agent.vehicle.battery.rules import Severity
 from agent.waiting import QueueItem
 from agent.watch.keeper import Shown
-from ota.client.gates import GATES, Refusal
+from ota.client.gates import Refusal
 from ota.client.offer import Outcome as UpdateOutcome
 from ota.client.states import UpdateState
 from ota.metadata.custom import Facts
 
 NEVER_SENT = ("position", "speed", "exact_time", "torque", "vin")
-_GATE_LINES = {
+_GATE_LINES = {  # always shown, met or not
     "ota.gate.not_parked": "parked",
     "ota.gate.moving": "standing",
     "ota.gate.battery_low": "soc",
     "ota.gate.aux_battery_low": "battery_12v",
 }
+_WISH_LINES = {  # shown while they are not met: not every vehicle asks for them
+    "ota.gate.ignition_on": "ignition",
+    "ota.gate.not_charging": "charging",
+    "ota.gate.temperature": "temperature",
+    "ota.gate.no_link": "link",
+    "ota.gate.outside_window": "window",
+    "ota.gate.technician": "technician",
+}
 _STEPS = {
-    UpdateState.INSTALLING: 1,
-    UpdateState.CHECKING: 2,
-    UpdateState.COMMITTING: 3,
-    UpdateState.ROLLING_BACK: 3,
+    UpdateState.PREPARING: 1,
+    UpdateState.INSTALLING: 2,
+    UpdateState.CHECKING: 3,
+    UpdateState.COMMITTING: 4,
+    UpdateState.ROLLING_BACK: 4,
 }
 
 
@@ -201,12 +210,10 @@ def update_card(
 def gate_lines(refusals: Sequence[Refusal]) -> tuple[GateLine, ...]:
     """Return the checklist of preconditions, the driver's own answer left out."""
     closed = {refusal.code: refusal.sentence for refusal in refusals}
+    wishes = {code: line for code, line in _WISH_LINES.items() if code in closed}
     return tuple(
-        GateLine(
-            code=_GATE_LINES[gate.code], ok=gate.code not in closed, text=closed.get(gate.code, "")
-        )
-        for gate in GATES
-        if gate.code in _GATE_LINES
+        GateLine(code=line, ok=code not in closed, text=closed.get(code, ""))
+        for code, line in (_GATE_LINES | wishes).items()
     )
 
 
@@ -229,7 +236,7 @@ def _phase(view: UpdateView, *, is_planned: bool) -> UpdatePhase:
         return UpdatePhase.CHECKING
     if view.state in _STEPS:
         return UpdatePhase.INSTALLING
-    if view.is_approved:
+    if view.countdown_s is not None:
         return UpdatePhase.COUNTDOWN
     return UpdatePhase.SCHEDULED if is_planned else UpdatePhase.READY
 

@@ -116,12 +116,16 @@ class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     queue: QueueConfig = QueueConfig()
 
 
+_HOUR = r"([01]\d|2[0-3]):[0-5]\d"
+WINDOW = rf"^{_HOUR}-{_HOUR}\Z"
+
+
 class EcuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One place for an image in this vehicle."""
 
     ecu_id: Name
     hardware_id: Name
-    kind: Literal["app"]
+    kind: Literal["app", "embedded"]
     name: Name
 
 
@@ -142,6 +146,12 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     time_sources: tuple[Literal["nts", "gnss", "ntp", "file", "battery"], ...] = ()
     min_soc_percent: Annotated[float, Meta(ge=0, le=100)] = 20.0
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
+    needs_ignition_off: bool = False  # the vehicle must be switched off, and stay so
+    needs_charging: bool = False  # only while it charges
+    needs_link: bool = False  # only while the update server can be reached
+    min_ambient_c: Annotated[float, Meta(ge=-50, le=60)] | None = None
+    max_ambient_c: Annotated[float, Meta(ge=-50, le=60)] | None = None
+    window: Annotated[str, Meta(pattern=WINDOW)] | None = None  # "02:00-05:00", local time
     metered_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 20_000_000  # uplink.cost.network
     roaming_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 0
     max_bytes_per_s: Annotated[int, Meta(ge=4_096)] | None = None  # of a download; None: no limit
@@ -158,11 +168,33 @@ class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     raise_at: dict[str, float] = {}  # alert code -> value, in the unit of its rule
 
 
+class EventConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One event: a condition over signals that freezes what was read before and after it."""
+
+    name: Name
+    condition: Annotated[str, Meta(max_length=1_000)]  # such as "Vehicle.Speed > 120"
+    trigger: Literal["edge", "level"] = "edge"  # when it becomes true; or while it is, each time
+    lasting_s: Annotated[float, Meta(ge=0, le=3_600)] = 0.0  # it has to hold this long
+    cool_down_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0  # not again before
+    before_s: Annotated[float, Meta(ge=0, le=60)] = 10.0  # of readings from before the event
+    after_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+
+
+class EventsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Moments worth looking at later (`okdrive-agent signals events`); they stay in the vehicle."""
+
+    enabled: bool = True
+    quota_mb: Annotated[int, Meta(ge=1)] = 16  # all events together; the oldest make way
+    without: tuple[str, ...] = ()  # names of built-in events to leave out
+    rules: tuple[EventConfig, ...] = ()  # further events; a built-in name replaces that one
+
+
 class ScreenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The driver's page; loopback only."""
 
     port: Port = 8088  # 0 = any free port; the bound one stands in run/screen.json
     language: Literal["en", "de"] = "en"
+    night: Literal["auto", "on", "off"] = "auto"  # dark by the sun, or from 19 to 7 without a fix
 
 
 class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -179,6 +211,7 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     polls: PollsConfig = PollsConfig()
     gnss: GnssConfig = GnssConfig()
     battery: BatteryConfig = BatteryConfig()
+    events: EventsConfig = EventsConfig()
 
     def __post_init__(self) -> None:
         """Refuse a time source that nobody runs: updates would wait for it for ever."""

@@ -38,13 +38,14 @@ from agent.hmi.views import (
 )
 from agent.sharing import Sharing, SharingError
 from agent.store.database import StoreError
-from agent.updates import UpdateService, UpdateView
+from agent.updates import GONE, UpdateService, UpdateView
 from agent.uplink import Uplink
 from agent.vehicle.battery.rules import Code
 from agent.vehicle.live import LiveView, Motion
 from agent.waiting import QueueItem, queue_items
 from agent.watch.keeper import Keeper
 from ota.client.durable import replace_file
+from ota.client.gates import Refusal
 from telemetry.purposes import Purpose
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ class Desk:
         clock: Clock,
         memory_file: Path,
         unanswered_days: int,
+        is_night: Callable[[], bool] = lambda: False,
     ) -> None:
         """Read what was remembered; blocks."""
         self._sharing = sharing
@@ -114,6 +116,7 @@ class Desk:
         self._memory_file = memory_file
         self._memory = _read_memory(memory_file)
         self._unanswered_days = unanswered_days
+        self._is_night = is_night
         self._gathered = _Gathered()
         self._gathered_at_s = float("-inf")
         self._dismissed: str | None = None
@@ -230,6 +233,7 @@ class Desk:
             notices=gathered.notices,
             alerts=battery_alerts(self._keeper.alerts()),
             health=gathered.health,
+            night=self._is_night(),
         )
 
     def _result(self, view: UpdateView) -> ResultCard | None:
@@ -260,25 +264,27 @@ class Desk:
     async def _answer_update(self, content_hash: str, decision: Decision) -> None:
         offer = self._updates.view().offer
         if offer is None or offer.content_hash != content_hash:
-            raise DoorRefusedError("update.gone", "This update is no longer offered.", 404)
+            raise DoorRefusedError(GONE.code, GONE.sentence, 404)
+        if decision is Decision.LATER:
+            _taken(await self._updates.defer(content_hash))
         planned_at = tonight(self._clock.utc_now().astimezone()) if decision == "tonight" else None
         await self._remember(
             planned_hash=content_hash if planned_at else None,
             planned_at=planned_at.astimezone(UTC) if planned_at else None,
         )
         self._dismissed = content_hash if decision is Decision.LATER else None
-        if decision is Decision.NOW and not await self._updates.approve(content_hash):
-            raise DoorRefusedError("update.not_waiting", "This update does not wait for an answer.")
+        if decision is Decision.NOW:
+            _taken(await self._updates.approve(content_hash))
         self.touch()
 
     async def _cancel_update(self, content_hash: str) -> None:
         planned = self._memory.planned
         was_planned = planned is not None and planned.content_hash == content_hash
         await self._remember(planned_hash=None, planned_at=None)
-        was_approved = self._updates.view().is_approved and await self._updates.postpone()
+        refusal = await self._updates.postpone()
         self.touch()
-        if not (was_planned or was_approved):
-            raise DoorRefusedError("update.too_late", "There is nothing left to cancel.")
+        if not was_planned:
+            _taken(refusal)
 
     async def _acknowledge(self) -> None:
         view = self._updates.view()
@@ -302,8 +308,8 @@ class Desk:
         if planned is None or self._clock.utc_now() < planned.at_utc:
             return
         await self._remember(planned_hash=None, planned_at=None)
-        is_started = await self._updates.approve(planned.content_hash)
-        log.info("planned_update", extra={"is_started": is_started})
+        refusal = await self._updates.approve(planned.content_hash)
+        log.info("planned_update", extra={"is_started": refusal is None})
 
     async def _blocking(self, call: Callable[[], T]) -> T:
         try:
@@ -328,6 +334,12 @@ def _driving(live: LiveView) -> DrivingState:
     if live.is_asleep:
         return DrivingState.PARKED
     return _DRIVING.get(live.motion, DrivingState.MOVING)
+
+
+def _taken(refusal: Refusal | None) -> None:
+    """Return if an answer was taken; raise DoorRefusedError with its code if it was not."""
+    if refusal is not None:
+        raise DoorRefusedError(refusal.code, refusal.sentence)
 
 
 def _key(view: UpdateView) -> str:

@@ -32,6 +32,11 @@ class Folders:
         return self.root / "ingest-keys.json"
 
     @property
+    def events(self) -> Path:
+        """What was read around named moments, one file each."""
+        return self.root / "events"
+
+    @property
     def update(self) -> Path:
         """Journal, floor, metadata and images of the update client."""
         return self.root / "update"

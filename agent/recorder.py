@@ -18,9 +18,15 @@ from agent.signals.catalog import AMBIENT, CATALOG, LOW_VOLTAGE
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
 from agent.signals.explain import SignalsNow, signals_now
-from agent.signals.model import Frame, Signal, SignalSource
+from agent.signals.model import ABSENT, Frame, Signal, SignalSource
 from agent.signals.table import VehicleTable
-from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
+from agent.store.segments import (
+    SegmentColumn,
+    SegmentError,
+    SegmentWriter,
+    TimeAnchor,
+    read_segment,
+)
 from agent.store.tracks import TrackWriter, delete_segment
 from agent.vehicle.live import LiveView, is_switched_off_in_park, view
 from agent.vehicle.trip import (
@@ -32,6 +38,7 @@ from agent.vehicle.trip import (
     TripState,
     TripTracker,
 )
+from telemetry.codec.cells import INVALID, Cell
 
 log: Final = logging.getLogger(__name__)
 
@@ -60,6 +67,7 @@ class RecorderConfig:
     min_distance_m: float = 50.0  # a shorter trip is moving the vehicle aside: not offered
     fresh_s: float = 2.0  # silence after which nothing about the present is believed
     tick_s: float = 0.5  # how often ages are looked at while no frame comes
+    can_resume: bool = False  # the frames' clock is our monotonic one, so a restart can go on
     trip: TripConfig = field(default_factory=TripConfig)
 
 
@@ -175,6 +183,34 @@ class Recorder:
         self._has_heard = False
         self._is_asleep = False
         self._turn = asyncio.Lock()  # a tick never comes between a batch and its rows
+
+    def resume(self, trip: Trip, segment: Path) -> bool:
+        """Go on with a trip that an earlier run of this boot left in ``segment``; blocks.
+
+        Returns:
+            False if it cannot be that trip any more: another boot, too long ago, no consent, other
+            columns, or one that goes on already. The trip ended where its rows end.
+        """
+        now_s = self._clock.monotonic_s()
+        is_ours = self.config.can_resume and trip.boot_id == self._boot_id and not self._writer
+        is_recent = 0 <= now_s - trip.ended_s <= self.config.trip.silent_s
+        if not (is_ours and is_recent and self._may_record()):
+            return False
+        try:
+            if read_segment(segment).columns != self._columns:
+                return False
+            self._writer = SegmentWriter.reopen(segment)
+        except SegmentError as error:
+            self._note(error)
+            return False
+        self._track = TrackWriter(
+            segment, boot_id=self._boot_id, anchor=self._anchor(round(now_s * 1_000))
+        )
+        self._trip_id, self._started_s = trip.trip_id, trip.started_s
+        self._frame_s, self._heard_s, self._has_heard = now_s, now_s, True
+        self.tracker.resume(trip, now_s)
+        log.info("trip_resumed", extra={"trip": trip.trip_id})
+        return True
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Record until the source ends or ``stop``; a trip under way ends with it.
@@ -347,12 +383,11 @@ class Recorder:
         if before is not None and (self._held is None or not self._held.covers(before)):
             await self._delete(await self._close())
 
-    def _row(self) -> list[int | None]:
+    def _row(self) -> list[Cell]:
         latest = self.decoder.latest
-        values = ((column, latest[column.path].value) for column in self._columns)
-        return [None if value is None else column.raw(value) for column, value in values]
+        return [_cell(column, latest[column.path]) for column in self._columns]
 
-    async def _append(self, time_ms: int, row: list[int | None]) -> None:
+    async def _append(self, time_ms: int, row: list[Cell]) -> None:
         try:
             await asyncio.to_thread(self._append_now, time_ms, row)
         except SegmentError as error:
@@ -361,7 +396,7 @@ class Recorder:
         else:
             self.counters.rows += 1
 
-    def _append_now(self, time_ms: int, row: list[int | None]) -> None:
+    def _append_now(self, time_ms: int, row: list[Cell]) -> None:
         if self._writer is None:
             self._writer = self._create(time_ms)
         self._writer.append(time_ms, row)
@@ -406,6 +441,12 @@ class Recorder:
     def _note(self, error: SegmentError) -> None:
         self.counters.last_error = str(error)
         log.error("segment_failed", extra={"code": error.code, "trip": self._trip_id})
+
+
+def _cell(column: SegmentColumn, signal: Signal) -> Cell:
+    if signal.value is not None:
+        return column.raw(signal.value)
+    return None if signal.quality in ABSENT else INVALID
 
 
 async def _wait(stop: asyncio.Event) -> None:

@@ -7,16 +7,19 @@ back -> report. What each step does is in ``ota.client``; here is when, and what
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
+from agent.gatekeeper import Clock, Gatekeeper, UpdatePolicy
 from ota.client.client import UpdateClient
-from ota.client.gates import GateLimits, Refusal, Situation, VehicleState, closed_gates
+from ota.client.gates import MOST_DEFERRALS, Refusal, VehicleState
+from ota.client.journal import JournalEntry
 from ota.client.offer import Offer as VerifiedOffer
 from ota.client.offer import Outcome
-from ota.client.states import UpdateState
+from ota.client.states import WATCHED, UpdateState
 from ota.client.transfer import Progress
+from ota.client.watch import Word
 from ota.errors import DownloadError, InstallError, ServerRefusedError
 from ota.metadata.custom import Criticality, Facts
 
@@ -24,30 +27,29 @@ log = logging.getLogger(__name__)
 
 _RETRY_FIRST_S = 5.0
 _RETRY_MOST_S = 300.0
-_LIMITS = GateLimits()
 _LISTEN_S = 0.5  # how soon a stop, a changed vehicle or an OK is noticed at the latest
+_WORST = (Criticality.FEATURE, Criticality.SECURITY, Criticality.RECALL)
 
-
-class Clock(Protocol):
-    """Durations only: when to check and when a countdown ends."""
-
-    def monotonic_s(self) -> float:
-        """Return seconds since an arbitrary start. It never goes back."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdatePolicy:
-    """When to look for updates and how long "Now" can be cancelled, in seconds."""
-
-    check_every_s: float = 86_400.0
-    countdown_s: float = 120.0
-    limits: GateLimits = _LIMITS
+GONE = Refusal("update.gone", "This update is no longer offered.")
+NOT_WAITING = Refusal("update.not_waiting", "This update does not wait for an answer.")
+TOO_LATE = Refusal("update.too_late", "There is nothing left to cancel.")
+NO_MORE_LATER = Refusal(
+    "update.no_more_later", "It was put off as often as possible: answer Now or Tonight."
+)
+NOT_ON_TRIAL = Refusal("update.not_on_trial", "No new version is on trial.")
+COMMITTED = Refusal(
+    "update.committed",
+    "What was committed is not taken back here; the publisher releases the way back.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """The update that waits for the driver: what the card shows. ``facts`` by language."""
+    """The update that waits for the driver: what the card shows. ``facts`` by language.
+
+    ``content_hash`` is what an OK is bound to; ``others`` are names and versions of what is
+    installed together with it; ``deadline`` is UTC; ``can_defer``: Later is still an answer.
+    """
 
     content_hash: str
     name: str
@@ -57,6 +59,10 @@ class Offer:
     criticality: Criticality
     recall_number: str | None
     facts: Mapping[str, Facts]
+    others: tuple[str, ...] = ()
+    deadline: str | None = None
+    is_overdue: bool = False
+    can_defer: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +71,7 @@ class UpdateView:
 
     ``refusals`` say why it is not installed now; ``countdown_s`` how long an OK can still be taken
     back; ``last`` how the update before ended; ``attack`` the code of what the last check refused;
-    ``problem`` one sentence about what is tried again.
+    ``problem`` what is tried again, and why; ``checks`` how many checks have ended since the start.
     """
 
     state: UpdateState = UpdateState.IDLE
@@ -76,7 +82,8 @@ class UpdateView:
     progress: Progress | None = None
     last: Outcome | None = None
     attack: str | None = None
-    problem: str | None = None
+    problem: Refusal | None = None
+    checks: int = 0
 
 
 class UpdateService:
@@ -84,23 +91,23 @@ class UpdateService:
 
     def __init__(
         self,
-        open_client: Callable[[Callable[[VerifiedOffer, str | None], list[Refusal]]], UpdateClient],
+        open_client: Callable[[Gatekeeper], UpdateClient],
         *,
         vehicle_state: Callable[[], VehicleState],
         policy: UpdatePolicy,
         clock: Clock,
     ) -> None:
         """Build the client through ``open_client``, which is given the gates to ask. Blocks."""
-        self._vehicle_state = vehicle_state
         self._policy = policy
         self._clock = clock
-        self._client = open_client(self._ask_gates)
+        self._keeper = Gatekeeper(vehicle_state, policy, clock)
+        self._client = open_client(self._keeper)
         self._waited_in = UpdateState.IDLE
         self._versions: dict[str, str | None] = {}
         self._turn = asyncio.Lock()  # one at a time moves the journal
         self._wake = asyncio.Event()
         self._check_at_s = clock.monotonic_s()  # the first check is due at once
-        self._approved_at_s: float | None = None
+        self._checks = 0
         self._retry_s = _RETRY_FIRST_S
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -120,28 +127,78 @@ class UpdateService:
         self._check_at_s = self._clock.monotonic_s()
         self._wake.set()
 
-    async def approve(self, content_hash: str) -> bool:
-        """Take the driver's OK for exactly this image; False if another or none waits for one."""
-        return await self._answer(content_hash)
+    async def approve(self, content_hash: str, *, is_technician: bool = False) -> Refusal | None:
+        """Take an OK for exactly this update; return why not, if another or none waits for one.
 
-    async def postpone(self) -> bool:
-        """Take an OK back, as long as nothing is being installed; False if it is too late."""
-        return await self._answer(None)
+        A technician's OK needs no countdown and no window: somebody stands beside the vehicle.
+        """
+        entry = self._client.entry
+        if entry.content_hash != content_hash:
+            return GONE
+        async with self._answering(entry) as can_answer:
+            is_taken = can_answer and await self._client.engine.set_approved(
+                content_hash, is_technician=is_technician
+            )
+        return None if is_taken else NOT_WAITING
+
+    async def postpone(self) -> Refusal | None:
+        """Take an OK back, or put an overdue recall off; return why not, if it is too late."""
+        entry = self._client.entry
+        is_overdue = self._keeper.is_overdue(entry)
+        if entry.approved is None and not is_overdue:
+            return TOO_LATE
+        async with self._answering(entry) as can_answer:
+            is_taken = can_answer and await self._client.engine.set_approved(None)
+        if is_taken and is_overdue:
+            self._keeper.put_off()
+        return None if is_taken else TOO_LATE
+
+    async def defer(self, content_hash: str) -> Refusal | None:
+        """Take Later for exactly this update; return why not, if that was said too often."""
+        entry = self._client.entry
+        if entry.content_hash != content_hash:
+            return GONE
+        if not _can_defer(entry):
+            return NO_MORE_LATER
+        async with self._answering(entry) as can_answer:
+            is_taken = can_answer and await self._client.engine.defer(content_hash)
+        return None if is_taken else NOT_WAITING
+
+    def decide_trial(self, word: Word) -> Refusal | None:
+        """Pass on a person's word about the version on trial; return why not, if there is none."""
+        state = self._client.entry.state
+        if state in {UpdateState.INSTALLING, UpdateState.CHECKING}:
+            self._client.watch.say(word)
+            return None
+        last = self._client.entry.outcome
+        is_done = word is Word.BACK and last is not None and last.result.code is None
+        return COMMITTED if is_done or state is UpdateState.COMMITTING else NOT_ON_TRIAL
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Return whether the last check reached the repositories; None before the first."""
+        return self._client.is_reached
+
+    def installed(self) -> dict[str, str | None]:
+        """Return the version that each ECU runs, by ECU id; None: nothing is installed."""
+        return dict(self._versions)
 
     def view(self) -> UpdateView:
         """Return where the update stands now."""
         entry, situation = self._client.entry, self._client.situation
         is_waiting = entry.state is UpdateState.AWAITING_OK
+        problem = situation.problem
         return UpdateView(
             state=entry.state,
-            offer=None if entry.offer is None else self._offer(entry.offer),
+            offer=None if entry.offer is None else self._offer(entry, entry.offer),
             is_approved=entry.approved is not None,
             refusals=situation.refusals if is_waiting else (),
-            countdown_s=self._countdown_s() if is_waiting and entry.approved else None,
+            countdown_s=self._keeper.countdown_s(entry) if is_waiting else None,
             progress=self._client.progress,
             last=entry.outcome,
             attack=entry.attack,
-            problem=None if situation.problem is None else situation.problem.sentence,
+            problem=None if problem is None else Refusal(problem.code, problem.sentence),
+            checks=self._checks,
         )
 
     def version(self, ecu_id: str) -> str | None:
@@ -156,20 +213,38 @@ class UpdateService:
 
     async def _turn_once(self) -> None:
         async with self._turn:
-            if self._clock.monotonic_s() >= self._check_at_s:
-                await self._ask_check()
-            before, entry = self._waited_in, await self._client.advance()
+            is_check = self._clock.monotonic_s() >= self._check_at_s and await self._ask_check()
+            before, entry = self._waited_in, await self._advance()
             self._waited_in = entry.state
-            if entry.approved is None:
-                self._approved_at_s = None
+            self._checks += is_check
             if entry.state is UpdateState.IDLE:
                 await self._rest()
         if entry.state is not before:
             log.info("update_state", extra={"state": entry.state})
 
-    async def _ask_check(self) -> None:
-        if await self._client.engine.ask_check():
+    async def _advance(self) -> JournalEntry:
+        """Go on until a step has to wait; a gate that closes meanwhile ends an installation."""
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._watch_gates(), name="gates")
+            try:
+                return await self._client.advance()
+            finally:
+                watching.cancel()
+
+    async def _watch_gates(self) -> None:
+        while True:
+            await asyncio.sleep(_LISTEN_S)
+            entry = self._client.entry
+            broken = self._keeper.broken(entry) if entry.state in WATCHED else None
+            if broken is not None:
+                log.info("update_interrupted", extra={"code": broken.code})
+                self._client.watch.close(broken)
+
+    async def _ask_check(self) -> bool:
+        is_taken = await self._client.engine.ask_check()
+        if is_taken:
             self._check_at_s = self._clock.monotonic_s() + self._policy.check_every_s
+        return is_taken
 
     async def _rest(self) -> None:
         """Note what is installed now; look again soon if the network kept us from looking."""
@@ -186,47 +261,32 @@ class UpdateService:
             ecu_id: None if found is None else found.version for ecu_id, found in installed.items()
         }
 
-    async def _answer(self, content_hash: str | None) -> bool:
-        if self._client.entry.state is not UpdateState.AWAITING_OK:
-            return False
+    @asynccontextmanager
+    async def _answering(self, entry: JournalEntry) -> AsyncIterator[bool]:
+        """Hold the journal while an answer is stored; False: nothing waits for one."""
+        if entry.state is not UpdateState.AWAITING_OK:
+            yield False
+            return
         async with self._turn:
-            is_taken = await self._client.engine.set_approved(content_hash)
-            if is_taken:
-                given = None if content_hash is None else self._clock.monotonic_s()
-                self._approved_at_s = given
+            yield True
+            self._keeper.answered()
         self._wake.set()
-        return is_taken
 
-    def _ask_gates(self, offer: VerifiedOffer, approved: str | None) -> list[Refusal]:
-        now = Situation(
-            vehicle=self._vehicle_state(),
-            limits=self._policy.limits,
-            offered=offer.content_hash,
-            approved=approved,
-        )
-        refusals = list(closed_gates(now))
-        left_s = self._countdown_s() if approved == offer.content_hash else 0.0
-        if left_s > 0:
-            sentence = f"Starting in {left_s:.0f} s; it can still be cancelled."
-            refusals.append(Refusal("ota.gate.countdown", sentence))
-        return refusals
-
-    def _countdown_s(self) -> float:
-        if self._approved_at_s is None:  # approved before a restart: the countdown starts anew
-            self._approved_at_s = self._clock.monotonic_s()
-        end_s = self._approved_at_s + self._policy.countdown_s
-        return max(0.0, end_s - self._clock.monotonic_s())
-
-    def _offer(self, offer: VerifiedOffer) -> Offer:
+    def _offer(self, entry: JournalEntry, offer: VerifiedOffer) -> Offer:
+        release = max(entry.offers, key=_criticality).custom.release
         return Offer(
-            content_hash=offer.content_hash,
+            content_hash=entry.content_hash or offer.content_hash,
             name=offer.name,
             from_version=self._versions.get(offer.ecu_id),
             to_version=offer.version,
-            size_bytes=offer.length,
-            criticality=offer.custom.release.criticality,
-            recall_number=offer.custom.release.recall_number,
+            size_bytes=sum(each.length for each in entry.offers),
+            criticality=release.criticality,
+            recall_number=release.recall_number,
             facts=offer.custom.release.facts,
+            others=tuple(f"{other.name} {other.version}" for other in entry.others),
+            deadline=min((each.deadline for each in entry.offers if each.deadline), default=None),
+            is_overdue=self._keeper.is_overdue(entry),
+            can_defer=_can_defer(entry),
         )
 
     async def _wait(self, stop: asyncio.Event) -> None:
@@ -255,3 +315,13 @@ class UpdateService:
         self._retry_s = min(_RETRY_MOST_S, self._retry_s * 2)
         jitter_s = random.uniform(_RETRY_FIRST_S, self._retry_s)  # noqa: S311 (no secret)
         return (wished_s or 0.0) + jitter_s
+
+
+def _criticality(offer: VerifiedOffer) -> int:
+    return _WORST.index(offer.custom.release.criticality)
+
+
+def _can_defer(entry: JournalEntry) -> bool:
+    """Return whether the driver may still say Later to every part of the update."""
+    limits = [MOST_DEFERRALS[offer.custom.release.criticality] for offer in entry.offers]
+    return all(most is None or entry.deferrals < most for most in limits)

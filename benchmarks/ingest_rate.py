@@ -23,15 +23,16 @@ from benchmarks.i3 import Table, read_i3
 from benchmarks.result import Result
 from benchmarks.wire_size import RECORDINGS, REPORTED
 from telemetry.codec.batch import BatchLimits, encode_batch
-from telemetry.ingest.dedupe import Index
-from telemetry.ingest.service import Desk, ServiceSettings
+from telemetry.ingest.desk import Desk, DeskSettings
+from telemetry.ingest.files import FolderFiles
 from telemetry.ingest.sink import (
     HAS_COMPILER,
-    ParquetSink,
     Prepared,
     prepare_plainly,
     prepare_quickly,
 )
+from telemetry.ingest.sqlite import SqliteDatabase
+from telemetry.ingest.store import Index, Store
 from telemetry.purposes import Purpose
 from telemetry.records import BatteryBatch, BatterySample, ReceiptStatus
 from telemetry.seal import OpeningKey, open_sealed, seal
@@ -108,19 +109,21 @@ def _quickly(payload: bytes) -> Prepared:
 def _rate(trips: Sequence[Table], prepare: Callable[[bytes], Prepared], batches: int) -> float:
     """Return batches per second of CPU time: the median over batches, the first one left out."""
     with tempfile.TemporaryDirectory() as folder:
-        index = Index.open(Path(folder) / "index.sqlite")
+        store = Store(
+            Index(SqliteDatabase.open(Path(folder) / "index.sqlite")),
+            FolderFiles(Path(folder) / "parquet"),
+        )
         try:
             desk = Desk(
-                index=index,
+                store=store,
                 open_batch=_open,
-                sink=ParquetSink(Path(folder) / "parquet", index),
                 clock=_Clock(),
-                settings=ServiceSettings(limits=_LIMITS),
+                settings=DeskSettings(limits=_LIMITS),
                 prepare_batch=prepare,
             )
             times_s = [_take_s(desk, payload) for payload in payloads(trips, batches + 1)]
         finally:
-            index.close()
+            store.close()
     return 1 / statistics.median(times_s[1:])
 
 

@@ -6,6 +6,7 @@ from ota.client.floor import Floor
 from ota.client.installers.app import AppInstaller
 from ota.client.installers.process import OtherUser, UserAppRunner
 from ota.client.offer import Offer
+from ota.client.watch import Watch
 from ota.metadata.models import target_name
 from ota.publisher.package import build_package
 from ota.publisher.release import RELEASE_NAME, image_custom, load_release
@@ -28,7 +29,7 @@ def install_at_factory(spec_dir: Path, *, state_dir: Path, ecu_id: str, app_user
     offer = Offer(
         content_hash=info.sha256,
         ecu_id=ecu_id,
-        target=target_name(custom.name, custom.version),
+        target=target_name(custom.name, custom.version, custom.kind),
         length=info.length,
         hashes={"sha256": info.sha256},
         custom=custom,
@@ -36,8 +37,10 @@ def install_at_factory(spec_dir: Path, *, state_dir: Path, ecu_id: str, app_user
     runner = UserAppRunner(OtherUser(app_user))
     try:
         installer = AppInstaller(state_dir / "apps", runner, settle_s=0.5)
-        installer.install(package, offer)
-        installer.check(offer)
+        watch = Watch()
+        installer.prepare(package, offer, watch)
+        installer.switch(offer)
+        installer.check(offer, watch)
         installer.commit(offer)
     finally:
         runner.stop_all()

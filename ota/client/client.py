@@ -1,6 +1,7 @@
 """The update client, put together from its settings: what the agent opens and drives."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,9 @@ from ota.client.download import Downloader
 from ota.client.engine import UpdateEngine
 from ota.client.fetch import HttpsFetcher, HttpsSettings
 from ota.client.floor import Floor
+from ota.client.history import HISTORY_NAME, History
 from ota.client.installers.app import AppInstaller
+from ota.client.installers.door import Installers
 from ota.client.installers.leftovers import RunningFile
 from ota.client.installers.process import OtherUser, UserAppRunner
 from ota.client.journal import Journal, JournalEntry
@@ -21,9 +24,13 @@ from ota.client.repository import RepositoryAddress
 from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.transfer import Progress
 from ota.client.verifier import Verifier
-from ota.client.workflow import AskGates, Situation, UpdateSteps
+from ota.client.watch import Watch
+from ota.client.workflow import Gates, Situation, UpdateSteps
 from ota.errors import InstallError
+from ota.metadata.custom import Kind
 from ota.metadata.manifest import Installed
+
+log = logging.getLogger(__name__)
 
 
 class RootMissingError(InstallError):
@@ -68,7 +75,7 @@ class UpdateClient:
         fetcher: Fetcher,
         runner: AppRunner,
         clock: Clock,
-        ask_gates: AskGates,
+        gates: Gates,
         data_use: Callable[[], DataUse] = unlimited,
         time_sources: Sequence[TimeSource] | None = None,
     ) -> None:
@@ -86,7 +93,10 @@ class UpdateClient:
         floor = Floor(settings.folder / "floor.sqlite")
         sources = [BatteryTime(clock)] if time_sources is None else time_sources
         self.time = TimeKeeper(clock, sources, floor)
-        self._installer = AppInstaller(settings.apps, runner, settle_s=settings.settle_s)
+        self._apps = AppInstaller(settings.apps, runner, settle_s=settings.settle_s)
+        self._installers = Installers(
+            {Kind.APP: self._apps, Kind.EMBEDDED: self._apps}, settings.ecus
+        )
         downloader = Downloader(
             fetcher,
             targets_url=f"{settings.image_url}/targets/",
@@ -98,17 +108,28 @@ class UpdateClient:
         self.stop_download = downloader.stop
         self._steps = UpdateSteps(
             ecus=settings.ecus,
-            verifier=_verifier(settings, fetcher, floor, self.time, self._installer),
+            verifier=_verifier(settings, fetcher, floor, self.time, self._apps),
             downloader=downloader,
-            installer=self._installer,
-            reporter=_reporter(settings, fetcher, floor, self.time, self._installer),
+            installers=self._installers,
+            reporter=_reporter(settings, fetcher, floor, self.time, self._installers),
             floor=floor,
-            ask_gates=ask_gates,
+            history=History(settings.folder / HISTORY_NAME),
+            gates=gates,
             clock=self.time,
             is_clock_set=self.time.is_known,
         )
         journal = Journal(settings.folder / "journal")
         self.engine = UpdateEngine(journal, self._steps, self._note_entry)
+
+    @property
+    def watch(self) -> Watch:
+        """Return what ends a step that runs; may be used from any thread."""
+        return self._steps.watch
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Return whether the last check reached the repositories; None before the first."""
+        return self._steps.is_reached
 
     @property
     def situation(self) -> Situation:
@@ -122,12 +143,12 @@ class UpdateClient:
             InstallError: One cannot be started.
         """
         for ecu in self._ecus:
-            await asyncio.to_thread(self._installer.start, ecu.name)
+            await asyncio.to_thread(self._apps.start, ecu.name)
 
     async def installed(self) -> dict[str, Installed | None]:
         """Return what each ECU runs, by ECU id; raise InstallError if a record is unreadable."""
         return {
-            ecu.ecu_id: await asyncio.to_thread(self._installer.installed, ecu.name)
+            ecu.ecu_id: await asyncio.to_thread(self._installers.installed, ecu)
             for ecu in self._ecus
         }
 
@@ -151,7 +172,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     *,
     app_user: str,
     clock: Clock,
-    ask_gates: AskGates,
+    gates: Gates,
     data_use: Callable[[], DataUse] = unlimited,
     time_sources: Sequence[TimeSource] | None = None,
 ) -> tuple[UpdateClient, Callable[[], None]]:
@@ -164,14 +185,17 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
         InstallError: A root, the ECU key or the user cannot be used.
     """
     remembered = RunningFile(settings.folder / "running.json")
-    runner = UserAppRunner(OtherUser(app_user), remembered)
+    user = OtherUser(app_user)
+    if not user.has_own_network:
+        log.warning("apps_share_network", extra={"user": app_user})
+    runner = UserAppRunner(user, remembered)
     fetcher = HttpsFetcher(tls, clock)
     client = UpdateClient(
         settings,
         fetcher=fetcher,
         runner=runner,
         clock=clock,
-        ask_gates=ask_gates,
+        gates=gates,
         data_use=data_use,
         time_sources=time_sources,
     )
@@ -216,7 +240,7 @@ def _reporter(
     fetcher: Fetcher,
     floor: Floor,
     clock: Clock,
-    installer: AppInstaller,
+    installers: Installers,
 ) -> Reporter:
     return Reporter(
         vehicle=settings.vehicle,
@@ -226,7 +250,7 @@ def _reporter(
         url=f"{settings.director_url}/{settings.vehicle}/manifest",
         fetcher=fetcher,
         floor=floor,
-        installer=installer,
+        installers=installers,
         clock=clock,
     )
 

@@ -101,11 +101,12 @@ class Downloader:
         for path in (image, *(_beside(image, suffix) for suffix in _SIDE_FILES)):
             path.unlink(missing_ok=True)
 
-    def keep_only(self, offer: Wanted) -> None:
+    def keep_only(self, offers: Sequence[Wanted]) -> None:
         """Remove what is left of every other download: room that nobody will come back for."""
+        kept = {offer.content_hash for offer in offers}
         if self._folder.is_dir():
             for path in self._folder.iterdir():
-                if path.name.partition(".")[0] != offer.content_hash:
+                if path.name.partition(".")[0] not in kept:
                     path.unlink(missing_ok=True)
 
     def stop(self) -> None:

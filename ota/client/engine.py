@@ -33,7 +33,7 @@ class Steps(Protocol):
         """Do what ``entry.state`` asks for; None: it has to wait, ask again later."""
 
     def give_up(self, entry: JournalEntry) -> Step:
-        """Return the step that ends a state whose attempts are used up."""
+        """Return the step that ends a state whose attempts are used up. Blocks."""
 
     async def recover(self) -> JournalEntry:
         """Return where to go on after the journal was lost, asked from what is installed."""
@@ -78,16 +78,29 @@ class UpdateEngine:
         await self._move(entry, Step(event=UpdateEvent.CHECK_ASKED))
         return True
 
-    async def set_approved(self, content_hash: str | None) -> bool:
-        """Store the driver's OK to ``content_hash``, or take it back with None.
+    async def set_approved(self, content_hash: str | None, *, is_technician: bool = False) -> bool:
+        """Store an OK to ``content_hash``, or take it back with None.
 
-        Return False, and store nothing, unless exactly that image waits for an OK.
+        Return False, and store nothing, unless exactly that update waits for an OK.
         """
         entry = await self.read()
-        offered = None if entry.offer is None else entry.offer.content_hash
-        if entry.state is not UpdateState.AWAITING_OK or content_hash not in {None, offered}:
+        if not _waits(entry, content_hash):
             return False
-        await self._record(replace(entry, approved=content_hash))
+        by_technician = is_technician and content_hash is not None
+        await self._record(replace(entry, approved=content_hash, is_technician=by_technician))
+        return True
+
+    async def defer(self, content_hash: str) -> bool:
+        """Count one more Later to ``content_hash``; any OK to it is taken back.
+
+        Return False, and store nothing, unless exactly that update waits for an OK.
+        """
+        entry = await self.read()
+        if not _waits(entry, content_hash):
+            return False
+        await self._record(
+            replace(entry, approved=None, is_technician=False, deferrals=entry.deferrals + 1)
+        )
         return True
 
     async def run_until_waiting(self) -> JournalEntry:
@@ -106,7 +119,7 @@ class UpdateEngine:
     async def _attempt(self, entry: JournalEntry) -> Step | None:
         if has_limited_attempts(entry.state):
             if entry.attempt >= MAX_ATTEMPTS.get(entry.state, _MAX_ATTEMPTS_ELSE):
-                return self._steps.give_up(entry)
+                return await asyncio.to_thread(self._steps.give_up, entry)
             await self._record(replace(entry, attempt=entry.attempt + 1))
         step = await self._steps.run(entry)
         if step is not None and step.event is None:
@@ -123,3 +136,8 @@ class UpdateEngine:
     async def _record(self, entry: JournalEntry) -> None:
         await asyncio.to_thread(self._journal.write, entry)
         self._on_entry(entry)
+
+
+def _waits(entry: JournalEntry, content_hash: str | None) -> bool:
+    is_waiting = entry.state is UpdateState.AWAITING_OK
+    return is_waiting and content_hash in {None, entry.content_hash}

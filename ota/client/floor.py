@@ -147,11 +147,15 @@ class Floor:
 
     def raise_release_counter(self, ecu_id: str, counter: int) -> None:
         """Raise the floor of ``ecu_id`` to ``counter``; a lower one changes nothing."""
+        self.raise_release_counters({ecu_id: counter})
+
+    def raise_release_counters(self, counters: Mapping[str, int]) -> None:
+        """Raise the floor of every ECU id in ``counters``, all or none; as above."""
         with self._transaction() as database:
-            database.execute(
+            database.executemany(
                 "INSERT INTO counter VALUES (?, ?) ON CONFLICT (ecu_id) "
                 "DO UPDATE SET release = max(release, excluded.release)",
-                (ecu_id, counter),
+                [*counters.items()],
             )
 
     def next_manifest_counter(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from ota.client.bundle import content_hash
 from ota.client.durable import make_folder, replace_file
 from ota.client.offer import Offer, Outcome
 from ota.client.states import UpdateState
@@ -26,18 +27,37 @@ class JournalDamagedError(InstallError):
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the update stands.
 
-    ``attempt`` counts the tries of ``state``, before each try. ``approved`` is the content hash the
-    driver said OK to. ``outcome`` and ``attack`` outlive the update, for the driver; the Director
-    is told them until it has accepted a manifest that holds them: then they are ``reported``.
+    ``attempt`` counts the tries of ``state``, before each try. ``offer`` leads the bundle, whose
+    other images are ``others``. ``approved`` is the content hash of the bundle that somebody said
+    OK to; ``is_technician``: the driver did not. ``deferrals`` counts how often the driver said
+    Later to it, ``interruptions`` how often a gate closed in the middle of it, and ``interrupted``
+    is that gate's code until what ran before runs again. ``outcome`` and ``attack`` outlive the
+    update, for the driver; the Director is told them until it has accepted a manifest that holds
+    them: then they are ``reported``.
     """
 
     state: UpdateState = UpdateState.IDLE
     attempt: int = 0
     offer: Offer | None = None
+    others: tuple[Offer, ...] = ()
     approved: str | None = None
+    is_technician: bool = False
+    deferrals: int = 0
+    interruptions: int = 0
+    interrupted: str | None = None
     outcome: Outcome | None = None
     attack: str | None = None
     reported: bool = True
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """Return every image of the bundle, the leading one first; empty without an update."""
+        return () if self.offer is None else (self.offer, *self.others)
+
+    @property
+    def content_hash(self) -> str | None:
+        """Return what an OK to this update is bound to; None without an update."""
+        return content_hash(self.offers) if self.offers else None
 
 
 class Journal:

@@ -20,6 +20,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     ``target`` is the target name, ``hashes`` maps algorithm to hex and holds every signed one,
     ``content_hash`` is the SHA-256 among them: what the driver's OK and every report name.
+    ``deadline`` (``YYYY-MM-DDTHH:MM:SSZ``) is the Director's: past it a recall needs no OK.
     """
 
     content_hash: str
@@ -29,6 +30,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hashes: dict[str, str]
     custom: ImageCustom
     campaign: str | None = None
+    deadline: str | None = None
 
     @property
     def name(self) -> str:
@@ -56,8 +58,19 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.custom.unpacked_bytes
 
 
+class EcuResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of one ECU's part of an update."""
+
+    ecu_id: str
+    result: UpdateResult
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the update of one ECU ended: ``sentence`` for the driver, ``detail`` for an engineer."""
+    """How an update ended: ``sentence`` for the driver, ``detail`` for an engineer.
+
+    ``ecu_id``, ``result``, ``name`` and ``version`` are those of the image that decided it,
+    ``others`` the rest of its bundle. ``ended_utc`` is wall time, ``YYYY-MM-DDTHH:MM:SSZ``.
+    """
 
     ecu_id: str
     result: UpdateResult
@@ -65,3 +78,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     version: str
     sentence: str
     detail: str = ""
+    others: tuple[EcuResult, ...] = ()
+    ended_utc: str = ""
+
+    def result_of(self, ecu_id: str) -> UpdateResult | None:
+        """Return what became of the image for ``ecu_id``; None if it got none."""
+        if ecu_id == self.ecu_id:
+            return self.result
+        return next((other.result for other in self.others if other.ecu_id == ecu_id), None)

@@ -1,6 +1,6 @@
 """The doors of the update client: what it needs from outside, as small as it needs it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ota.client.offer import Offer
+from ota.client.watch import Watch
 from ota.metadata.custom import Chunks
 from ota.metadata.manifest import Installed
 
@@ -107,29 +108,48 @@ class Fetcher(Protocol):
 
 
 class Installer(Protocol):
-    """Puts an image in place, tries it, takes it back. Every method blocks and may run twice."""
+    """Puts images of its kinds in place, tries them, takes them back.
+
+    Every method blocks and may run twice; none is skipped. The order for one image is ``prepare``,
+    ``switch``, ``check``, and then either ``commit`` or ``roll_back``, which may come after any of
+    them. All images of a bundle are at the same step. What runs is asked from where it is decided
+    (links, launcher, boot loader), never remembered.
+
+    An installer whose ``switch`` only takes effect at the next start (of the agent, of the board)
+    tells in ``check`` whether that start has happened, by what runs; see docs/adr/0010.
+    """
 
     def installed(self, name: str) -> Installed | None:
-        """Return what runs now, asked from the disk; None if nothing is installed."""
+        """Return what runs now, also on trial; None if nothing is installed."""
         ...
 
     def is_quarantined(self, content_hash: str) -> bool:
         """Return whether this image has failed too often to be tried again."""
         ...
 
-    def install(self, image: Path, offer: Offer) -> None:
-        """Unpack and make it current, on trial; what ran before stays.
+    def prepare(self, image: Path, offer: Offer, watch: Watch) -> None:
+        """Put the image beside what runs, whole and checked; nothing that runs changes.
 
         Raises:
-            InstallError: The image or the disk is wrong.
+            InterruptedStepError: ``watch`` ended it.
+            OtaError: The image or the disk is wrong.
         """
         ...
 
-    def check(self, offer: Offer) -> None:
-        """Return if the version on trial is healthy.
+    def switch(self, offer: Offer) -> None:
+        """Make what was prepared current, on trial; what ran before stays.
 
         Raises:
-            InstallError: It is not.
+            InstallError: Its data could not be migrated, or the disk did not take it.
+        """
+        ...
+
+    def check(self, offer: Offer, watch: Watch) -> None:
+        """Return if the version on trial is healthy, or ``watch`` says that a person calls it so.
+
+        Raises:
+            InterruptedStepError, TakenBackError: ``watch`` ended it.
+            InstallError: It is not healthy.
         """
         ...
 
@@ -141,13 +161,39 @@ class Installer(Protocol):
         """
         ...
 
-    def roll_back(self, offer: Offer | None) -> None:
-        """End the trial: what ran before runs again. None: whatever is on trial.
+    def roll_back(self, offer: Offer, *, has_failed: bool) -> None:
+        """End the trial: what ran before runs again, with the data it had.
+
+        ``has_failed``: this image is to blame; the third time it is put into quarantine.
 
         Raises:
             InstallError: The disk did not take it; call again.
         """
         ...
+
+    def recover(self, is_committed: Callable[[str, int], bool]) -> None:
+        """End every trial of which nobody remembers how far it had come.
+
+        ``is_committed(name, release counter)`` says whether the way forward was decided.
+
+        Raises:
+            InstallError: The disk did not take it; call again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program of a package as it is run: ``folder`` is its version's, where it starts.
+
+    ``data``: the app's own folder, the only place it may write to; None: none. ``has_network``: a
+    permission that was shown; without it the program has no network at all, not even loopback.
+    """
+
+    folder: Path
+    command: Sequence[str]
+    data: Path | None = None
+    has_network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +207,7 @@ class CheckResult:
 class AppRunner(Protocol):
     """Runs programs of a package as somebody who is not the agent. Every method blocks."""
 
-    def start(self, name: str, folder: Path, command: Sequence[str]) -> None:
+    def start(self, name: str, program: Program) -> None:
         """Start the app ``name``, after stopping what ran under that name.
 
         Raises:
@@ -177,10 +223,28 @@ class AppRunner(Protocol):
         """Return whether the app ``name`` is down, or goes down within ``seconds``."""
         ...
 
-    def check(self, folder: Path, command: Sequence[str], *, timeout_s: float) -> CheckResult:
-        """Run ``command`` of the package in ``folder`` to its end, at most ``timeout_s`` long.
+    def run(self, program: Program, *, timeout_s: float, go_on: Callable[[], bool]) -> CheckResult:
+        """Run ``program`` to its end, at most ``timeout_s`` long, and while ``go_on()`` is true.
 
         Raises:
-            InstallError: It cannot be started as another user.
+            InstallError: It cannot be started as another user; and what ``go_on`` raises.
+        """
+        ...
+
+    def make_data(self, folder: Path, *, copy_of: Path | None) -> None:
+        """Make the new folder ``folder`` an app's data: empty, or a copy of ``copy_of``; synced.
+
+        An app may have put anything into its data; it is read by the app's own user only.
+
+        Raises:
+            InstallError: It could not be copied.
+        """
+        ...
+
+    def sync_data(self, folder: Path) -> None:
+        """Make what a program wrote into ``folder`` last.
+
+        Raises:
+            InstallError: The disk did not take it.
         """
         ...

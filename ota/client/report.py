@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner, Signer
 
 from ota.client.floor import Floor
+from ota.client.installers.door import Installers
 from ota.client.journal import JournalEntry
 from ota.client.offer import Ecu
-from ota.client.ports import Clock, Fetcher, Installer
+from ota.client.ports import Clock, Fetcher
 from ota.errors import InstallError
 from ota.metadata.manifest import EcuReport, VehicleManifest, ecu_key, sign_manifest
 from ota.metadata.models import format_utc
@@ -41,7 +42,7 @@ class Reporter:
     url: str
     fetcher: Fetcher
     floor: Floor
-    installer: Installer
+    installers: Installers
     clock: Clock
 
     def send(self, entry: JournalEntry) -> None:
@@ -68,13 +69,12 @@ class Reporter:
     def _report(self, ecu: Ecu, entry: JournalEntry) -> EcuReport:
         # Said once: a Director that assigns the same image again must not hear of the old failure.
         outcome = None if entry.reported else entry.outcome
-        is_about = outcome is not None and outcome.ecu_id == ecu.ecu_id
         return EcuReport(
             ecu_id=ecu.ecu_id,
             hardware_id=ecu.hardware_id,
-            installed=self.installer.installed(ecu.name),
+            installed=self.installers.installed(ecu),
             attack=None if entry.reported else entry.attack,
-            result=outcome.result if outcome is not None and is_about else None,
+            result=None if outcome is None else outcome.result_of(ecu.ecu_id),
         )
 
 

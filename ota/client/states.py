@@ -10,6 +10,7 @@ class UpdateState(StrEnum):
     VERIFYING = "verifying"
     DOWNLOADING = "downloading"
     AWAITING_OK = "awaiting_ok"
+    PREPARING = "preparing"
     INSTALLING = "installing"
     CHECKING = "checking"
     COMMITTING = "committing"
@@ -25,6 +26,7 @@ class UpdateEvent(StrEnum):
     DONE = "done"
     FAILED = "failed"
     GIVE_UP = "give_up"
+    INTERRUPTED = "interrupted"
 
 
 class IllegalMoveError(RuntimeError):
@@ -38,23 +40,33 @@ class IllegalMoveError(RuntimeError):
 S, E = UpdateState, UpdateEvent
 
 # A state with a GIVE_UP column has limited attempts. AWAITING_OK goes back to VERIFYING when a
-# check is asked: the offer may have been withdrawn while it waited. COMMITTING and ROLLING_BACK
-# have one way out: they are repeated until the disk lets them finish, because half of either is no
-# resting place. A restart (of the board, of the agent) will stand before CHECKING.
+# check is asked: the offer may have been withdrawn while it waited. PREPARING changes nothing that
+# runs; INSTALLING switches every image of the bundle; from there on all of them stay or all go
+# back. A gate that closes in between is INTERRUPTED: what ran before runs again, and the update
+# waits again. COMMITTING and ROLLING_BACK cannot fail: they are repeated until the disk lets them
+# finish, because half of either is no resting place. A restart (of the board, of the agent) will
+# stand before CHECKING.
 # fmt: off
 TRANSITIONS: dict[UpdateState, dict[UpdateEvent, UpdateState]] = {
     S.IDLE:         {E.CHECK_ASKED: S.VERIFYING},
     S.VERIFYING:    {E.DONE: S.DOWNLOADING,  E.NOTHING_NEW: S.IDLE,
                      E.FAILED: S.REPORTING,  E.GIVE_UP: S.REPORTING},
     S.DOWNLOADING:  {E.DONE: S.AWAITING_OK,  E.FAILED: S.REPORTING,    E.GIVE_UP: S.REPORTING},
-    S.AWAITING_OK:  {E.DONE: S.INSTALLING,   E.FAILED: S.REPORTING,    E.CHECK_ASKED: S.VERIFYING},
-    S.INSTALLING:   {E.DONE: S.CHECKING,     E.FAILED: S.ROLLING_BACK, E.GIVE_UP: S.ROLLING_BACK},
-    S.CHECKING:     {E.DONE: S.COMMITTING,   E.FAILED: S.ROLLING_BACK, E.GIVE_UP: S.ROLLING_BACK},
+    S.AWAITING_OK:  {E.DONE: S.PREPARING,    E.FAILED: S.REPORTING,    E.CHECK_ASKED: S.VERIFYING},
+    S.PREPARING:    {E.DONE: S.INSTALLING,   E.FAILED: S.ROLLING_BACK, E.GIVE_UP: S.ROLLING_BACK,
+                     E.INTERRUPTED: S.ROLLING_BACK},
+    S.INSTALLING:   {E.DONE: S.CHECKING,     E.FAILED: S.ROLLING_BACK, E.GIVE_UP: S.ROLLING_BACK,
+                     E.INTERRUPTED: S.ROLLING_BACK},
+    S.CHECKING:     {E.DONE: S.COMMITTING,   E.FAILED: S.ROLLING_BACK, E.GIVE_UP: S.ROLLING_BACK,
+                     E.INTERRUPTED: S.ROLLING_BACK},
     S.COMMITTING:   {E.DONE: S.REPORTING},
-    S.ROLLING_BACK: {E.DONE: S.REPORTING},
+    S.ROLLING_BACK: {E.DONE: S.REPORTING,    E.INTERRUPTED: S.AWAITING_OK},
     S.REPORTING:    {E.DONE: S.IDLE,         E.FAILED: S.IDLE},
 }
 # fmt: on
+
+# A gate that closes ends these; what ran before runs again.
+WATCHED = frozenset({S.PREPARING, S.INSTALLING, S.CHECKING})
 
 
 def next_state(state: UpdateState, event: UpdateEvent) -> UpdateState:

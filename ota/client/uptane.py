@@ -22,7 +22,7 @@ from ota.errors import (
     WrongHardwareError,
 )
 from ota.metadata.custom import EcuAssignment, parse_director_custom, parse_image_custom
-from ota.metadata.models import parse_target_name, sha256_of, vehicle_of
+from ota.metadata.models import parse_target_name, sha256_of, target_name, vehicle_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,7 @@ class Assignment:
     file: TargetFile
     release_counter: int
     campaign: str | None
+    deadline: str | None = None
 
 
 def check_vehicle(roles: Sequence[Timestamp | Snapshot | Targets], vehicle: str) -> None:
@@ -107,6 +108,7 @@ def match(assignment: Assignment, image: TargetFile | None, *, counter_floor: in
         hashes=dict(image.hashes),
         custom=parse_image_custom(image.custom),
         campaign=assignment.campaign,
+        deadline=assignment.deadline,
     )
     _check_fits(offer, assignment)
     if offer.release_counter < counter_floor:
@@ -152,6 +154,7 @@ def _read_target(file: TargetFile, inventory: Mapping[str, Ecu]) -> list[Assignm
             file=file,
             release_counter=word.release_counter,
             campaign=custom.campaign,
+            deadline=custom.deadline,
         )
         for ecu_id, word in custom.ecus.items()
     ]
@@ -185,8 +188,8 @@ def _check_fits(offer: Offer, assignment: Assignment) -> None:
         raise WrongHardwareError(
             offer.target, expected=f"hardware {ecu.hardware_id}", got=", ".join(custom.hardware_ids)
         )
-    named = parse_target_name(offer.target)
-    if (custom.kind, *named) != (ecu.kind, ecu.name, custom.version) or custom.name != ecu.name:
+    wanted = target_name(ecu.name, custom.version, ecu.kind)
+    if (offer.target, custom.kind, custom.name) != (wanted, ecu.kind, ecu.name):
         raise WrongHardwareError(
             offer.target, expected=f"{ecu.kind} {ecu.name}", got=f"{custom.kind} {custom.name}"
         )

@@ -2,25 +2,32 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from msgspec.structs import replace
 
+from ota.client.bundle import bundles, content_hash
 from ota.client.download import Downloader
 from ota.client.engine import Step
 from ota.client.floor import Floor
 from ota.client.gates import Refusal
+from ota.client.history import Ended, History
+from ota.client.installers.door import Installers
 from ota.client.journal import JournalEntry
 from ota.client.offer import Ecu, Offer, Outcome
-from ota.client.ports import Clock, Installer
+from ota.client.ports import Clock
 from ota.client.report import Reporter
-from ota.client.states import UpdateEvent, UpdateState
+from ota.client.states import WATCHED, UpdateEvent, UpdateState
+from ota.client.verdicts import failure, has_failed, is_refused, may_pass, success
 from ota.client.verifier import Verifier
+from ota.client.watch import Watch
 from ota.errors import (
     DownloadError,
     InstallError,
-    NoRoomError,
+    InterruptedStepError,
     NotNowError,
     OtaError,
     QuarantinedError,
@@ -30,21 +37,38 @@ from ota.errors import (
     StoppedError,
     TimeUnknownError,
     UnhealthyError,
+    sentence_of,
 )
 from ota.metadata.manifest import Outcome as OutcomeKind
-from ota.metadata.manifest import UpdateResult
-
-_MAX_CLIENT_ERROR = 499  # an HTTP status of 400 to 499 says: not like this, ever
-_TRY_LATER = frozenset({408, 425, 429})
+from ota.metadata.models import format_utc
 
 log = logging.getLogger(__name__)
 
 # States that are repeated whatever happens, and states that wait for a better network or disk.
 _STUBBORN = frozenset({UpdateState.COMMITTING, UpdateState.ROLLING_BACK})
 _PATIENT = frozenset({UpdateState.DOWNLOADING, UpdateState.REPORTING})
-_NO_OFFER: Mapping[str, object] = {"offer": None, "approved": None}
+_MOST_INTERRUPTIONS = 3  # then the driver is asked again
+_NO_OK: Mapping[str, object] = {"approved": None, "is_technician": False}
+_NO_OFFER: Mapping[str, object] = {
+    "offer": None,
+    "others": (),
+    "deferrals": 0,
+    "interruptions": 0,
+    "interrupted": None,
+    **_NO_OK,
+}
 
-AskGates = Callable[[Offer, str | None], Sequence[Refusal]]
+
+class Gates(Protocol):
+    """Who knows the vehicle. Both methods belong to the event loop's thread and do not block."""
+
+    def closed(self, entry: JournalEntry) -> Sequence[Refusal]:
+        """Return why the update of ``entry`` may not be installed now; empty: it may."""
+        ...
+
+    def broken(self, entry: JournalEntry) -> Refusal | None:
+        """Return why the installation of ``entry``, which has begun, must not go on, if so."""
+        ...
 
 
 @dataclass
@@ -56,7 +80,7 @@ class Situation:
 
 
 class UpdateSteps:
-    """Meets ``engine.Steps``. ``ask_gates`` says why an offer may not be installed now."""
+    """Meets ``engine.Steps``. ``watch`` is how a step that runs is told to end."""
 
     def __init__(  # noqa: PLR0913 (the doors of one flow, all by name)
         self,
@@ -64,26 +88,31 @@ class UpdateSteps:
         ecus: Sequence[Ecu],
         verifier: Verifier,
         downloader: Downloader,
-        installer: Installer,
+        installers: Installers,
         reporter: Reporter,
         floor: Floor,
-        ask_gates: AskGates,
+        history: History,
+        gates: Gates,
         clock: Clock,
         is_clock_set: Callable[[], bool],
     ) -> None:
         self._ecus = ecus
         self._verifier = verifier
         self._downloader = downloader
-        self._installer = installer
+        self._installers = installers
         self._reporter = reporter
         self._floor = floor
-        self._ask_gates = ask_gates
+        self._history = history
+        self._gates = gates
         self._clock = clock
         self._is_clock_set = is_clock_set
+        self.watch = Watch()
         self.situation = Situation()
+        self.is_reached: bool | None = None  # whether the last check reached the repositories
         self._actions: dict[UpdateState, Callable[[JournalEntry], Step]] = {
             UpdateState.VERIFYING: self._verify,
             UpdateState.DOWNLOADING: self._download,
+            UpdateState.PREPARING: self._prepare,
             UpdateState.INSTALLING: self._install,
             UpdateState.CHECKING: self._check,
             UpdateState.COMMITTING: self._commit,
@@ -95,22 +124,19 @@ class UpdateSteps:
         """Do what ``entry.state`` asks for; see ``engine.Steps``."""
         if entry.state is UpdateState.IDLE:
             return None
-        if entry.state is UpdateState.AWAITING_OK:
-            try:
-                return self._await_ok(entry, await asyncio.to_thread(self._is_time_known))
-            except OtaError as error:
-                self.situation = Situation(problem=error)
-                return None  # no floor, no time: nothing is installed
         try:
+            if entry.state is UpdateState.AWAITING_OK:
+                return self._await_ok(entry, await asyncio.to_thread(self._is_time_known))
+            self._begin(entry)
             step = await asyncio.to_thread(self._actions[entry.state], entry)
         except OtaError as error:
             self.situation = Situation(problem=error)
-            return self._judge(entry, error)
+            return await asyncio.to_thread(self._judge, entry, error)  # it asks the time floor
         self.situation = Situation()
         return step
 
     def give_up(self, entry: JournalEntry) -> Step:
-        """Return the step that ends a state whose attempts are used up."""
+        """Return the step that ends a state whose attempts are used up. Blocks."""
         broken = f"{entry.attempt} attempts that did not end"
         error: OtaError = UnhealthyError(f"state {entry.state}", expected="an end", got=broken)
         if entry.state in {UpdateState.VERIFYING, UpdateState.DOWNLOADING}:
@@ -119,13 +145,23 @@ class UpdateSteps:
 
     async def recover(self) -> JournalEntry:
         """End any trial, because nobody remembers how far it had come."""
-        await asyncio.to_thread(self._installer.roll_back, None)
+        await asyncio.to_thread(self._installers.recover, self._is_committed)
         return JournalEntry()
 
     # --- one method per state; they block, and return what the state led to ---------------------
 
+    def _begin(self, entry: JournalEntry) -> None:
+        """Let the watch begin anew; a gate that closed over a restart ends the step at once."""
+        if entry.state not in WATCHED:
+            return
+        if entry.state is UpdateState.PREPARING:
+            self.watch.begin()
+        broken = self._gates.broken(entry)
+        if broken is not None:
+            raise InterruptedStepError(broken.code, broken.sentence)
+
     def _await_ok(self, entry: JournalEntry, is_time_known: bool) -> Step | None:  # noqa: FBT001
-        refusals = tuple(self._ask_gates(_offer_of(entry), entry.approved))
+        refusals = tuple(self._gates.closed(entry))
         if not is_time_known:
             refusals = (Refusal(TimeUnknownError.code, TimeUnknownError.sentence), *refusals)
         self.situation = Situation(refusals=refusals)
@@ -139,87 +175,126 @@ class UpdateSteps:
     def _verify(self, entry: JournalEntry) -> Step:
         was_told = self._tell_director(entry)
         told = {"attack": None, "reported": was_told or entry.reported}
-        for offer in self._verifier.check():
-            if self._is_settled(offer, entry.outcome):
+        offered = self._verifier.check()
+        self.is_reached = True
+        for offers in bundles(self._not_installed(offered)):
+            if any(is_refused(offer, entry.outcome) for offer in offers):
                 continue
-            if self._installer.is_quarantined(offer.content_hash):
-                error = QuarantinedError(offer.target, expected="an image that works", got="not")
-                return self._failed(replace(entry, offer=offer), error, UpdateEvent.FAILED)
-            approved = entry.approved if entry.approved == offer.content_hash else None
-            return Step(
-                event=UpdateEvent.DONE,
-                changes={**told, "offer": offer, "approved": approved},
-            )
+            for offer in offers:
+                if self._installers.of(offer).is_quarantined(offer.content_hash):
+                    error = QuarantinedError(
+                        offer.target, expected="an image that works", got="not"
+                    )
+                    found = replace(entry, offer=offer, others=())
+                    return self._failed(found, error, UpdateEvent.FAILED)
+            return Step(event=UpdateEvent.DONE, changes={**told, **_offered(entry, offers)})
         return Step(event=UpdateEvent.NOTHING_NEW, changes={**told, **_NO_OFFER})
 
     def _download(self, entry: JournalEntry) -> Step:
-        offer = _offer_of(entry)
-        self._downloader.keep_only(offer)
-        self._downloader.download(offer)
+        self._downloader.keep_only(entry.offers)
+        for offer in entry.offers:
+            self._downloader.download(offer)
+        return Step(event=UpdateEvent.DONE)
+
+    def _prepare(self, entry: JournalEntry) -> Step:
+        for offer in entry.offers:
+            with _about(offer):
+                image = self._downloader.path_of(offer)
+                self._installers.of(offer).prepare(image, offer, self.watch)
         return Step(event=UpdateEvent.DONE)
 
     def _install(self, entry: JournalEntry) -> Step:
-        offer = _offer_of(entry)
-        self._installer.install(self._downloader.path_of(offer), offer)
+        self.watch.check()
+        for offer in entry.offers:
+            with _about(offer):
+                self._installers.of(offer).switch(offer)
         return Step(event=UpdateEvent.DONE)
 
     def _check(self, entry: JournalEntry) -> Step:
-        self._installer.check(_offer_of(entry))
+        for offer in entry.offers:
+            with _about(offer):
+                self._installers.of(offer).check(offer, self.watch)
         return Step(event=UpdateEvent.DONE)
 
     def _commit(self, entry: JournalEntry) -> Step:
-        offer = _offer_of(entry)
-        # The floor first: a cut in between repeats this state, and never leaves it below.
-        self._floor.raise_release_counter(offer.ecu_id, offer.release_counter)
-        self._installer.commit(offer)
-        self._downloader.remove(offer)
-        sentence = f"{offer.name} {offer.version} is installed and well."
-        outcome = _outcome(offer, OutcomeKind.INSTALLED, sentence)
+        # The floor first, of all images in one transaction: it is the commit point, also for
+        # ``recover``. A cut in between repeats this state, and never leaves it below.
+        self._floor.raise_release_counters(
+            {offer.ecu_id: offer.release_counter for offer in entry.offers}
+        )
+        for offer in entry.offers:
+            self._installers.of(offer).commit(offer)
+            self._downloader.remove(offer)
+        outcome = success(entry.offers, self._now())
         return Step(
-            event=UpdateEvent.DONE,
-            changes={"outcome": outcome, "approved": None, "reported": False},
+            event=UpdateEvent.DONE, changes={"outcome": outcome, "reported": False, **_NO_OK}
         )
 
     def _roll_back(self, entry: JournalEntry) -> Step:
-        offer = _offer_of(entry)
-        self._installer.roll_back(offer)
-        self._downloader.remove(offer)
-        return Step(event=UpdateEvent.DONE, changes={"approved": None})
+        is_interrupted = entry.interrupted is not None
+        for offer in reversed(entry.offers):
+            is_to_blame = not is_interrupted and has_failed(offer, entry.outcome)
+            self._installers.of(offer).roll_back(offer, has_failed=is_to_blame)
+        if not is_interrupted:
+            for offer in entry.offers:
+                self._downloader.remove(offer)
+            return Step(event=UpdateEvent.DONE, changes=_NO_OK)
+        interruptions = entry.interruptions + 1
+        changes: dict[str, object] = {"interrupted": None, "interruptions": interruptions}
+        if interruptions >= _MOST_INTERRUPTIONS:
+            changes |= {**_NO_OK, "interruptions": 0}
+        return Step(event=UpdateEvent.INTERRUPTED, changes=changes)
 
     def _report(self, entry: JournalEntry) -> Step:
+        if not entry.reported:
+            self._remember(entry)
         self._reporter.send(entry)
         return Step(event=UpdateEvent.DONE, changes={**_NO_OFFER, "reported": True})
+
+    def _remember(self, entry: JournalEntry) -> None:
+        if entry.outcome is not None:
+            self._history.add(ended(entry.outcome))
+        if entry.attack is not None and (entry.outcome is None or not entry.offers):
+            self._history.add(attacked(entry.attack, self._now()))
 
     # --- what an error means in each state ------------------------------------------------------
 
     def _judge(self, entry: JournalEntry, error: OtaError) -> Step | None:
         """Return where ``error`` leads: on, back, or nowhere yet."""
-        state = entry.state
+        if isinstance(error, InterruptedStepError):
+            return Step(event=UpdateEvent.INTERRUPTED, changes={"interrupted": error.gate})
         if isinstance(error, NotNowError | StoppedError):
             return Step(event=None)
-        if state in _STUBBORN or (state in _PATIENT and _may_pass(error)):
+        if _waits_for_better(entry.state, error):
             return None
-        if state is UpdateState.REPORTING:
+        if entry.state is UpdateState.REPORTING:
             return Step(event=UpdateEvent.FAILED, changes=_NO_OFFER)
-        if state is UpdateState.VERIFYING and not isinstance(error, RepositoryError):
-            if isinstance(error, DownloadError) and entry.offer is not None:
-                return Step(event=UpdateEvent.DONE)  # what was verified before still stands
-            return Step(event=UpdateEvent.NOTHING_NEW, changes=_NO_OFFER)
+        if entry.state is UpdateState.VERIFYING and not isinstance(error, RepositoryError):
+            return self._not_verified(entry, error)
         return self._failed(entry, error, UpdateEvent.FAILED)
+
+    def _not_verified(self, entry: JournalEntry, error: OtaError) -> Step:
+        if not isinstance(error, DownloadError):
+            return Step(event=UpdateEvent.NOTHING_NEW, changes=_NO_OFFER)
+        self.is_reached = False
+        if entry.offer is not None:
+            return Step(event=UpdateEvent.DONE)  # what was verified before still stands
+        return Step(event=UpdateEvent.NOTHING_NEW, changes=_NO_OFFER)
 
     def _failed(self, entry: JournalEntry, error: OtaError, event: UpdateEvent) -> Step:
         """Return a step that remembers what failed, for the driver and for the Director."""
         changes: dict[str, object] = {}
         if isinstance(error, RepositoryError | SlowRetrievalError):
             changes |= {"attack": error.code, "reported": False}
-        offer = entry.offer
         if entry.state is UpdateState.VERIFYING and not isinstance(error, InstallError):
             changes |= _NO_OFFER  # nothing that was offered is believed
-        elif offer is not None and not isinstance(error, DownloadError):
+        elif entry.offers and not isinstance(error, DownloadError):
             # A bad network says nothing about the image: the Director shall offer it again.
             was_tried = entry.state is UpdateState.CHECKING
             kind = OutcomeKind.ROLLED_BACK if was_tried else OutcomeKind.REFUSED
-            outcome = _outcome(offer, kind, error.sentence, error)
+            about = [offer for offer in entry.offers if offer.ecu_id == error.about]
+            to_blame = about[0] if about else entry.offers[0]
+            outcome = failure(entry.offers, to_blame, kind, error, self._now())
             changes |= {"outcome": outcome, "reported": False}
         return Step(event=event, changes=changes)
 
@@ -233,42 +308,65 @@ class UpdateSteps:
             return False
         return True
 
-    def _is_settled(self, offer: Offer, last: Outcome | None) -> bool:
-        ecu = next(ecu for ecu in self._ecus if ecu.ecu_id == offer.ecu_id)
-        installed = self._installer.installed(ecu.name)
-        if installed is not None and installed.hashes == offer.hashes:
-            return True
-        # A package that breaks the rules breaks them next time too, and costs a download each time.
-        return (
-            last is not None
-            and last.result.update == offer.content_hash
-            and (last.result.code or "").startswith((RepositoryError.code, QuarantinedError.code))
-        )
+    def _not_installed(self, offers: Sequence[Offer]) -> list[Offer]:
+        ecus = {ecu.ecu_id: ecu for ecu in self._ecus}
+        runs = {ecu_id: self._installers.installed(ecu) for ecu_id, ecu in ecus.items()}
+        return [
+            offer
+            for offer in offers
+            if (found := runs[offer.ecu_id]) is None or found.hashes != offer.hashes
+        ]
+
+    def _is_committed(self, name: str, release_counter: int) -> bool:
+        ecu = next((ecu for ecu in self._ecus if ecu.name == name), None)
+        return ecu is not None and self._floor.release_counter(ecu.ecu_id) >= release_counter
+
+    def _now(self) -> str:
+        return format_utc(self._clock.utc_now())
 
 
-def _offer_of(entry: JournalEntry) -> Offer:
-    if entry.offer is None:
-        raise RuntimeError(f"state {entry.state} was entered without an offer")
-    return entry.offer
+@contextmanager
+def _about(offer: Offer) -> Iterator[None]:
+    """Name the image of a bundle that an error inside is about."""
+    try:
+        yield
+    except OtaError as error:
+        error.about = offer.ecu_id
+        raise
 
 
-def _outcome(
-    offer: Offer, kind: OutcomeKind, sentence: str, error: OtaError | None = None
-) -> Outcome:
-    return Outcome(
-        ecu_id=offer.ecu_id,
-        result=UpdateResult(
-            update=offer.content_hash, outcome=kind, code=error.code if error else None
-        ),
-        name=offer.name,
-        version=offer.version,
-        sentence=sentence,
-        detail=str(error) if error else "",
+def _waits_for_better(state: UpdateState, error: OtaError) -> bool:
+    """Return whether the state is simply repeated: half of it is no resting place, or it may pass.
+
+    Waiting for an OK without a floor, or without a time, nothing is installed.
+    """
+    if state is UpdateState.AWAITING_OK or state in _STUBBORN:
+        return True
+    return state in _PATIENT and may_pass(error)
+
+
+def _offered(entry: JournalEntry, offers: tuple[Offer, ...]) -> dict[str, object]:
+    """Return what the journal remembers of ``offers``; what was said to the same ones stays."""
+    first, *others = offers
+    offered: dict[str, object] = {"offer": first, "others": tuple(others)}
+    is_same = entry.content_hash == content_hash(offers)
+    return offered if is_same else {**_NO_OFFER, **offered}
+
+
+def attacked(code: str, at_utc: str) -> Ended:
+    """Return the line that history keeps of an offer that was not believed."""
+    return Ended(at_utc=at_utc, outcome="attack", code=code, sentence=sentence_of(code))
+
+
+def ended(outcome: Outcome) -> Ended:
+    """Return ``outcome`` as the line that history keeps."""
+    return Ended(
+        at_utc=outcome.ended_utc,
+        outcome=outcome.result.outcome,
+        name=outcome.name,
+        version=outcome.version,
+        content_hash=outcome.result.update,
+        code=outcome.result.code,
+        sentence=outcome.sentence,
+        detail=outcome.detail,
     )
-
-
-def _may_pass(error: OtaError) -> bool:
-    """Return whether waiting may help: not if a server that was reached says "not like this"."""
-    if isinstance(error, ServerRefusedError):
-        return error.status > _MAX_CLIENT_ERROR or error.status in _TRY_LATER
-    return not isinstance(error, RepositoryError | NoRoomError)

@@ -6,6 +6,7 @@ vehicle: they are signed by the same keys, and refusing them would lock old vehi
 """
 
 import unicodedata
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -13,13 +14,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ota.errors import CustomFieldError
-from ota.metadata.models import is_app_name, is_identifier, is_version
+from ota.metadata.models import TIME_FORMAT, is_app_name, is_identifier, is_version
 
 MAX_COUNTER = 2**31 - 1  # fits every store; 68 years of one release a second
 MAX_LANGUAGES = 32
 MAX_CHUNK_LIST_BYTES = 2_097_152  # 65,536 chunks
 
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
+Utc = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
 Counter = Annotated[int, Meta(ge=1, le=MAX_COUNTER)]
 S = TypeVar("S", bound=Struct)
 
@@ -27,7 +29,8 @@ S = TypeVar("S", bound=Struct)
 class Kind(StrEnum):
     """What an image is; further kinds enter with the installer that installs them."""
 
-    APP = "app"
+    APP = "app"  # downloadable: the driver chose it and may remove it
+    EMBEDDED = "embedded"  # a system app: part of the vehicle, never removed
 
 
 class Criticality(StrEnum):
@@ -87,7 +90,7 @@ class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``unpacked_bytes`` and ``chunks`` are absent from releases older than these fields: such an
     image needs room as for its own length, and is fetched anew from the start if it is wrong.
     ``requires`` maps names of apps to the lowest release counter that must be there with it;
-    ``conflicts`` names apps that must not be.
+    ``conflicts`` names apps that must not be. ``needs_technician``: not without somebody trained.
     """
 
     hardware_ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)]
@@ -100,6 +103,7 @@ class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
     chunks: Chunks | None = None
     requires: Annotated[dict[str, Counter], Meta(max_length=32)] = {}
     conflicts: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+    needs_technician: bool = False
 
     def __post_init__(self) -> None:
         for hardware_id in self.hardware_ids:
@@ -124,14 +128,21 @@ class EcuAssignment(Struct, frozen=True, kw_only=True):
 
 
 class DirectorCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which ECUs of the vehicle get the image; ``ecus`` maps an ECU id to its assignment."""
+    """Which ECUs of the vehicle get the image; ``ecus`` maps an ECU id to its assignment.
+
+    Images of one ``campaign`` are installed together, all or none. Past ``deadline`` a recall needs
+    no driver's OK.
+    """
 
     ecus: Annotated[dict[str, EcuAssignment], Meta(min_length=1, max_length=256)]
     campaign: str | None = None
+    deadline: Utc | None = None
 
     def __post_init__(self) -> None:
         for identifier in (*self.ecus, *([] if self.campaign is None else [self.campaign])):
             _check_identifier(identifier)
+        if self.deadline is not None:
+            datetime.strptime(self.deadline, TIME_FORMAT).replace(tzinfo=UTC)
 
 
 class DelegationCustom(Struct, frozen=True, kw_only=True):
@@ -179,8 +190,8 @@ def parse_image_custom(custom: object) -> ImageCustom:
 def parse_director_custom(custom: object) -> DirectorCustom:
     """Return the typed custom field of a Director target.
 
-    Shape: ``{"ecus": {ecu_id: {"hardware_id": id, "release_counter": int}}, "campaign": id}``;
-    ``campaign`` may be absent.
+    Shape: ``{"ecus": {ecu_id: {"hardware_id": id, "release_counter": int}}, "campaign": id,
+    "deadline": "YYYY-MM-DDTHH:MM:SSZ"}``; the last two may be absent.
 
     Raises:
         CustomFieldError: A field is missing, too long, or not of that shape.

@@ -35,7 +35,7 @@ MAX_VERSION = 1_000_000_000  # of a role: one a second for thirty years
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
 _VERSION = re.compile(r"(?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8})){2}", re.ASCII)
-_TARGET_NAME = re.compile(r"app/([^/]+)/([^/]+)/([^/]+)\.okp", re.ASCII)
+_TARGET_NAME = re.compile(r"(app|embedded)/([^/]+)/([^/]+)/([^/]+)\.okp", re.ASCII)
 
 T = TypeVar("T", Root, Timestamp, Snapshot, Targets)
 
@@ -65,12 +65,12 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def target_name(name: str, version: str) -> str:
-    """Return the target name of an app: ``app/<name>/<version>/<name>-<version>.okp``."""
+def target_name(name: str, version: str, kind: str = "app") -> str:
+    """Return the target name of an app: ``<kind>/<name>/<version>/<name>-<version>.okp``."""
     if not is_app_name(name):
         raise ValueError(f"expected an app name of a-z, 0-9 and -, got {name!r}")
     version_key(version)
-    return f"app/{name}/{version}/{name}-{version}.okp"
+    return f"{kind}/{name}/{version}/{name}-{version}.okp"
 
 
 def parse_target_name(target: str) -> tuple[str, str]:
@@ -81,12 +81,14 @@ def parse_target_name(target: str) -> tuple[str, str]:
             turned into a path.
     """
     found = _TARGET_NAME.fullmatch(target)
-    if found and is_app_name(found[1]) and is_version(found[2]):
-        name, version = found[1], found[2]
-        if target == target_name(name, version):
+    if found and is_app_name(found[2]) and is_version(found[3]):
+        kind, name, version, _ = found.groups()
+        if target == target_name(name, version, kind):
             return name, version
     raise CustomFieldError(
-        "target name", expected="app/<name>/<version>/<name>-<version>.okp", got=repr(target[:200])
+        "target name",
+        expected="app|embedded/<name>/<version>/<name>-<version>.okp",
+        got=repr(target[:200]),
     )
 
 

@@ -69,6 +69,20 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout_s: Annotated[int, Meta(ge=1, le=600)] = 30
 
 
+class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the app keeps: a folder of its own, and which layout it expects in there.
+
+    ``schema`` grows with every layout. Where it differs from that of the version before, a program
+    of the package is run on a copy: ``exec``, the old number, the new one. It must cope with being
+    run again; going back finds the data as it was.
+    """
+
+    schema: Annotated[int, Meta(ge=1, le=1_000_000)]
+    exec: Command | None = None
+    timeout_s: Annotated[int, Meta(ge=1, le=3_600)] = 120
+    max_bytes: Annotated[int, Meta(ge=0, le=1_073_741_824)] = 67_108_864
+
+
 class PackageManifest(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -80,6 +94,7 @@ class PackageManifest(
     run: Run
     health: Health
     permissions: Annotated[tuple[Permission, ...], Meta(max_length=20)] = ()
+    data: Data | None = None
     files: tuple[PackageFile, ...]
 
     def __post_init__(self) -> None:
@@ -171,6 +186,11 @@ def encode_package_manifest(manifest: PackageManifest) -> bytes:
     lines += ["", "[run]", f"exec = {_toml(manifest.run.exec)}"]
     lines += ["", "[health]", f"exec = {_toml(manifest.health.exec)}"]
     lines.append(f"timeout_s = {_toml(manifest.health.timeout_s)}")
+    if manifest.data is not None:
+        lines += ["", "[data]", f"schema = {_toml(manifest.data.schema)}"]
+        lines += [f"exec = {_toml(manifest.data.exec)}"] if manifest.data.exec else []
+        lines.append(f"timeout_s = {_toml(manifest.data.timeout_s)}")
+        lines.append(f"max_bytes = {_toml(manifest.data.max_bytes)}")
     for file in manifest.files:
         lines += ["", "[[files]]"]
         lines += [f"{key} = {_toml(getattr(file, key))}" for key in file.__struct_fields__]
@@ -199,7 +219,8 @@ def _check_tree(paths: list[str]) -> None:
 
 def _check_programs(manifest: PackageManifest) -> None:
     programs = {file.path for file in manifest.files if file.mode == 0o755}  # noqa: PLR2004
-    for command in (manifest.run.exec, manifest.health.exec):
+    migrate = manifest.data.exec if manifest.data else None
+    for command in (manifest.run.exec, manifest.health.exec, migrate or manifest.run.exec):
         if command[0] not in programs:
             raise _unsafe("exec", "an executable file of this package", repr(command[0]))
         if any("\0" in argument for argument in command):

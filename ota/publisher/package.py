@@ -20,6 +20,7 @@ from ota.metadata.archive import PackageReader, write_package
 from ota.metadata.chunks import list_chunks
 from ota.metadata.custom import Kind
 from ota.metadata.package import (
+    Data,
     Health,
     PackageFile,
     PackageManifest,
@@ -41,6 +42,7 @@ class PackageSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     run: Run
     health: Health
     permissions: Annotated[tuple[Permission, ...], Meta(max_length=20)] = ()
+    data: Data | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

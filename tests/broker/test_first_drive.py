@@ -42,7 +42,8 @@ async def test_a_confirmed_batch_arrives_exactly_once(
     async with asyncio.TaskGroup() as group:
         group.create_task(ingest.service.run(stop))
         await wait_until(lambda: ingest.service.is_receiving)
-        await vehicle.deliver(vehicle.uplink(waits=UplinkSettings(receipt_timeout_s=30.0)))
+        patient = UplinkSettings(receipt_timeout_s=30, puback_timeout_s=30)
+        await vehicle.deliver(vehicle.uplink(waits=patient))
         stop.set()
     [stored] = await asyncio.to_thread(home.batches)
     assert stored.batch_id == batch

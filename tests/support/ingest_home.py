@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from telemetry.ingest.clock import SystemClock
 from telemetry.ingest.config import load_config
-from telemetry.ingest.dedupe import Index, StoredBatch
+from telemetry.ingest.dedupe import Standing
+from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.keyring import Keyring
 from telemetry.ingest.keys import add_receipt_key, make_keys
 from telemetry.ingest.service import IngestService
-from telemetry.ingest.sink import ParquetSink
+from telemetry.ingest.store import open_to_read
 from telemetry.ingest.wiring import build_service
 from telemetry.keyset import KeySet
 from telemetry.mqtt.link import MqttLink
@@ -34,7 +35,14 @@ from tests.support.broker import TestBroker
 from tests.support.wait import wait_until_sync
 
 ROOT = Path(__file__).parents[2]
-POINTS = ("before-commit", "after-commit", "before-receipt", "after-receipt", "after-ack")
+POINTS = (
+    "before-file",
+    "before-commit",
+    "after-commit",
+    "before-receipt",
+    "after-receipt",
+    "after-ack",
+)
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,11 @@ class IngestHome:
         return Keyring(self.folder / "keys", max_bytes=1 << 20).open(Purpose.BATTERY, sealed)
 
     def batches(self) -> list[StoredBatch]:
-        index = Index.open_to_read(self.folder / "ingest" / "index.sqlite")
+        store = open_to_read(load_config(self.config))
         try:
-            return index.batches()
+            return store.index.batches()
         finally:
-            index.close()
+            store.close()
 
     def files(self) -> list[Path]:
         return sorted((self.folder / "ingest" / "parquet").glob("*/*/*"))
@@ -127,16 +135,20 @@ def _kill_at(point: str, wanted: str) -> None:
 
 def _break(service: IngestService, point: str) -> None:
     """Wrap sink and link so that the process dies at ``point``."""
-    sink = service._desk._sink
-    assert isinstance(sink, ParquetSink)
-    genuine_add = sink._index.add
+    index = service._desk._index
+    genuine_begin, genuine_finish = index.begin, index.finish
     genuine_make = service._make_link
 
-    def add(batch: StoredBatch) -> bool:
+    def begin(batch: StoredBatch) -> Standing:
+        standing = genuine_begin(batch)
+        _kill_at(point, "before-file")
+        return standing
+
+    def finish(batch: StoredBatch) -> Standing:
         _kill_at(point, "before-commit")
-        added = genuine_add(batch)
+        standing = genuine_finish(batch)
         _kill_at(point, "after-commit")
-        return added
+        return standing
 
     def make_link(on_message: Callable[[Message], None]) -> MqttLink:
         link = genuine_make(on_message)
@@ -156,7 +168,8 @@ def _break(service: IngestService, point: str) -> None:
         link.ack = ack_or_die  # type: ignore[method-assign]
         return link
 
-    sink._index.add = add  # type: ignore[method-assign]
+    index.begin = begin  # type: ignore[method-assign]
+    index.finish = finish  # type: ignore[method-assign]
     service._make_link = make_link
 
 
@@ -165,12 +178,7 @@ def _main() -> None:
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     config = load_config(Path(sys.argv[1]))
-    parts = build_service(
-        config,
-        index=config.folder / "index.sqlite",
-        parquet=config.folder / "parquet",
-        clock=SystemClock(),
-    )
+    parts = build_service(config, clock=SystemClock())
     _break(parts.service, sys.argv[2])
     asyncio.run(parts.service.run(asyncio.Event()))
 

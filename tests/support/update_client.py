@@ -1,6 +1,7 @@
 """An update client for tests: the real one, with a runner that only pretends, or with the real."""
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -9,12 +10,13 @@ from types import MappingProxyType
 
 from ota.client.client import UpdateClient
 from ota.client.download import Downloader
+from ota.client.durable import sync_tree
 from ota.client.floor import Floor
 from ota.client.gates import Refusal
 from ota.client.journal import JournalEntry
-from ota.client.offer import Ecu, Offer
+from ota.client.offer import Ecu
 from ota.client.pace import DataUse, unlimited
-from ota.client.ports import AppRunner, CheckResult
+from ota.client.ports import AppRunner, CheckResult, Program
 from ota.client.states import UpdateState
 from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.verifier import Verifier
@@ -25,14 +27,15 @@ ILL = b"exit 1"  # a check that holds this is not well
 
 
 class FakeRunner:
-    """Starts nothing; a check fails if its file says ``exit 1``."""
+    """Starts nothing; a check or a migration fails if its file says ``exit 1``."""
 
     def __init__(self) -> None:
         self.running: dict[str, Path] = {}
+        self.migrated: list[Sequence[str]] = []
 
-    def start(self, name: str, folder: Path, command: Sequence[str]) -> None:
-        assert (folder / command[0]).is_file()
-        self.running[name] = folder
+    def start(self, name: str, program: Program) -> None:
+        assert (program.folder / program.command[0]).is_file()
+        self.running[name] = program.folder
 
     def stop(self, name: str) -> None:
         self.running.pop(name, None)
@@ -40,9 +43,24 @@ class FakeRunner:
     def exits_within(self, name: str, seconds: float) -> bool:
         return name not in self.running
 
-    def check(self, folder: Path, command: Sequence[str], *, timeout_s: float) -> CheckResult:
-        is_ill = ILL in (folder / command[0]).read_bytes()
+    def run(self, program: Program, *, timeout_s: float, go_on: Callable[[], bool]) -> CheckResult:
+        is_ill = ILL in (program.folder / program.command[0]).read_bytes()
+        if not go_on():
+            return CheckResult(exit_code=None, output="")
+        if program.data is not None and len(program.command) > 1:
+            self.migrated.append(program.command[1:])
+            (program.data / "schema").write_text(program.command[-1])
         return CheckResult(exit_code=int(is_ill), output="")
+
+    def make_data(self, folder: Path, *, copy_of: Path | None) -> None:
+        if copy_of is None:
+            folder.mkdir()
+        else:
+            shutil.copytree(copy_of, folder)
+        self.sync_data(folder)
+
+    def sync_data(self, folder: Path) -> None:
+        sync_tree(folder)
 
 
 class Driver:
@@ -50,9 +68,13 @@ class Driver:
 
     def __init__(self) -> None:
         self.refusals: list[Refusal] = []
+        self.drives_off: Refusal | None = None
 
-    def ask(self, offer: Offer, approved: str | None) -> Sequence[Refusal]:
+    def closed(self, entry: JournalEntry) -> Sequence[Refusal]:
         return self.refusals
+
+    def broken(self, entry: JournalEntry) -> Refusal | None:
+        return self.drives_off
 
 
 def make_verifier(  # noqa: PLR0913 (what a vehicle may differ in, all by name)
@@ -121,7 +143,7 @@ async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by na
         fetcher=simulator,
         runner=runner or FakeRunner(),
         clock=clock or FakeClock(simulator.now),
-        ask_gates=(driver or Driver()).ask,
+        gates=driver or Driver(),
         data_use=data_use,
         time_sources=time_sources,
     )

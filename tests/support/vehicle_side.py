@@ -97,11 +97,6 @@ def vehicle(broker: TestBroker, home: IngestHome, tmp_path: Path) -> Iterator[Ve
 @pytest.fixture
 def ingest(home: IngestHome) -> Iterator[Parts]:
     config = load_config(home.config)
-    parts = build_service(
-        config,
-        index=config.folder / "index.sqlite",
-        parquet=config.folder / "parquet",
-        clock=SystemClock(),
-    )
+    parts = build_service(config, clock=SystemClock())
     yield parts
     parts.close()

@@ -34,6 +34,7 @@ from tests.support.publisher import (
     new_repositories,
     release,
 )
+from tests.support.update_client import Driver
 from tests.support.wait import wait_until_sync
 
 GOOD = 'if [ "$1" = --check ]; then exit 0; fi\nexec sleep 1000\n'
@@ -111,7 +112,7 @@ class Garage:
             tls,
             app_user="nobody",
             clock=SystemClock(),
-            ask_gates=lambda _offer, _approved: (),
+            gates=Driver(),
         )
 
 

@@ -1,35 +1,33 @@
-"""Apps: a folder for each version, one rename to switch, the version before kept.
+"""Apps, downloadable and embedded: a folder for each version, one rename to switch.
 
 ::
 
     apps/NAME/<sha256>/        a version, unpacked; the folder's name is the hash of its package
     apps/NAME/<sha256>.json    what the manifest reports of it
+    apps/NAME/<sha256>.data/   the app's data as this version left it; only where it keeps any
     apps/NAME/current          link to the version that runs
     apps/NAME/previous         link to the version that ran before
     apps/NAME/trial            link to the version on trial: there only between switch and commit
     apps/failures.json         failed trials for each hash
 
-The links, not the journal, say what runs: a version on trial whose journal was lost goes back.
+The links, not the journal, say what runs: a version on trial whose journal was lost goes back,
+unless the floor says that it was committed.
 """
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from ota.client.durable import (
-    make_folder,
-    remove_file,
-    replace_file,
-    replace_link,
-    sync_folder,
-)
+from ota.client.durable import make_folder, remove_file, replace_file, replace_link, sync_folder
 from ota.client.installers.archive import unpack
+from ota.client.installers.room import check_room, check_size, remove_tree
 from ota.client.offer import Offer
-from ota.client.ports import AppRunner
+from ota.client.ports import AppRunner, Program
+from ota.client.watch import Watch
 from ota.errors import (
     InstallError,
-    NoRoomError,
+    MigrationError,
     OtaError,
     QuarantinedError,
     StorageError,
@@ -38,14 +36,17 @@ from ota.errors import (
 from ota.metadata.manifest import Installed
 from ota.metadata.package import (
     MANIFEST_NAME,
+    Command,
     PackageLimits,
     PackageManifest,
+    Permission,
     parse_package_manifest,
 )
 
 _MAX_FAILURES = 3
 _LIMITS = PackageLimits()
-_ROOM_FACTOR = 1.1  # the unpacked version, and a tenth
+_LOOK_S = 0.25  # how soon a closed gate ends a health check
+_INTACT = "the version before is kept"
 
 
 class AppInstaller:
@@ -70,15 +71,7 @@ class AppInstaller:
     def installed(self, name: str) -> Installed | None:
         """Return what runs now, also on trial; None if nothing is installed."""
         version = _read_link(self._folder / name / "current")
-        if version is None:
-            return None
-        record = self._folder / name / f"{version}.json"
-        try:
-            return msgspec.json.decode(record.read_bytes(), type=Installed)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise StorageError(
-                str(record), expected="a record of the installed version", got=str(error)
-            ) from error
+        return None if version is None else _read_record(self._folder / name, version)
 
     def start(self, name: str) -> None:
         """Start the current version of the app, if there is one and it is down.
@@ -88,20 +81,37 @@ class AppInstaller:
         """
         version = _read_link(self._folder / name / "current")
         if version is not None and self._runner.exits_within(name, 0):
-            folder = self._folder / name / version
-            self._runner.start(name, folder, _manifest_of(folder).run.exec)
+            self._start(self._folder / name, version)
+
+    def remove(self, name: str) -> None:
+        """Stop the app and remove every version and all its data.
+
+        Raises:
+            StorageError: The disk did not take it; call again.
+        """
+        home = self._folder / name
+        self._runner.stop(name)
+        try:
+            remove_file(home / "current")  # first: from here on nothing is installed
+            remove_tree(home)
+            sync_folder(self._folder)
+        except FileNotFoundError:
+            return  # it never was there
+        except OSError as error:
+            raise StorageError(str(home), expected="a removed app", got=str(error)) from error
 
     def is_quarantined(self, content_hash: str) -> bool:
         """Return whether this image has failed three trials."""
         return self._failures().get(content_hash, 0) >= _MAX_FAILURES
 
-    def install(self, image: Path, offer: Offer) -> None:
-        """Unpack beside, switch by one rename, start on trial. See ``ports.Installer``.
+    def prepare(self, image: Path, offer: Offer, watch: Watch) -> None:
+        """Unpack beside what runs. See ``ports.Installer``.
 
         Raises:
             UnsafePackageError: The package is not built as a safe one is.
             HashMismatchError: It is not the signed one.
             QuarantinedError: It has failed too often.
+            InterruptedStepError: ``watch`` ended it.
             InstallError: The disk did not take it, or has no room.
         """
         if self.is_quarantined(offer.content_hash):
@@ -110,34 +120,59 @@ class AppInstaller:
             )
         home = self._folder / offer.name
         try:
-            if _read_link(home / "trial") != offer.content_hash:
-                self._unpack(image, offer, home)
-            self._switch(home, offer.content_hash)
+            if offer.content_hash != _read_link(home / "trial"):
+                self._unpack(image, offer, home, watch)
         except OSError as error:
             raise StorageError(str(home), expected="an unpacked version", got=str(error)) from error
 
-    def check(self, offer: Offer) -> None:
+    def switch(self, offer: Offer) -> None:
+        """Bring its data along, then make it current by one rename, on trial.
+
+        The app is stopped first: what it writes while its data is copied would be lost.
+
+        Raises:
+            MigrationError: The data could not be copied or migrated; nothing was switched.
+            InstallError: It cannot be run as another user, or the disk did not take it.
+        """
+        home = self._folder / offer.name
+        try:
+            if offer.content_hash != _read_link(home / "trial"):
+                self._runner.stop(offer.name)
+                self._bring_data(home, offer.content_hash)
+            self._switch(home, offer.content_hash)
+        except OSError as error:
+            raise StorageError(str(home), expected="a switched version", got=str(error)) from error
+
+    def check(self, offer: Offer, watch: Watch) -> None:
         """Start the version on trial and ask it whether it is well. See ``ports.Installer``.
 
         Raises:
             UnhealthyError: It ended, its check failed, or gave no answer in time.
+            InterruptedStepError, TakenBackError: ``watch`` ended it.
             InstallError: It cannot be run as another user.
         """
-        folder = self._folder / offer.name / offer.content_hash
-        manifest = _manifest_of(folder)
-        self._runner.start(offer.name, folder, manifest.run.exec)
-        self._check_up(offer, self._settle_s)
+        home = self._folder / offer.name
+        manifest = _manifest_of(home / offer.content_hash)
+        self._start(home, offer.content_hash)
+        self._check_up(offer, watch)
         health = manifest.health
-        result = self._runner.check(folder, health.exec, timeout_s=health.timeout_s)
+        result = self._runner.run(
+            _program(home, offer.content_hash, manifest, health.exec),
+            timeout_s=health.timeout_s,
+            go_on=lambda: not watch.check(),
+        )
+        if watch.check():
+            return
         if result.exit_code != 0:
             ended = "no answer" if result.exit_code is None else f"exit code {result.exit_code}"
             raise UnhealthyError(
                 f"{offer.name} {offer.version}",
                 expected=f"its check to end with 0 within {health.timeout_s} s",
                 got=f"{ended} {result.output[:200]}".strip(),
-                intact="the version before is kept",
+                intact=_INTACT,
             )
-        self._check_up(offer, 0)
+        if self._runner.exits_within(offer.name, 0):
+            raise _down(offer)
 
     def commit(self, offer: Offer) -> None:
         """End the trial: this version stays; older ones than the previous go."""
@@ -148,26 +183,42 @@ class AppInstaller:
         except OSError as error:
             raise StorageError(str(home), expected="an ended trial", got=str(error)) from error
 
-    def roll_back(self, offer: Offer | None) -> None:
-        """Let run again what ran before the trial. See ``ports.Installer``."""
+    def roll_back(self, offer: Offer, *, has_failed: bool) -> None:
+        """Let run again what ran before, with the data it had. See ``ports.Installer``."""
+        home = self._folder / offer.name
         try:
-            homes = sorted(self._folder.iterdir()) if offer is None else [self._folder / offer.name]
-            for home in homes:
-                if home.is_dir():
-                    self._roll_back(home)
+            if home.is_dir():
+                self._roll_back(home, has_failed=has_failed)
+                self._clear(home)
+        except OSError as error:
+            raise StorageError(str(home), expected="an ended trial", got=str(error)) from error
+
+    def recover(self, is_committed: Callable[[str, int], bool]) -> None:
+        """End every trial of which nobody remembers how far it had come."""
+        try:
+            homes = sorted(home for home in self._folder.iterdir() if home.is_dir())
         except FileNotFoundError:
             return  # nothing was ever installed
-        except OSError as error:
-            raise StorageError(
-                str(self._folder), expected="an ended trial", got=str(error)
-            ) from error
+        for home in homes:
+            try:
+                self._recover(home, is_committed)
+            except OSError as error:
+                raise StorageError(str(home), expected="an ended trial", got=str(error)) from error
 
-    def _unpack(self, image: Path, offer: Offer, home: Path) -> None:
+    # --- on the disk ----------------------------------------------------------------------------
+
+    def _unpack(self, image: Path, offer: Offer, home: Path, watch: Watch) -> None:
         make_folder(home)
         fresh, final = home / f"{offer.content_hash}.tmp", home / offer.content_hash
-        _remove_tree(fresh)
-        self._check_room(image)
-        manifest = unpack(image, fresh, content_hash=offer.content_hash, limits=self._limits)
+        remove_tree(fresh)
+        check_room(self._folder, offer.unpacked_bytes or image.stat().st_size)
+        manifest = unpack(
+            image,
+            fresh,
+            content_hash=offer.content_hash,
+            limits=self._limits,
+            before_each=watch.check,
+        )
         _check_same(manifest, offer)
         record = Installed(
             name=offer.target,
@@ -178,9 +229,49 @@ class AppInstaller:
         )
         replace_file(home / f"{offer.content_hash}.json", msgspec.json.encode(record))
         if final.name != _read_link(home / "current"):
-            _remove_tree(final)
+            remove_tree(final)
             fresh.rename(final)
         sync_folder(home)
+
+    def _bring_data(self, home: Path, version: str) -> None:
+        data = _manifest_of(home / version).data
+        current = _read_link(home / "current")
+        if data is None or current == version:
+            return
+        before = _manifest_of(home / current).data if current else None
+        old = None if current is None or before is None else _data_of(home, current)
+        fresh = home / f"{version}.data.tmp"
+        remove_tree(fresh)
+        remove_tree(_data_of(home, version))
+        if old is not None:
+            check_room(home, check_size(old, max_bytes=data.max_bytes))
+        self._runner.make_data(fresh, copy_of=old)
+        if before is not None and before.schema != data.schema:
+            self._migrate(home, version, fresh, before.schema)
+        fresh.rename(_data_of(home, version))
+        sync_folder(home)
+
+    def _migrate(self, home: Path, version: str, fresh: Path, before: int) -> None:
+        manifest = _manifest_of(home / version)
+        data = manifest.data
+        subject = f"{manifest.name} {manifest.version}"
+        if data is None or data.exec is None or before > data.schema:
+            wanted = "none" if data is None else f"{data.schema} and no program to get there"
+            raise MigrationError(
+                subject, expected=f"data of schema {wanted}", got=str(before), intact=_INTACT
+            )
+        command = (*data.exec, str(before), str(data.schema))
+        program = Program(folder=home / version, command=command, data=fresh)
+        result = self._runner.run(program, timeout_s=data.timeout_s, go_on=lambda: True)
+        if result.exit_code != 0:
+            ended = "no end" if result.exit_code is None else f"exit code {result.exit_code}"
+            raise MigrationError(
+                subject,
+                expected=f"its migration from schema {before} to end with 0",
+                got=f"{ended} {result.output[:200]}".strip(),
+                intact=_INTACT,
+            )
+        self._runner.sync_data(fresh)
 
     def _switch(self, home: Path, version: str) -> None:
         current = _read_link(home / "current")
@@ -189,14 +280,26 @@ class AppInstaller:
         replace_link(home / "trial", version)  # before the switch: from here on a loss goes back
         replace_link(home / "current", version)
 
-    def _roll_back(self, home: Path) -> None:
+    def _roll_back(self, home: Path, *, has_failed: bool) -> None:
         trial = _read_link(home / "trial")
         if trial is not None:
             self._runner.stop(home.name)
             self._switch_back(home, trial)
-            self._count_failure(trial)
+            if has_failed:
+                self._count_failure(trial)
             remove_file(home / "trial")
         self._start_again(home.name)
+
+    def _recover(self, home: Path, is_committed: Callable[[str, int], bool]) -> None:
+        trial = _read_link(home / "trial")
+        if trial is not None and _read_link(home / "current") == trial:
+            counter = _counter_of(home, trial)
+            before = _counter_of(home, _read_link(home / "previous"))
+            # The floor of the version before says nothing about one of the same counter.
+            if before < counter and is_committed(home.name, counter):
+                remove_file(home / "trial")
+        self._roll_back(home, has_failed=True)
+        self._clear(home)
 
     def _switch_back(self, home: Path, trial: str) -> None:
         previous = _read_link(home / "previous")
@@ -207,36 +310,14 @@ class AppInstaller:
         else:
             replace_link(home / "current", previous)
 
-    def _start_again(self, name: str) -> None:
-        try:
-            self.start(name)
-        except OtaError:
-            # The old version is in place; that it does not start is no reason to stay half-way.
-            return
-
-    def _check_up(self, offer: Offer, seconds: float) -> None:
-        if self._runner.exits_within(offer.name, seconds):
-            raise UnhealthyError(
-                f"{offer.name} {offer.version}",
-                expected="to stay up",
-                got="it ended",
-                intact="the version before is kept",
-            )
-
-    def _check_room(self, image: Path) -> None:
-        # The exact size stands in the package; before it is opened, its own size is a lower bound.
-        free = shutil.disk_usage(self._folder).free
-        needed = int(image.stat().st_size * _ROOM_FACTOR)
-        if free < needed:
-            raise NoRoomError(str(self._folder), expected=f"{needed} bytes free", got=str(free))
-
     def _clear(self, home: Path) -> None:
+        """Remove what belongs to no version that runs or ran before."""
         kept = {_read_link(home / name) for name in ("current", "previous")}
         for path in home.iterdir():
-            if path.is_dir() and not path.is_symlink() and path.name not in kept:
-                _remove_tree(path)
-            elif path.suffix == ".json" and path.stem not in kept:
-                path.unlink()
+            is_file = path.suffix == ".json" and not path.is_symlink()
+            if path.is_symlink() or (path.stem if is_file else _version_of(path)) in kept:
+                continue
+            path.unlink() if is_file else remove_tree(path)
 
     def _failures(self) -> dict[str, int]:
         try:
@@ -254,12 +335,76 @@ class AppInstaller:
         failures[content_hash] = failures.get(content_hash, 0) + 1
         replace_file(self._folder / "failures.json", msgspec.json.encode(failures))
 
+    # --- programs -------------------------------------------------------------------------------
+
+    def _start(self, home: Path, version: str) -> None:
+        manifest = _manifest_of(home / version)
+        self._runner.start(home.name, _program(home, version, manifest, manifest.run.exec))
+
+    def _start_again(self, name: str) -> None:
+        try:
+            self.start(name)
+        except OtaError:
+            # The old version is in place; that it does not start is no reason to stay half-way.
+            return
+
+    def _check_up(self, offer: Offer, watch: Watch) -> None:
+        left_s = self._settle_s
+        while not watch.check():
+            if self._runner.exits_within(offer.name, min(_LOOK_S, left_s)):
+                raise _down(offer)
+            left_s -= _LOOK_S
+            if left_s <= 0:
+                return
+
+
+def _program(home: Path, version: str, manifest: PackageManifest, command: Command) -> Program:
+    return Program(
+        folder=home / version,
+        command=command,
+        data=None if manifest.data is None else _data_of(home, version),
+        has_network=Permission.NETWORK in manifest.permissions,
+    )
+
+
+def _data_of(home: Path, version: str) -> Path:
+    return home / f"{version}.data"
+
+
+def _version_of(path: Path) -> str:
+    """Return which version a folder of an app belongs to; half-made ones to none."""
+    return path.name if path.suffix == ".tmp" else path.name.removesuffix(".data")
+
+
+def _down(offer: Offer) -> UnhealthyError:
+    return UnhealthyError(
+        f"{offer.name} {offer.version}", expected="to stay up", got="it ended", intact=_INTACT
+    )
+
 
 def _read_link(link: Path) -> str | None:
     try:
         return str(link.readlink())
     except FileNotFoundError:
         return None
+
+
+def _read_record(home: Path, version: str) -> Installed:
+    record = home / f"{version}.json"
+    try:
+        return msgspec.json.decode(record.read_bytes(), type=Installed)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StorageError(
+            str(record), expected="a record of the installed version", got=str(error)
+        ) from error
+
+
+def _counter_of(home: Path, version: str | None) -> int:
+    """Return the release counter of a version; 0 of one without a record."""
+    try:
+        return 0 if version is None else _read_record(home, version).release_counter
+    except StorageError:
+        return 0
 
 
 def _manifest_of(folder: Path) -> PackageManifest:
@@ -275,8 +420,3 @@ def _check_same(manifest: PackageManifest, offer: Offer) -> None:
     wanted = (offer.custom.kind, offer.name, offer.version)
     if found != wanted:
         raise InstallError(offer.target, expected=f"a package of {wanted}", got=str(found))
-
-
-def _remove_tree(folder: Path) -> None:
-    if folder.is_dir():
-        shutil.rmtree(folder)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,11 +21,17 @@ _FOLDER_MODE = 0o755  # whatever the umask: another user runs what is in here
 
 
 def unpack(
-    image: Path, folder: Path, *, content_hash: str, limits: PackageLimits
+    image: Path,
+    folder: Path,
+    *,
+    content_hash: str,
+    limits: PackageLimits,
+    before_each: Callable[[], object],
 ) -> PackageManifest:
     """Unpack ``image`` into the new folder ``folder``; return its manifest. All of it is synced.
 
     The SHA-256 of the very bytes that were unpacked is compared with ``content_hash``.
+    ``before_each`` file is asked; what it raises ends the unpacking.
 
     Raises:
         UnsafePackageError: A rule of ``ota.metadata.package`` is broken; ``folder`` is not whole.
@@ -37,6 +43,7 @@ def unpack(
         raw = _HashingReader(file)
         package = PackageReader(cast("BinaryIO", raw), limits=limits)
         for entry, content in package.files():
+            before_each()
             _make_parents(folder, (folder / entry.path).parent)
             _create(folder / entry.path, entry.mode, content)
         digest = raw.digest_of_all()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.updates import UpdatePolicy, UpdateService, UpdateView
+from agent.gatekeeper import Gatekeeper, UpdatePolicy
+from agent.updates import GONE, TOO_LATE, UpdateService, UpdateView
 from ota.client.client import UpdateClient
 from ota.client.gates import VehicleState
 from ota.client.states import UpdateState
-from ota.client.workflow import AskGates
 from ota.metadata.custom import Criticality
 from ota.metadata.manifest import Outcome
 from tests.support.clock import FakeClock
@@ -58,13 +58,13 @@ async def driving_with(
     stop = asyncio.Event()
     holder: list[Vehicle] = []
 
-    def open_client(ask_gates: AskGates) -> UpdateClient:
+    def open_client(gates: Gatekeeper) -> UpdateClient:
         return UpdateClient(
             simulator.settings(folder),
             fetcher=simulator,
             runner=runner,
             clock=clock,
-            ask_gates=ask_gates,
+            gates=gates,
         )
 
     def make() -> UpdateService:
@@ -103,7 +103,7 @@ async def test_the_driver_sees_the_facts_and_installs_with_an_ok(
         assert offer.facts["en"].duration_s == 20
         assert offer.size_bytes == len(simulator.images[offer.content_hash])
         assert vehicle.codes() == ["ota.gate.not_approved"]
-        assert await vehicle.service.approve(offer.content_hash)
+        assert await vehicle.service.approve(offer.content_hash) is None
         await vehicle.rests("1.0.0")
         last = vehicle.view().last
         assert last is not None
@@ -133,7 +133,7 @@ async def test_an_ok_to_anything_else_is_not_an_ok(
 ) -> None:
     async with driving_with(simulator, tmp_path) as vehicle:
         await vehicle.waits()
-        assert not await vehicle.service.approve("0" * 64)
+        assert await vehicle.service.approve("0" * 64) is GONE
         assert vehicle.codes() == ["ota.gate.not_approved"]
 
 
@@ -165,11 +165,40 @@ async def test_now_can_be_taken_back_until_the_countdown_ends(
         vehicle.clock.jump_wall_s(3_600)  # the wall clock is not what counts down
         vehicle.clock.advance_s(100)
         assert vehicle.view().countdown_s == pytest.approx(20)
-        assert await vehicle.service.postpone()
+        assert await vehicle.service.postpone() is None
         await wait_until(lambda: vehicle.codes() == ["ota.gate.not_approved"])
         await vehicle.service.approve(offer.content_hash)
         assert vehicle.view().countdown_s == pytest.approx(120)
+        await wait_until(lambda: vehicle.codes() == ["ota.gate.countdown"])
         vehicle.clock.advance_s(121)
+        await vehicle.rests("1.0.0")
+
+
+async def test_the_countdown_begins_when_the_vehicle_is_parked_not_with_the_ok(
+    simulator: RepositorySimulator, tmp_path: Path
+) -> None:
+    async with driving_with(simulator, tmp_path, countdown_s=120) as vehicle:
+        vehicle.state = DRIVING
+        await vehicle.waits()
+        offer = vehicle.view().offer
+        assert offer is not None
+        await vehicle.service.approve(offer.content_hash)
+        await wait_until(lambda: vehicle.codes() == ["ota.gate.not_parked", "ota.gate.moving"])
+        vehicle.clock.advance_s(500)
+        vehicle.state = PARKED
+        await wait_until(lambda: vehicle.codes() == ["ota.gate.countdown"])
+        assert vehicle.view().countdown_s == pytest.approx(120)
+        assert not (tmp_path / "apps").exists()
+
+
+async def test_a_technician_needs_no_countdown(
+    simulator: RepositorySimulator, tmp_path: Path
+) -> None:
+    async with driving_with(simulator, tmp_path, countdown_s=120) as vehicle:
+        await vehicle.waits()
+        offer = vehicle.view().offer
+        assert offer is not None
+        assert await vehicle.service.approve(offer.content_hash, is_technician=True) is None
         await vehicle.rests("1.0.0")
 
 
@@ -197,7 +226,7 @@ async def test_it_is_too_late_to_postpone_what_is_installed(
         assert offer is not None
         await vehicle.service.approve(offer.content_hash)
         await vehicle.rests("1.0.0")
-        assert not await vehicle.service.postpone()
+        assert await vehicle.service.postpone() is TOO_LATE
 
 
 async def test_updates_are_looked_for_again_after_the_interval(
@@ -219,7 +248,9 @@ async def test_a_vehicle_that_starts_without_a_network_looks_again_soon(
     simulator.is_down = True
     async with driving_with(simulator, tmp_path) as vehicle:
         await wait_until(lambda: vehicle.view().problem)
-        assert vehicle.view().problem == "The update server could not be reached."
+        problem = vehicle.view().problem
+        assert problem is not None
+        assert problem.sentence == "The update server could not be reached."
         simulator.is_down = False
         begun_s = vehicle.clock.monotonic_s()
         await wait_until(lambda: vehicle.clock.advance_s(1) or vehicle.view().refusals)

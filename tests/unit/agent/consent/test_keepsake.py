@@ -139,5 +139,5 @@ def test_base45_is_that_of_rfc_9285() -> None:
 
 
 def test_a_code_of_the_first_release_is_still_read() -> None:
-    text = (Path(__file__).parents[4] / "golden/consent_receipt_1.txt").read_text().strip("\n")
+    text = (Path(__file__).parents[3] / "golden/consent_receipt_1.txt").read_text().strip("\n")
     assert read_receipt_text(text, VEHICLE_KEY.public) == entry().entry

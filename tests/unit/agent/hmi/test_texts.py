@@ -1,12 +1,16 @@
 """The language files say the same things, in short blocks."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
+from agent.cards import gate_lines
 from agent.hmi.texts import MAX_BLOCK, Texts, choose_language, load_texts
 from agent.hmi.views import Action, Criticality, Decision, Level, Outcome, TripStatus
 from agent.vehicle.battery.rules import Code
+from ota.client.gates import GATES, Gate, Refusal
+from ota.errors import InstallError, OtaError, RepositoryError, SlowRetrievalError
 from telemetry.purposes import Purpose
 
 LANGUAGES = load_texts()
@@ -46,6 +50,28 @@ def test_no_text_is_empty_or_longer_than_one_block(texts: Texts) -> None:
 )
 def test_every_code_of_the_model_has_its_words(key: str) -> None:
     assert key in ENGLISH.entries
+
+
+def refusals(kind: type[OtaError]) -> Iterator[str]:
+    """Yield the codes with which an update can end that did not go well."""
+    yield kind.code
+    for leaf in kind.__subclasses__():
+        if leaf.__module__ == OtaError.__module__:
+            yield from refusals(leaf)
+
+
+@pytest.mark.parametrize(
+    "code", [*refusals(RepositoryError), *refusals(InstallError), SlowRetrievalError.code]
+)
+def test_every_code_with_which_an_update_can_end_has_its_words(code: str) -> None:
+    assert f"reason.{code}" in ENGLISH.entries
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.code)
+def test_every_gate_has_its_words(gate: Gate) -> None:
+    (line,) = gate_lines([Refusal(gate.code, "")])[4:] or [None]
+    if line is not None:
+        assert {f"gate.{line.code}", f"gate.{line.code}.no"} <= ENGLISH.entries.keys()
 
 
 def test_numbers_sizes_and_durations_are_written_as_people_write_them() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from ota.client.states import (
     TRANSITIONS,
+    WATCHED,
     IllegalMoveError,
     UpdateEvent,
     UpdateState,
@@ -51,16 +52,23 @@ def test_what_may_fail_again_and_again_has_limited_attempts() -> None:
     assert {state for state in UpdateState if has_limited_attempts(state)} == {
         UpdateState.VERIFYING,
         UpdateState.DOWNLOADING,
+        UpdateState.PREPARING,
         UpdateState.INSTALLING,
         UpdateState.CHECKING,
     }
 
 
+def ways_into(goal: UpdateState) -> set[UpdateState]:
+    return {state for state, row in TRANSITIONS.items() if goal in row.values()}
+
+
 def test_nothing_is_installed_without_having_waited_for_an_ok() -> None:
-    ways_in = {
-        state
-        for state, row in TRANSITIONS.items()
-        for goal in row.values()
-        if goal is UpdateState.INSTALLING
-    }
-    assert ways_in == {UpdateState.AWAITING_OK}
+    assert ways_into(UpdateState.PREPARING) == {UpdateState.AWAITING_OK}
+    assert ways_into(UpdateState.INSTALLING) == {UpdateState.PREPARING}
+
+
+@pytest.mark.parametrize("state", WATCHED)
+def test_a_gate_that_closes_in_the_middle_leads_back_to_waiting(state: UpdateState) -> None:
+    assert next_state(state, UpdateEvent.INTERRUPTED) is UpdateState.ROLLING_BACK
+    goal = next_state(UpdateState.ROLLING_BACK, UpdateEvent.INTERRUPTED)
+    assert goal is UpdateState.AWAITING_OK

@@ -13,6 +13,7 @@ from backports import zstd
 from ota.client.installers.app import AppInstaller
 from ota.client.installers.process import OtherUser, UserAppRunner
 from ota.client.offer import Offer
+from ota.client.watch import Watch
 from ota.errors import OtaError, QuarantinedError, UnhealthyError, UnsafePackageError
 from ota.metadata.custom import Criticality, ImageCustom, Kind, Release
 from ota.metadata.package import MANIFEST_NAME, PackageLimits, encode_package_manifest
@@ -49,6 +50,11 @@ def put(folder: Path, package: bytes, version: str = "1.0.0") -> tuple[Path, Off
     return folder / offer.content_hash, offer
 
 
+def install(installer: AppInstaller, image: Path, offer: Offer) -> None:
+    installer.prepare(image, offer, Watch())
+    installer.switch(offer)
+
+
 @pytest.fixture
 def installer(tmp_path: Path) -> AppInstaller:
     return AppInstaller(tmp_path / "apps", FakeRunner(), settle_s=0)
@@ -58,7 +64,7 @@ def test_a_version_is_unpacked_with_the_modes_of_its_manifest_whatever_the_umask
     installer: AppInstaller, tmp_path: Path
 ) -> None:
     package = make_package(extra={"data/deep/tones.txt": b"do re mi"})
-    installer.install(*put(tmp_path / "images", package))
+    install(installer, *put(tmp_path / "images", package))
     home = tmp_path / "apps" / ECU.name / "current"
     assert (home / "data/deep/tones.txt").read_bytes() == b"do re mi"
     modes = {
@@ -77,8 +83,8 @@ def test_a_version_is_unpacked_with_the_modes_of_its_manifest_whatever_the_umask
 
 def test_installing_twice_is_installing_once(installer: AppInstaller, tmp_path: Path) -> None:
     image, offer = put(tmp_path / "images", make_package())
-    installer.install(image, offer)
-    installer.install(image, offer)
+    install(installer, image, offer)
+    install(installer, image, offer)
     installed = installer.installed(ECU.name)
     assert installed is not None
     assert installed.hashes == offer.hashes
@@ -149,7 +155,7 @@ def test_an_archive_that_attacks_is_not_installed(
 ) -> None:
     image, offer = put(tmp_path / "images", zstd.compress(archive))
     with pytest.raises(UnsafePackageError, match="expected"):
-        installer.install(image, offer)
+        install(installer, image, offer)
     assert installer.installed(ECU.name) is None
     assert not (tmp_path / "apps" / ECU.name / offer.content_hash).exists()
     inside = list(tmp_path.rglob("*evil*"))
@@ -161,7 +167,7 @@ def test_a_truncated_archive_is_not_installed(
     cut: int, installer: AppInstaller, tmp_path: Path
 ) -> None:
     with pytest.raises(UnsafePackageError, match="expected"):
-        installer.install(*put(tmp_path / "images", make_package()[:cut]))
+        install(installer, *put(tmp_path / "images", make_package()[:cut]))
     assert installer.installed(ECU.name) is None
 
 
@@ -172,7 +178,7 @@ def test_a_bomb_is_stopped_by_its_manifest(tmp_path: Path) -> None:
     limits = PackageLimits(unpacked_bytes=100_000)
     installer = AppInstaller(tmp_path / "apps", FakeRunner(), limits=limits)
     with pytest.raises(UnsafePackageError, match="at most 100000 bytes"):
-        installer.install(*put(tmp_path / "images", zstd.compress(archive + END)))
+        install(installer, *put(tmp_path / "images", zstd.compress(archive + END)))
 
 
 def test_an_image_that_is_a_link_to_other_bytes_is_not_the_signed_one(
@@ -181,7 +187,7 @@ def test_an_image_that_is_a_link_to_other_bytes_is_not_the_signed_one(
     image, offer = put(tmp_path / "images", make_package())
     image.write_bytes(make_package(extra={"data/other": b"other"}))
     with pytest.raises(OtaError, match="nothing was installed") as refusal:
-        installer.install(image, offer)
+        install(installer, image, offer)
     assert refusal.value.code == "ota.repository.hash_mismatch"
     assert installer.installed(ECU.name) is None
 
@@ -193,7 +199,7 @@ def test_bytes_after_the_package_are_not_the_signed_ones(
     with image.open("ab") as file:
         file.write(bytes(10))
     with pytest.raises(OtaError, match="expected"):
-        installer.install(image, offer)
+        install(installer, image, offer)
     assert installer.installed(ECU.name) is None
 
 
@@ -204,15 +210,15 @@ def test_a_roll_back_brings_back_what_ran_and_counts_the_failure(tmp_path: Path)
     runner = FakeRunner()
     installer = AppInstaller(tmp_path / "apps", runner, settle_s=0)
     _, old = put(tmp_path / "images", make_package())
-    installer.install(tmp_path / "images" / old.content_hash, old)
+    install(installer, tmp_path / "images" / old.content_hash, old)
     installer.commit(old)
     package = make_package(version="1.1.0")
     for _ in range(3):
         image, new = put(tmp_path / "images", package, "1.1.0")
-        installer.install(image, new)
-        installer.check(new)
-        installer.roll_back(new)
-        installer.roll_back(new)  # as after a power cut
+        install(installer, image, new)
+        installer.check(new, Watch())
+        installer.roll_back(new, has_failed=True)
+        installer.roll_back(new, has_failed=True)  # as after a power cut
     installed = installer.installed(ECU.name)
     assert installed is not None
     assert installed.version == "1.0.0"
@@ -220,12 +226,12 @@ def test_a_roll_back_brings_back_what_ran_and_counts_the_failure(tmp_path: Path)
     assert installer.is_quarantined(new.content_hash)
     assert not installer.is_quarantined(old.content_hash)
     with pytest.raises(QuarantinedError, match="fewer than 3 failed trials"):
-        installer.install(image, new)
+        install(installer, image, new)
 
 
 def test_a_roll_back_of_nothing_does_nothing(installer: AppInstaller, tmp_path: Path) -> None:
-    installer.roll_back(None)
-    installer.roll_back(offer_of(b"never installed"))
+    installer.recover(lambda _name, _counter: False)
+    installer.roll_back(offer_of(b"never installed"), has_failed=True)
     assert installer.installed(ECU.name) is None
     assert not (tmp_path / "apps").exists()
 
@@ -245,8 +251,8 @@ def test_a_healthy_version_passes_its_check_as_another_user(
 ) -> None:
     (tmp_path / "apps").mkdir(mode=0o700)
     image, offer = put(tmp_path / "images", make_package(check=WHO_AM_I))
-    real.install(image, offer)
-    real.check(offer)
+    install(real, image, offer)
+    real.check(offer, Watch())
 
 
 @pytest.mark.parametrize(
@@ -263,6 +269,6 @@ def test_a_version_that_is_not_well_says_why(
     package: bytes, words: str, real: AppInstaller, tmp_path: Path
 ) -> None:
     image, offer = put(tmp_path / "images", package)
-    real.install(image, offer)
+    install(real, image, offer)
     with pytest.raises(UnhealthyError, match=words):
-        real.check(offer)
+        real.check(offer, Watch())

@@ -10,6 +10,7 @@ import pytest
 
 from ota.client.installers.leftovers import RunningFile, identify
 from ota.client.installers.process import OtherUser, UserAppRunner
+from ota.client.ports import Program
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_what_runs_is_remembered_until_it_is_stopped(tmp_path: Path) -> None:
     (folder / "bin" / "run").chmod(0o755)
     remembered = RunningFile(tmp_path / "running.json")
     runner = UserAppRunner(OtherUser("nobody"), remembered)
-    runner.start("trip-light", folder, ["bin/run"])
+    runner.start("trip-light", Program(folder=folder, command=("bin/run",)))
     known = remembered.read()["trip-light"]
     assert known == identify(known.pid)
     assert known.pid != os.getpid()
