@@ -162,8 +162,7 @@ def _points(segment: Segment, at: Mapping[str, int]) -> Iterator[TrackPoint]:
     start_ms = segment.rows[0][0] if segment.rows else 0
     for time_ms, row in segment.rows:
         values = [
-            None if row[at[path]] is None else segment.columns[at[path]].value(row[at[path]] or 0)
-            for path in (LATITUDE, LONGITUDE, SPEED)
+            segment.columns[at[path]].told(row[at[path]]) for path in (LATITUDE, LONGITUDE, SPEED)
         ]
         latitude, longitude, speed = values
         if latitude is not None and longitude is not None and speed is not None:

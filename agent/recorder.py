@@ -18,7 +18,7 @@ from agent.signals.catalog import AMBIENT, CATALOG, LOW_VOLTAGE
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
 from agent.signals.explain import SignalsNow, signals_now
-from agent.signals.model import Frame, Signal, SignalSource
+from agent.signals.model import ABSENT, Frame, Signal, SignalSource
 from agent.signals.table import VehicleTable
 from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
 from agent.store.tracks import TrackWriter, delete_segment
@@ -32,6 +32,7 @@ from agent.vehicle.trip import (
     TripState,
     TripTracker,
 )
+from telemetry.codec.cells import INVALID, Cell
 
 log: Final = logging.getLogger(__name__)
 
@@ -322,12 +323,11 @@ class Recorder:
             return
         await self._append(round(now_s * 1000), self._row())
 
-    def _row(self) -> list[int | None]:
+    def _row(self) -> list[Cell]:
         latest = self.decoder.latest
-        values = ((column, latest[column.path].value) for column in self._columns)
-        return [None if value is None else column.raw(value) for column, value in values]
+        return [_cell(column, latest[column.path]) for column in self._columns]
 
-    async def _append(self, time_ms: int, row: list[int | None]) -> None:
+    async def _append(self, time_ms: int, row: list[Cell]) -> None:
         try:
             await asyncio.to_thread(self._append_now, time_ms, row)
         except SegmentError as error:
@@ -336,7 +336,7 @@ class Recorder:
         else:
             self.counters.rows += 1
 
-    def _append_now(self, time_ms: int, row: list[int | None]) -> None:
+    def _append_now(self, time_ms: int, row: list[Cell]) -> None:
         if self._writer is None:
             self._writer = self._create(time_ms)
         self._writer.append(time_ms, row)
@@ -381,6 +381,12 @@ class Recorder:
     def _note(self, error: SegmentError) -> None:
         self.counters.last_error = str(error)
         log.error("segment_failed", extra={"code": error.code, "trip": self._trip_id})
+
+
+def _cell(column: SegmentColumn, signal: Signal) -> Cell:
+    if signal.value is not None:
+        return column.raw(signal.value)
+    return None if signal.quality in ABSENT else INVALID
 
 
 async def _wait(stop: asyncio.Event) -> None:

@@ -10,6 +10,7 @@ from agent.signals.model import Quality, Signal
 from agent.store.segments import Segment, SegmentError, TimeAnchor, read_segment
 from agent.store.tracks import SUFFIX, delete_segment
 from agent.vehicle.trip import Trip, TripConfig, TripTracker
+from telemetry.codec.cells import Cell
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +67,13 @@ def _dated(trip: Trip, anchor: TimeAnchor) -> Trip:
     return replace(trip, started_utc=started_utc, is_time_proven=anchor.is_proven)
 
 
-def _signals(segment: Segment, row: list[int | None], time_s: float) -> Iterator[Signal]:
+def _signals(segment: Segment, row: list[Cell], time_s: float) -> Iterator[Signal]:
     values = {
-        column.path: None if raw is None else column.value(raw)
-        for column, raw in zip(segment.columns, row, strict=True)
+        column.path: column.told(raw) for column, raw in zip(segment.columns, row, strict=True)
     }
     volts, amperes = values.get(catalog.PACK_VOLTAGE), values.get(catalog.PACK_CURRENT)
     if volts is not None and amperes is not None:
         values[catalog.PACK_POWER] = volts * amperes
     for path, value in values.items():
-        quality = Quality.MISSING if value is None else Quality.OK
+        quality = Quality.MISSING if value is None else Quality.OK  # why it was wrong is not kept
         yield Signal(path, value, quality, time_s)

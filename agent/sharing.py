@@ -50,7 +50,7 @@ from telemetry.purposes import NEED_PLACE, Purpose
 
 log = logging.getLogger(__name__)
 
-_SCHEMA_OF = {Purpose.BATTERY: "battery.1"}
+_SCHEMA_OF = {Purpose.BATTERY: "battery.2"}
 _NONCE_BYTES = 16
 _FIRST_YEAR, _LAST_YEAR = 2025, 2099  # a clock outside was never set
 

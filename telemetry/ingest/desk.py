@@ -17,7 +17,8 @@ from telemetry.ingest.clock import Clock
 from telemetry.ingest.dedupe import Standing
 from telemetry.ingest.entries import Quarantined
 from telemetry.ingest.erasure import Eraser
-from telemetry.ingest.sink import Arrival, ParquetSink, Prepared, prepare
+from telemetry.ingest.prepare import Prepared, prepare
+from telemetry.ingest.sink import Arrival, ParquetSink
 from telemetry.ingest.store import Store
 from telemetry.purposes import Purpose
 from telemetry.records import Receipt, ReceiptStatus

@@ -5,20 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
+from agent.recorder import Places, Recorder, RecorderConfig, _cell, wanted_paths
 from agent.signals import catalog
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
 from agent.signals.gnss import LATITUDE, LONGITUDE
 from agent.signals.model import Frame, Quality, Signal
 from agent.signals.table import load_table
-from agent.store.segments import Segment, read_segment
+from agent.store.segments import Segment, SegmentColumn, read_segment
 from agent.store.tracks import read_track, track_beside
 from agent.vehicle.live import Motion
 from agent.vehicle.trip import Trip, TripState
 from sim.drive import MovingVehicle, drive_states
 from sim.frames import DRIVE, PARK, VehicleState, frames_of
+from telemetry.codec.cells import INVALID, Cell
 from tests.support.clock import FakeClock
 
 ZE1 = load_table("nissan-leaf-ze1")
@@ -115,8 +117,46 @@ async def test_a_drive_becomes_a_trip_and_a_segment_with_a_row_a_second(tmp_path
     row = dict(zip(ZE1.record, segment.rows[5][1], strict=True))
     columns = {column.path: column for column in segment.columns}
     raw = row[catalog.PACK_CURRENT]
-    assert raw is not None
+    assert isinstance(raw, int)
     assert columns[catalog.PACK_CURRENT].value(raw) == -20.0
+
+
+@pytest.mark.parametrize(
+    ("quality", "cell"),
+    [
+        (Quality.MISSING, None),
+        (Quality.STALE, None),
+        (Quality.SENTINEL, None),
+        (Quality.MUX, None),
+        (Quality.CRC, INVALID),
+        (Quality.COUNTER, INVALID),
+        (Quality.LENGTH, INVALID),
+        (Quality.RANGE, INVALID),
+        (Quality.SEQUENCE, INVALID),
+        (Quality.TIMING, INVALID),
+    ],
+)
+def test_a_segment_tells_what_never_came_from_what_came_and_was_wrong(
+    quality: Quality, cell: Cell
+) -> None:
+    column = SegmentColumn(catalog.PACK_CURRENT, "A", 0.5, 0.0)
+    assert _cell(column, Signal(catalog.PACK_CURRENT, None, quality, 0.0)) is cell
+
+
+async def test_frames_with_a_wrong_checksum_stand_in_the_segment_as_invalid(
+    tmp_path: Path,
+) -> None:
+    frames = [
+        structs.replace(frame, data=frame.data[:-1] + bytes([frame.data[-1] ^ 1]))
+        if frame.can_id == 0x1DB
+        else frame
+        for frame in drive(10.0)
+    ]
+    bench = Bench(tmp_path, frames)
+    await bench.recorder().run()
+    (segment,) = bench.segments
+    row = dict(zip(ZE1.record, segment.rows[5][1], strict=True))
+    assert row[catalog.PACK_CURRENT] is INVALID
 
 
 def test_nothing_touches_the_disk_until_a_purpose_is_granted(tmp_path: Path) -> None:
