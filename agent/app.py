@@ -15,6 +15,7 @@ from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
 from agent.consents import sharing_of
 from agent.control import Control
+from agent.daylight import is_dark
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.gatekeeper import Gatekeeper, UpdatePolicy
@@ -116,6 +117,7 @@ class Agent:
             clock=clock,
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
+            is_night=self._is_night,
         )
         self._vitals = Vitals(
             self._folders.vitals,
@@ -186,6 +188,8 @@ class Agent:
         for trip, segment in await asyncio.to_thread(
             recover_trips, self._folders.segments, self._is_known
         ):
+            if await asyncio.to_thread(self._recorder.resume, trip, segment):
+                continue
             log.info("trip_recovered", extra={"trip": trip.trip_id})
             await self._on_trip_end(trip, segment)
 
@@ -265,6 +269,12 @@ class Agent:
         now = self._recorder.signals()
         lines = self._gnss.lines(now.now_s) if self._gnss else ()
         return msgspec.structs.replace(now, signals=now.signals + lines)
+
+    def _is_night(self) -> bool:
+        if self._config.screen.night != "auto":
+            return self._config.screen.night == "on"
+        position = self._gnss.position() if self._gnss else None
+        return is_dark(self._clock.utc_now().astimezone(), position)
 
     def _vehicle_state(self) -> VehicleState:
         live = self._recorder.live()
@@ -385,6 +395,7 @@ class Agent:
             config=RecorderConfig(
                 sample_period_s=recording.sample_period_s,
                 trip=TripConfig(park_s=recording.parked_after_s),
+                can_resume=self._config.source.kind != "replay",
             ),
             observer=self._keeper,
             places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)

@@ -194,6 +194,7 @@ class ScreenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     port: Port = 8088  # 0 = any free port; the bound one stands in run/screen.json
     language: Literal["en", "de"] = "en"
+    night: Literal["auto", "on", "off"] = "auto"  # dark by the sun, or from 19 to 7 without a fix
 
 
 class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,8 +5,7 @@ the agent is killed before or after any statement of its store, ingest before or
 and its receipt, connections fail, messages and receipts are lost, doubled, forged or meant for
 others, packets are so small that batches go in parts, clocks jump, drivers say No or take back.
 At the end all faults stop, everything that waits is delivered, and four numbers are printed.
-Then each way into the codec is fuzzed (by hand: `--fuzz 20000` inputs each); a fault prints its
-bytes.
+Then each way into the codec is fuzzed (by hand with `--fuzz 20000`); a fault prints its bytes.
 The same seed plays the same faults.
 """
 

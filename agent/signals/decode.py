@@ -117,7 +117,7 @@ class Decoder:
             rule.scales.path for frame in table.frames for rule in frame.signals if rule.scales
         }
         wanted = with_needs(table, table.paths() if paths is None else paths)
-        interfaces = {**table.buses, **(buses or {})}
+        self.buses = interfaces = {**table.buses, **(buses or {})}
         # the block of a frequent frame is found first
         for rule in sorted(table.frames, key=lambda rule: rule.period_s):
             key = FrameKey(sys.intern(interfaces[rule.bus]), rule.can_id)

@@ -12,7 +12,7 @@ import sys
 import zlib
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -20,15 +20,12 @@ from typing import BinaryIO, Final, Protocol
 import can
 
 from agent.signals.candump import MAX_LINE_BYTES, parse_line
-from agent.signals.detect import Census, roles_of
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
-from agent.signals.table import VehicleTable
 
 BATCH_FRAMES: Final = 512  # at most
 BATCH_S: Final = 0.2  # a slow bus is not waited for longer, and a Leaf's has 270 frames in it
 CHUNK_FRAMES: Final = 2_048  # read ahead in one visit to the thread
-HEAD_FRAMES: Final = 10_000  # enough to see every frame of a Leaf a few times
 MAX_PAUSE_S: Final = 2.0  # a longer gap in a recording is not waited for
 _CAN_ID_BITS: Final = 29
 _MAX_DATA_BYTES: Final = 8
@@ -206,20 +203,6 @@ class ReplaySource:
                 await pace.wait(again)
                 self.frames += len(again)
                 yield again
-
-
-def open_recording(
-    path: Path, table: VehicleTable, *, clock: Clock
-) -> tuple[dict[str, str], Iterator[Frame]]:
-    """Return which interface of a recording plays each role of ``table``, and its frames.
-
-    The first frames decide; they are not lost. Raises SourceError as ``ReplaySource``.
-    """
-    frames = ReplaySource(path, speed=None, clock=clock).read_all()
-    head = list(islice(frames, HEAD_FRAMES))
-    census = Census()
-    census.take(head)
-    return roles_of(table, census), chain(head, frames)
 
 
 def in_batches(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
