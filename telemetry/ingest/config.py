@@ -18,7 +18,7 @@ class BrokerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where the broker is and who we are to it; TLS is always on."""
 
     host: str
-    port: Annotated[int, Meta(ge=1, le=65_535)] = 8883
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8884  # ingest's own door; vehicles have 8883
     ca_file: Path
     cert_file: Path
     key_file: Path

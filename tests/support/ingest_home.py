@@ -89,7 +89,7 @@ def make_home(folder: Path, broker: TestBroker) -> IngestHome:
         sealing_keys = "keys"
         [broker]
         host = "127.0.0.1"
-        port = {broker.port}
+        port = {broker.ingest_port}
         ca_file = "{identity.ca_file}"
         cert_file = "{identity.cert_file}"
         key_file = "{identity.key_file}"
