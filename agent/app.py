@@ -13,9 +13,9 @@ import msgspec
 
 from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.keys import load_verify_key
 from agent.consents import sharing_of
 from agent.control import Control
+from agent.daylight import is_dark
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.gatekeeper import Gatekeeper, UpdatePolicy
@@ -82,8 +82,8 @@ class Agent:
     """All parts of one vehicle's agent. Building it reads files and blocks; ``run`` is the daemon.
 
     Raises:
-        StoreError, KeyFileError, InstallError, UnknownVehicleError, DefinitionError: A part cannot
-            be built; nothing was started.
+        StoreError, KeyFileError, KeySetError, InstallError, UnknownVehicleError, DefinitionError:
+            A part cannot be built; nothing was started.
     """
 
     def __init__(self, config: AgentConfig, clock: SystemClock) -> None:
@@ -117,6 +117,7 @@ class Agent:
             clock=clock,
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
+            is_night=self._is_night,
         )
         self._vitals = Vitals(
             self._folders.vitals,
@@ -187,6 +188,8 @@ class Agent:
         for trip, segment in await asyncio.to_thread(
             recover_trips, self._folders.segments, self._is_known
         ):
+            if await asyncio.to_thread(self._recorder.resume, trip, segment):
+                continue
             log.info("trip_recovered", extra={"trip": trip.trip_id})
             await self._on_trip_end(trip, segment)
 
@@ -267,6 +270,12 @@ class Agent:
         lines = self._gnss.lines(now.now_s) if self._gnss else ()
         return msgspec.structs.replace(now, signals=now.signals + lines)
 
+    def _is_night(self) -> bool:
+        if self._config.screen.night != "auto":
+            return self._config.screen.night == "on"
+        position = self._gnss.position() if self._gnss else None
+        return is_dark(self._clock.utc_now().astimezone(), position)
+
     def _vehicle_state(self) -> VehicleState:
         live = self._recorder.live()
         return VehicleState(
@@ -297,7 +306,6 @@ class Agent:
 
     def _make_sharing(self) -> Sharing:
         config = self._config
-        self._ingest_key = load_verify_key(config.uplink.ingest_key)
         self._token = boot_token(self._folders.token, self._clock.boot_id())
         return sharing_of(config, self._state, self._clock)
 
@@ -308,7 +316,6 @@ class Agent:
             sharing=self._sharing,
             make_link=link_maker(self._config, is_parked=watch.is_parked),
             surroundings=watch.look,
-            ingest_key=self._ingest_key,
             clock=self._clock,
             settings=UplinkSettings(
                 puback_timeout_s=uplink.puback_timeout_s,
@@ -388,6 +395,7 @@ class Agent:
             config=RecorderConfig(
                 sample_period_s=recording.sample_period_s,
                 trip=TripConfig(park_s=recording.parked_after_s),
+                can_resume=self._config.source.kind != "replay",
             ),
             observer=self._keeper,
             places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)

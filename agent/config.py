@@ -107,8 +107,7 @@ class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     broker_host: str
     broker_port: Port = 8883
-    ingest_key: Path  # Ed25519 public key, PEM: receipts are checked with it
-    recipient: str = "okdrive ingest"  # named on the card and in the ledger
+    ingest_keys: Path  # the set that came with the vehicle; newer ones come with update checks
     hold_s: Annotated[float, Meta(ge=0, le=3_600)] = 600.0  # "take it back" works this long
     puback_timeout_s: Positive = 10.0
     receipt_timeout_s: Positive = 30.0  # then the batch is sent again
@@ -195,6 +194,7 @@ class ScreenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     port: Port = 8088  # 0 = any free port; the bound one stands in run/screen.json
     language: Literal["en", "de"] = "en"
+    night: Literal["auto", "on", "off"] = "auto"  # dark by the sun, or from 19 to 7 without a fix
 
 
 class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,10 +23,10 @@ from agent.consent.keys import (
     VerifyKey,
     load_purpose_secret,
     load_signing_key,
-    load_verify_key,
 )
-from agent.consent.ledger import ChainProblem, Recipient, StoredEntry, read_entry, verify_chain
+from agent.consent.ledger import ChainProblem, StoredEntry, read_entry, verify_chain
 from agent.consent.notices import Notice, load_notices
+from agent.consent.recipients import load_recipients
 from agent.control import ask
 from agent.folders import Folders
 from agent.limits import quota
@@ -61,15 +61,15 @@ class ExportedEntry:
 
 
 def sharing_of(config: AgentConfig, state: State, clock: SystemClock) -> Sharing:
-    """Return the configured driver's side of sharing; raise KeyFileError. Not started."""
-    ingest_key = load_verify_key(config.uplink.ingest_key)
+    """Return the driver's side of sharing, not started; raise KeyFileError, KeySetError."""
+    folders = Folders(root=config.state_dir)
     return Sharing(
         state=state,
         key=load_signing_key(config.identity.ecu_key),
         notices=load_notices(),
-        recipient=Recipient(name=config.uplink.recipient, key_id=ingest_key.key_id),
+        recipients=load_recipients(config.uplink.ingest_keys, folders.ingest_keys),
         secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
-        segments=Folders(root=config.state_dir).segments,
+        segments=folders.segments,
         clock=clock,
         settings=SharingSettings(
             hold_s=config.uplink.hold_s,

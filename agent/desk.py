@@ -104,6 +104,7 @@ class Desk:
         clock: Clock,
         memory_file: Path,
         unanswered_days: int,
+        is_night: Callable[[], bool] = lambda: False,
     ) -> None:
         """Read what was remembered; blocks."""
         self._sharing = sharing
@@ -115,6 +116,7 @@ class Desk:
         self._memory_file = memory_file
         self._memory = _read_memory(memory_file)
         self._unanswered_days = unanswered_days
+        self._is_night = is_night
         self._gathered = _Gathered()
         self._gathered_at_s = float("-inf")
         self._dismissed: str | None = None
@@ -232,6 +234,7 @@ class Desk:
             notices=gathered.notices,
             alerts=battery_alerts(self._keeper.alerts()),
             health=gathered.health,
+            night=self._is_night(),
         )
 
     def _result(self, view: UpdateView) -> ResultCard | None:

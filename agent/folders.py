@@ -27,6 +27,11 @@ class Folders:
         return self.root / "segments"
 
     @property
+    def ingest_keys(self) -> Path:
+        """The newest set of ingest keys that came through the update chain."""
+        return self.root / "ingest-keys.json"
+
+    @property
     def events(self) -> Path:
         """What was read around named moments, one file each."""
         return self.root / "events"

@@ -20,7 +20,13 @@ from agent.signals.errors import SourceError
 from agent.signals.explain import SignalsNow, signals_now
 from agent.signals.model import Frame, Signal, SignalSource
 from agent.signals.table import VehicleTable
-from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
+from agent.store.segments import (
+    SegmentColumn,
+    SegmentError,
+    SegmentWriter,
+    TimeAnchor,
+    read_segment,
+)
 from agent.store.tracks import TrackWriter, delete_segment
 from agent.vehicle.live import LiveView, is_switched_off_in_park, view
 from agent.vehicle.trip import (
@@ -60,6 +66,7 @@ class RecorderConfig:
     min_distance_m: float = 50.0  # a shorter trip is moving the vehicle aside: not offered
     fresh_s: float = 2.0  # silence after which nothing about the present is believed
     tick_s: float = 0.5  # how often ages are looked at while no frame comes
+    can_resume: bool = False  # the frames' clock is our monotonic one, so a restart can go on
     trip: TripConfig = field(default_factory=TripConfig)
 
 
@@ -162,6 +169,34 @@ class Recorder:
         self._has_heard = False
         self._is_asleep = False
         self._turn = asyncio.Lock()  # a tick never comes between a batch and its rows
+
+    def resume(self, trip: Trip, segment: Path) -> bool:
+        """Go on with a trip that an earlier run of this boot left in ``segment``; blocks.
+
+        Returns:
+            False if it cannot be that trip any more: another boot, too long ago, no consent, other
+            columns, or one that goes on already. The trip ended where its rows end.
+        """
+        now_s = self._clock.monotonic_s()
+        is_ours = self.config.can_resume and trip.boot_id == self._boot_id and not self._writer
+        is_recent = 0 <= now_s - trip.ended_s <= self.config.trip.silent_s
+        if not (is_ours and is_recent and self._may_record()):
+            return False
+        try:
+            if read_segment(segment).columns != self._columns:
+                return False
+            self._writer = SegmentWriter.reopen(segment)
+        except SegmentError as error:
+            self._note(error)
+            return False
+        self._track = TrackWriter(
+            segment, boot_id=self._boot_id, anchor=self._anchor(round(now_s * 1_000))
+        )
+        self._trip_id, self._started_s = trip.trip_id, trip.started_s
+        self._frame_s, self._heard_s, self._has_heard = now_s, now_s, True
+        self.tracker.resume(trip, now_s)
+        log.info("trip_resumed", extra={"trip": trip.trip_id})
+        return True
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Record until the source ends or ``stop``; a trip under way ends with it.

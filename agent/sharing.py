@@ -22,7 +22,6 @@ from agent.consent.ledger import (
     ChainEnd,
     ChainProblem,
     ConsentEvent,
-    Recipient,
     SignedLedgerEntry,
     TimeQuality,
     make_entry,
@@ -31,6 +30,7 @@ from agent.consent.ledger import (
 from agent.consent.notices import Notice
 from agent.consent.policy import Decision, decide
 from agent.consent.preview import Preview, preview_of
+from agent.consent.recipients import Recipients
 from agent.privacy.battery import battery_slices, month_of
 from agent.privacy.chance import keyed_fraction
 from agent.privacy.pseudonyms import day_token, pseudonym_of
@@ -125,7 +125,7 @@ class Sharing:
         state: State,
         key: SigningKey,
         notices: Mapping[Purpose, Notice],
-        recipient: Recipient,
+        recipients: Recipients,
         secret_of: Callable[[Purpose], bytes],
         segments: Path,
         clock: Clock,
@@ -136,7 +136,7 @@ class Sharing:
         self.outbox = Outbox(state.database, quota=settings.quota)
         self._key = key
         self._notices = notices
-        self._recipient = recipient
+        self.recipients = recipients
         self._secret_of = secret_of
         self._segments = segments
         self._clock = clock
@@ -342,7 +342,7 @@ class Sharing:
             purpose=purpose,
             schema_id=_SCHEMA_OF[purpose],
             notice=self.notice(purpose),
-            recipient=self._recipient,
+            recipient=self.recipients.named(purpose),
             at_utc=now,
             time_quality=TimeQuality.PROVEN if self._clock.is_proven() else TimeQuality.UNPROVEN,
             batch_id=batch,
@@ -394,7 +394,9 @@ class Sharing:
 
     def _preview(self, payload: bytes) -> Preview:
         purpose = decode_batch(payload).purpose
-        return preview_of(payload, notice=self.notice(purpose), recipient=self._recipient)
+        return preview_of(
+            payload, notice=self.notice(purpose), recipient=self.recipients.named(purpose)
+        )
 
     def _load_granted(self) -> None:
         rows = self.state.consents().values()

@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.sharing import Sharing
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.ingest.dedupe import Standing
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.entries import StoredBatch
-from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.ingest.sink import read_rows
 from telemetry.link import Backoff, LinkError
@@ -63,7 +63,12 @@ class SoakFarEnd(FakeFarEnd):
         self.index = self.store.index
         self.genuine_finish = self.index.finish
         self.index.finish = self.finish_or_die  # type: ignore[method-assign]
-        self.desk = Desk(store=self.store, clock=FakeClock(), settings=ServiceSettings())
+        self.desk = Desk(
+            store=self.store,
+            open_batch=self.recipient.open,
+            clock=FakeClock(),
+            settings=DeskSettings(),
+        )
 
     def happens(self, what: str, chance: float = 0.15) -> bool:
         it_does = self.dice.random() < chance * self.trouble
@@ -159,7 +164,6 @@ class Vehicle:
         uplink = Uplink(
             sharing=sharing,
             make_link=self.far_end.make_link,
-            ingest_key=self.far_end.verify_key,
             clock=self.clock,
             settings=UplinkSettings(receipt_timeout_s=0.005, pause_max_s=0.0),
             backoff=Backoff(lambda: 0.0),

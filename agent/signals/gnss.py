@@ -134,6 +134,13 @@ class GnssReader:
             return None
         return known[0] + timedelta(seconds=self._clock.monotonic_s() - known[1])
 
+    def position(self) -> tuple[float, float] | None:
+        """Return degrees north and east; None without a fresh fix."""
+        latest = self.latest()
+        found = [latest[path].value for path in (LATITUDE, LONGITUDE) if path in latest]
+        north, east = found if len(found) == 2 else (None, None)  # noqa: PLR2004 (both)
+        return None if north is None or east is None else (north, east)
+
     def lines(self, now_s: float) -> tuple[DecodedLine, ...]:
         """Return what is known now as the signals of the vehicle are shown, at ``now_s``."""
         ours_s = self._clock.monotonic_s()

@@ -123,6 +123,14 @@ STEPS: tuple[Step, ...] = (
     ),
     DRIVER_STEP,
     TRIP_SUM_STEP,
+    (
+        """CREATE TABLE sealed (                   -- the bytes that travel, the same at every try
+            batch_id BLOB PRIMARY KEY REFERENCES outbox ON DELETE CASCADE,
+            key_id TEXT NOT NULL,               -- of the ingest key, hex
+            sealed_id BLOB NOT NULL,            -- SHA-256 of the ciphertext
+            ciphertext BLOB NOT NULL
+        ) WITHOUT ROWID""",
+    ),
 )
 
 

@@ -11,6 +11,7 @@ import click
 
 from telemetry.ingest.config import load_config
 from telemetry.ingest.errors import IngestError
+from telemetry.ingest.keycommands import keys
 from telemetry.ingest.looking import batch, batches, quarantine, reading, receipts
 from telemetry.ingest.printing import as_json, print_error, print_json
 from telemetry.ingest.running import among_others, is_running, receive
@@ -65,7 +66,7 @@ def run(config_path: Path) -> None:
         sys.exit(asyncio.run(receive(config)))
 
 
-for _group in (batches, batch, quarantine, receipts):
+for _group in (batches, batch, quarantine, receipts, keys):
     cli.add_command(_group)
 
 

@@ -61,6 +61,7 @@ class IngestConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     folder: Path  # index.sqlite and parquet/, unless [store] says otherwise
     receipt_key: Path  # Ed25519 private key, PEM, 0600
+    sealing_keys: Path  # folder of private keys that open batches (`okdrive-ingest keys make`)
     broker: BrokerConfig
     store: StoreConfig = StoreConfig()
     limits: LimitsConfig = LimitsConfig()
@@ -95,6 +96,7 @@ def _anchored(config: IngestConfig, base: Path) -> IngestConfig:
         store=store,
         folder=base / config.folder,
         receipt_key=base / config.receipt_key,
+        sealing_keys=base / config.sealing_keys,
         broker=broker,
     )
 

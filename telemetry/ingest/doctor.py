@@ -7,6 +7,7 @@ from pathlib import Path
 
 from telemetry.ingest.config import IngestConfig
 from telemetry.ingest.errors import IngestError
+from telemetry.ingest.keyring import load_keys
 from telemetry.ingest.signing import load_signer
 from telemetry.ingest.sink import ParquetSink
 from telemetry.ingest.store import Index, open_to_read
@@ -26,7 +27,8 @@ class Check:
 
 def check_all(config: IngestConfig) -> list[Check]:
     """Run every check, in the order a person would look."""
-    checks = [check_files(config), check_key(config), check_room(config.folder)]
+    checks = [check_files(config), check_key(config), check_keys(config)]
+    checks.append(check_room(config.folder))
     try:
         store = open_to_read(config)
     except IngestError as error:
@@ -74,6 +76,23 @@ def check_key(config: IngestConfig) -> Check:
     except IngestError as error:
         return _failed("receipt key", error)
     return Check(name="receipt key", verdict="ok", finding=f"key id {signer.key_id}")
+
+
+def check_keys(config: IngestConfig) -> Check:
+    """Check that batches can be opened."""
+    try:
+        keys = load_keys(config.sealing_keys)
+    except IngestError as error:
+        return _failed("sealing keys", error)
+    found = ", ".join(f"{purpose} {key_id.hex()}" for purpose, key_id in keys)
+    if not found:
+        return Check(
+            name="sealing keys",
+            verdict="fail",
+            finding=f"{config.sealing_keys}: no key, nothing can be opened",
+            advice="okdrive-ingest keys make",
+        )
+    return Check(name="sealing keys", verdict="ok", finding=found)
 
 
 def check_room(folder: Path) -> Check:

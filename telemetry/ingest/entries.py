@@ -25,13 +25,13 @@ class StoredBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """Bytes that were no batch, kept for a few days with the reason."""
+    """A sealed batch that was refused: ciphertext and reason, for a few days; never plaintext."""
 
-    batch_id: bytes  # SHA-256 of the payload
+    batch_id: bytes  # of the batch once it was opened, else SHA-256 of the payload
     code: str
     reason: str
     size_bytes: int
-    payload: bytes | None  # None: too large to keep
+    payload: bytes | None  # sealed; None: too large to keep, or not sealed at all
     pseudonym: bytes | None  # None: it could not be read
     day: date
 

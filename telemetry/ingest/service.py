@@ -1,4 +1,4 @@
-"""The receiver: subscribe -> decode -> dedupe -> sink -> signed receipt -> acknowledge.
+"""The receiver: subscribe -> open -> decode -> dedupe -> sink -> signed receipt -> acknowledge.
 
 The order is the promise. A receipt is sent only after the commit, and the broker is told "done"
 only after the receipt: killed anywhere in between, the batch comes again and is answered with
@@ -8,42 +8,25 @@ only after the receipt: killed anywhere in between, the batch comes again and is
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-from telemetry.codec.batch import BatchLimits, batch_id, batch_pseudonym, claimed_rows
 from telemetry.codec.erase import RECEIPT_TYPE as ERASURE_TYPE
-from telemetry.codec.erase import Erasure, decode_erase, erase_id
-from telemetry.codec.errors import CodecError
-from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
-from telemetry.codec.part import Part, decode_part, join
+from telemetry.codec.erase import Erasure
 from telemetry.codec.receipt import CONTENT_TYPE
-from telemetry.ingest.clock import Clock
-from telemetry.ingest.dedupe import Standing
-from telemetry.ingest.entries import Quarantined
-from telemetry.ingest.erasure import Eraser
+from telemetry.ingest.desk import Desk
 from telemetry.ingest.errors import RefusedError, StorageError
 from telemetry.ingest.signing import ReceiptSigner
-from telemetry.ingest.sink import Arrival, ParquetSink, Prepared, prepare
-from telemetry.ingest.store import Store
 from telemetry.link import Backoff, LinkError
 from telemetry.mqtt.messages import Message
-from telemetry.records import Receipt, ReceiptStatus
-from telemetry.topics import ERASE_TOPIC, TopicError, is_ack_topic, parse_uplink
+from telemetry.records import Receipt
+from telemetry.topics import ERASE_TOPIC, is_ack_topic
 
 log = logging.getLogger(__name__)
 
 SUBSCRIPTION = "$share/ingest/okdrive/1/up/+"  # shared: any number of receivers, each batch once
 _PURGE_EVERY_S = 3600.0
-_REASON_CHARS = 300
-WITHDRAWN = "ingest.withdrawn"  # its vehicle took it back
-_STATUS = {
-    Standing.STORED: ReceiptStatus.STORED,
-    Standing.KNOWN: ReceiptStatus.DUPLICATE,
-    Standing.WITHDRAWN: ReceiptStatus.REFUSED,
-}
 
 
 class Link(Protocol):
@@ -81,152 +64,11 @@ MakeLink = Callable[[Callable[[Message], None]], Link]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """Limits and patience."""
+    """Patience, and how much at the same time."""
 
-    limits: BatchLimits = field(default_factory=BatchLimits)
-    quarantine_days: int = 7
-    quarantine_max: int = 10_000
     answer_timeout_s: float = 10.0
-    max_rows_per_byte: int = 2_000  # a small batch may not claim to be a huge one
-    parts_days: int = 7  # parts wait this long for the others
-    parts_max_bytes: int = 256 * 1024 * 1024
     workers: int = 1  # batches looked at at the same time
     max_waiting: int = 100  # messages in memory; the broker holds back what is not acknowledged
-
-
-Prepare = Callable[[bytes], Prepared]  # decodes and checks; raises CodecError
-
-
-class Desk:
-    """Takes one message at a time and says what to answer. Blocks; knows no network.
-
-    Any number of threads and processes may take messages for the same store.
-    """
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        clock: Clock,
-        settings: ServiceSettings,
-        prepare_batch: Prepare | None = None,
-    ) -> None:
-        self._index = store.index
-        self._sink = ParquetSink(store.files, store.index)
-        self._eraser = Eraser(store.index.database, store.files)
-        self._clock = clock
-        self._settings = settings
-        self._prepare = prepare_batch or (lambda payload: prepare(payload, settings.limits))
-
-    def take(self, topic: str, payload: bytes, content_type: str | None = None) -> Receipt:
-        """Store a batch or a part, or refuse it into quarantine; then the answer is true.
-
-        Raises:
-            StorageError: Neither could be written; there is no answer.
-        """
-        is_part = content_type == PART_TYPE
-        receipt = self._take_part(topic, payload) if is_part else self._take_whole(topic, payload)
-        if receipt.code != WITHDRAWN:  # nothing of it may be kept
-            self._index.note_receipt(receipt, self._today())
-        return receipt
-
-    def erase(self, message: bytes) -> Erasure | Receipt:
-        """Delete what ``message`` asks for; a refusal if it asks for nothing that can be read.
-
-        Raises:
-            StorageError: It could not be deleted, or not all of it; there is no answer.
-        """
-        identity = erase_id(message)
-        try:
-            request = decode_erase(message)
-        except CodecError as error:  # not kept aside: it may hold a token
-            return Receipt(batch_id=identity, part=0, status=ReceiptStatus.REFUSED, code=error.code)
-        return self._eraser.erase(request, erase_id=identity)
-
-    def purge(self) -> int:
-        """Delete what has been aside long enough; return how many."""
-        today, settings = self._today(), self._settings
-        purged = self._index.purge_quarantine(today, days=settings.quarantine_days)
-        purged += self._index.purge_parts(today, days=settings.parts_days)
-        return purged + self._sink.sweep(today)
-
-    def _today(self) -> date:
-        return self._clock.utc_now().date()
-
-    def _take_whole(self, topic: str, payload: bytes) -> Receipt:
-        identity = batch_id(payload)
-        try:
-            batch = self._prepared(topic, payload)
-        except (CodecError, TopicError) as error:
-            return self._refuse(identity, payload, error)
-        arrival = Arrival(
-            batch_id=identity,
-            part=0,
-            batch=batch,
-            size_bytes=len(payload),
-            day=self._today(),
-        )
-        status = _STATUS[self._sink.store(arrival)]
-        code = WITHDRAWN if status is ReceiptStatus.REFUSED else None
-        return Receipt(batch_id=identity, part=0, status=status, code=code)
-
-    def _take_part(self, topic: str, payload: bytes) -> Receipt:
-        try:
-            parse_uplink(topic)
-            part = decode_part(payload, max_bytes=self._settings.limits.max_bytes)
-        except (CodecError, TopicError) as error:
-            return self._refuse(batch_id(payload), payload, error)
-        if known := self._index.joined(part.sealed_id):
-            return Receipt(batch_id=known, part=0, status=ReceiptStatus.DUPLICATE, code=None)
-        parts = self._index.keep_part(part, self._today(), max_bytes=self._settings.parts_max_bytes)
-        if not parts:
-            return Receipt(
-                batch_id=part.sealed_id, part=part.part, status=ReceiptStatus.STORED, code=None
-            )
-        return self._complete(topic, parts)
-
-    def _complete(self, topic: str, parts: Sequence[Part]) -> Receipt:
-        sealed_id = parts[0].sealed_id
-        try:
-            receipt = self._take_whole(topic, join(parts))
-        except CodecError as error:
-            joined = b"".join(part.chunk for part in parts)
-            receipt = self._refuse(sealed_id, joined, error)
-        is_stored = receipt.status is not ReceiptStatus.REFUSED
-        self._index.end_parts(sealed_id, receipt.batch_id if is_stored else None, self._today())
-        return receipt
-
-    def _prepared(self, topic: str, payload: bytes) -> Prepared:
-        purpose = parse_uplink(topic)
-        limits = self._settings.limits
-        rows = claimed_rows(payload, limits)
-        if rows > self._settings.max_rows_per_byte * len(payload):
-            raise CodecError(
-                f"batch: expected at most {self._settings.max_rows_per_byte} rows a byte,"
-                f" got {rows} rows in {len(payload)} bytes",
-                code="ingest.ratio",
-            )
-        batch = self._prepare(payload)
-        if batch.purpose != purpose:
-            raise CodecError(
-                f"batch: expected purpose {purpose} on this topic, got {batch.purpose}",
-                code="ingest.wrong_topic",
-            )
-        return batch
-
-    def _refuse(self, identity: bytes, payload: bytes, error: CodecError | TopicError) -> Receipt:
-        is_small = len(payload) <= self._settings.limits.max_bytes
-        refused = Quarantined(
-            batch_id=identity,
-            code=error.code,
-            reason=str(error)[:_REASON_CHARS],
-            size_bytes=len(payload),
-            payload=payload if is_small else None,
-            pseudonym=_pseudonym(payload),
-            day=self._today(),
-        )
-        self._index.quarantine(refused, keep=self._settings.quarantine_max)
-        return Receipt(batch_id=identity, part=0, status=ReceiptStatus.REFUSED, code=error.code)
 
 
 class IngestService:
@@ -408,13 +250,6 @@ class IngestService:
             except StorageError as error:
                 log.warning("purge_failed", extra={"code": error.code, "reason": str(error)})
             await _wait(stop, _PURGE_EVERY_S)
-
-
-def _pseudonym(payload: bytes) -> bytes | None:
-    try:
-        return batch_pseudonym(payload)
-    except CodecError:
-        return None
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -18,8 +18,8 @@ class ReceiptSigner:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        public = key.public_key().public_bytes_raw()
-        self.key_id = hashlib.sha256(public).hexdigest()[:16]
+        self.public = key.public_key()
+        self.key_id = hashlib.sha256(self.public.public_bytes_raw()).hexdigest()[:16]
 
     def signed(self, answer: Receipt | Erasure) -> bytes:
         """Return what goes on the wire: the answer and the signature over it."""

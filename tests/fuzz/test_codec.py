@@ -6,6 +6,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -17,8 +18,10 @@ from telemetry.codec.receipt import decode_receipt, unpack_signed
 from telemetry.codec.schemas import BATTERY_1
 from telemetry.codec.sessions import decode_records, encode_records
 from telemetry.codec.workshop import decode_report, encode_report
+from telemetry.purposes import Purpose
+from telemetry.seal import SealError, key_id_of, open_sealed
 from tests.fuzz.mutate import Mutator, Trace
-from tests.golden import codec_examples, schema_examples
+from tests.golden import codec_examples, schema_examples, sealed_examples
 
 RUNS = int(os.environ.get("OKDRIVE_FUZZ_RUNS", "250"))
 SEED = int(os.environ.get("OKDRIVE_FUZZ_SEED", "1"))
@@ -30,6 +33,7 @@ CORPUS = [
     for folder in (codec_examples.FOLDER, schema_examples.FOLDER)
     for path in sorted(folder.glob("*.hex"))
 ]
+SEALED = [bytes.fromhex(path.read_text()) for path in sorted(sealed_examples.FOLDER.glob("*.hex"))]
 RECEIPTS = [
     bytes.fromhex((codec_examples.FOLDER / name).read_text()) for name in codec_examples.RECEIPTS
 ]
@@ -82,6 +86,15 @@ def receipt(data: bytes) -> None:
     decode_receipt(body)
 
 
+def sealed_batch(data: bytes) -> None:
+    """What opens is what was sealed: no other bytes do."""
+    for key in sealed_examples.KEYS.values():
+        with suppress(SealError):
+            opened = open_sealed(data, purpose=Purpose.BATTERY, key=key, max_bytes=4096)
+            assert opened == sealed_examples.BATCH
+    key_id_of(data, max_bytes=4096)
+
+
 def erase(data: bytes) -> None:
     """What is accepted is the one way to write it."""
     assert data == encode_erase(decode_erase(data), nonce=data[-16:])
@@ -103,6 +116,7 @@ TARGETS: dict[Callable[[bytes], None], list[bytes]] = {
     columns_of_a_schema: BLOCKS,
     columns_of_a_segment: BLOCKS,
     receipt: CORPUS,
+    sealed_batch: SEALED,
     erase: CORPUS,
     erasure: [encode_erasure(one) for one in codec_examples.ERASURES.values()],
     report: CORPUS,
@@ -114,9 +128,9 @@ def tried(target: Callable[[bytes], None], data: bytes) -> Trace:
     trace = Trace()
     try:
         trace.run(target, data)
-    except CodecError as error:
+    except (CodecError, SealError) as error:
         refusal = error
-        assert refusal.code.startswith("codec."), data.hex()
+        assert refusal.code.startswith(("codec.", "seal.")), data.hex()
         assert len(str(refusal)) < 600, data.hex()
     except Exception as error:
         raise AssertionError(f"{type(error).__name__} for {data.hex()}") from error

@@ -15,9 +15,10 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "error-codes
 HEAD = """# Error codes of updates and signals
 
 Written by `make golden` from the classes below `OtaError` and `SignalsError`; a test compares. A
-code is never used for anything else, and never used again. It stands on the command line and in
-the log, that of an update also in the signed vehicle version manifest; the sentence is what a
-driver reads. What each family means for a retry is in the title above its table.
+code is never used for anything else, and never used again. It stands on the command line and in the
+log, that of an update also in the signed vehicle version manifest; the sentence is what a driver
+reads, the advice is for who looks after the vehicle. "A sign of" names the attack it would be, if it
+was one; mostly it is a mistake. What each family means for a retry is in the title above its table.
 
 """
 FAMILIES = {
@@ -59,8 +60,12 @@ def write_page() -> str:
     parts = [HEAD]
     for family, title in FAMILIES.items():
         kinds = [kind for kind in all_errors() if kind.code.split(".")[:2] == family.split(".")]
-        rows = [row_of(kind.code, summary_of(kind), kind.sentence, kind.advice) for kind in kinds]
-        parts += [f"## {title}\n\n", table("code", "what it is", "to a driver", "advice"), *rows]
+        rows = [
+            row_of(kind.code, summary_of(kind), kind.attack or "", kind.sentence, kind.advice)
+            for kind in kinds
+        ]
+        head = table("code", "what it is", "a sign of", "to a driver", "advice")
+        parts += [f"## {title}\n\n", head, *rows]
         parts.append("\n")
     parts += [GATE_HEAD, table("code", "looks at")]
     parts += [

@@ -17,16 +17,20 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from agent.consent.keys import VerifyKey
 from telemetry.ingest.clock import SystemClock
 from telemetry.ingest.config import load_config
 from telemetry.ingest.dedupe import Standing
 from telemetry.ingest.entries import StoredBatch
+from telemetry.ingest.keyring import Keyring
+from telemetry.ingest.keys import add_receipt_key, make_keys
 from telemetry.ingest.service import IngestService
 from telemetry.ingest.store import open_to_read
 from telemetry.ingest.wiring import build_service
+from telemetry.keyset import KeySet
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message
+from telemetry.purposes import Purpose
+from telemetry.seal import seal
 from tests.support.broker import TestBroker
 from tests.support.wait import wait_until_sync
 
@@ -44,11 +48,19 @@ POINTS = (
 @dataclass(frozen=True)
 class IngestHome:
     folder: Path
-    verify_key: VerifyKey
+    keys: KeySet
 
     @property
     def config(self) -> Path:
         return self.folder / "ingest.toml"
+
+    def seal(self, batch: bytes) -> bytes:
+        """What a vehicle does before it sends."""
+        return seal(batch, purpose=Purpose.BATTERY, key=self.keys.sealing[0].key)
+
+    def open(self, sealed: bytes) -> bytes:
+        """What ingest does."""
+        return Keyring(self.folder / "keys", max_bytes=1 << 20).open(Purpose.BATTERY, sealed)
 
     def batches(self) -> list[StoredBatch]:
         store = open_to_read(load_config(self.config))
@@ -66,11 +78,15 @@ def make_home(folder: Path, broker: TestBroker) -> IngestHome:
     path = folder / "receipt.key"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     path.chmod(0o600)
+    now, keys = SystemClock().utc_now(), folder / "keys"
+    make_keys(keys, [Purpose.BATTERY], recipient="okdrive ingest", now=now, days=1)
+    document = add_receipt_key(keys, key.public_key(), recipient="okdrive ingest", now=now, days=1)
     identity = broker.pki.ingest
     (folder / "ingest.toml").write_text(
         f"""
         folder = "ingest"
         receipt_key = "receipt.key"
+        sealing_keys = "keys"
         [broker]
         host = "127.0.0.1"
         port = {broker.port}
@@ -80,7 +96,7 @@ def make_home(folder: Path, broker: TestBroker) -> IngestHome:
         answer_timeout_s = 2
         """
     )
-    return IngestHome(folder, VerifyKey(key.public_key()))
+    return IngestHome(folder, document)
 
 
 @contextmanager

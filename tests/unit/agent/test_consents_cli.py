@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.cli import main
 from agent.sharing import Sharing
+from telemetry.keyset import encode_key_set
 from telemetry.purposes import Purpose
+from tests.support.sealing import RECIPIENT
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 from tests.unit.agent.test_queue_cli import CONFIG
 
@@ -32,11 +34,11 @@ class Home:
         private = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / "e").write_bytes(private)
         (folder / "e").chmod(0o600)
-        for name in ("i", "vehicle.pem"):
-            public = KEY.public_key()
-            (folder / name).write_bytes(
-                public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-            )
+        public = KEY.public_key()
+        (folder / "vehicle.pem").write_bytes(
+            public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        )
+        (folder / "i").write_bytes(encode_key_set(RECIPIENT.keys))
 
     def run(self, *arguments: object, code: int = 0, typed: str = "") -> str:
         words = ["--config", self.folder / "agent.toml", "consent", *arguments]

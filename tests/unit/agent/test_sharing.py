@@ -233,7 +233,7 @@ def test_a_batch_of_a_withdrawn_purpose_is_not_begun(
     with sharing.state.database.transaction() as connection:
         connection.execute("UPDATE consents SET granted=0")
     with pytest.raises(UncoveredError, match="not switched on"):
-        sharing.outbox.begin_attempt(batch)
+        sharing.outbox.begin_attempt(batch, recipient="okdrive ingest")
 
 
 def test_ok_after_the_purpose_was_switched_off_releases_nothing(

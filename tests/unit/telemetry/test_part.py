@@ -11,7 +11,7 @@ ID = bytes(32)
 
 
 def part_bytes(**changes: object) -> bytes:
-    names = ("version", "batch_id", "part", "parts", "size", "chunk")
+    names = ("version", "sealed_id", "part", "parts", "size", "chunk")
     fields = dict(zip(names, (1, ID, 1, 2, 100, b"chunk"), strict=True)) | changes
     return dump({number: fields[name] for number, name in enumerate(names)})
 
@@ -63,7 +63,7 @@ BAD = {
     "a-batch": (batch_payload(), "codec.shape"),
     "version-2": (part_bytes(version=2), "codec.version"),
     "version-true": (part_bytes(version=True), "codec.version"),
-    "short-id": (part_bytes(batch_id=b"short"), "codec.shape"),
+    "short-id": (part_bytes(sealed_id=b"short"), "codec.shape"),
     "part-0": (part_bytes(part=0), "codec.range"),
     "part-negative": (part_bytes(part=-1), "codec.range"),
     "part-beyond": (part_bytes(part=3), "codec.range"),

@@ -65,6 +65,7 @@ async def test_a_gpsd_that_goes_away_is_asked_again_and_old_fixes_grow_stale() -
             50.0,
             "degrees",
         )
+        assert reader.position() == (52.5, 13.4)
         assert set(reader.counted()) == {"gnss_fixes", "gnss_malformed", "gnss_losses"}
         clock.advance_s(40)
         assert reader.utc_now() == datetime(2026, 11, 22, 12, 0, 40, tzinfo=UTC)
@@ -74,3 +75,5 @@ async def test_a_gpsd_that_goes_away_is_asked_again_and_old_fixes_grow_stale() -
     assert reader.losses >= 1
     clock.advance_s(10)
     assert reader.latest()[LATITUDE].quality is Quality.STALE
+    clock.advance_s(60)
+    assert reader.position() is None

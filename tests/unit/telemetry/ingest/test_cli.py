@@ -1,6 +1,7 @@
 import fcntl
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from telemetry.codec.batch import batch_id
 from telemetry.ingest.cli import main
 from telemetry.ingest.config import load_config
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.errors import ConfigError
+from telemetry.ingest.keys import make_keys
 from telemetry.ingest.running import among_others
-from telemetry.ingest.service import Desk, ServiceSettings
+from telemetry.purposes import Purpose
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
 from tests.support.ingest_store import local_store
+from tests.support.sealing import unsealed
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 PAYLOAD = batch_payload()
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -35,13 +40,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (pki / "ingest-receipt.key").write_bytes(key)
     (pki / "ingest-receipt.key").chmod(0o600)
+    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
+    make_keys(tmp_path / "keys", [Purpose.BATTERY], recipient="us", now=NOW, days=30)
     store = local_store(tmp_path / "ingest")
-    desk = Desk(store=store, clock=FakeClock(), settings=ServiceSettings())
+    desk = Desk(store=store, open_batch=unsealed, clock=FakeClock(), settings=DeskSettings())
     desk.take("okdrive/1/up/battery", PAYLOAD)
     desk.take("okdrive/1/up/battery", PAYLOAD)
     desk.take("okdrive/1/up/battery", b"poison")
     store.close()
-    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
     return tmp_path
 
 

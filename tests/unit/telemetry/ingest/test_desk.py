@@ -10,9 +10,9 @@ import pytest
 from telemetry.codec.batch import BatchLimits, batch_id
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import split
+from telemetry.ingest.desk import Desk, DeskSettings, OpenBatch
 from telemetry.ingest.errors import StorageError
 from telemetry.ingest.files import FolderFiles
-from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.ingest.sink import ParquetSink, read_rows
 from telemetry.ingest.sqlite import SqliteDatabase
 from telemetry.ingest.store import Index, Store
@@ -20,6 +20,7 @@ from telemetry.records import Receipt, ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
 from tests.support.ingest_store import local_store
+from tests.support.sealing import RECIPIENT, FakeRecipient, unsealed
 
 UP = "okdrive/1/up/battery"
 DAY_S = 86_400
@@ -38,11 +39,24 @@ class Bench:
         return sorted((self.folder / "parquet").glob("*/*/*"))
 
 
-def open_bench(folder: Path, clock: FakeClock, limits: BatchLimits | None = None) -> Bench:
+def open_bench(
+    folder: Path,
+    clock: FakeClock,
+    limits: BatchLimits | None = None,
+    open_batch: OpenBatch = unsealed,
+) -> Bench:
     store = local_store(folder)
-    settings = ServiceSettings(limits=limits or BatchLimits(), quarantine_max=3)
-    desk = Desk(store=store, clock=clock, settings=settings)
+    settings = DeskSettings(limits=limits or BatchLimits(), quarantine_max=3)
+    desk = Desk(store=store, open_batch=open_batch, clock=clock, settings=settings)
     return Bench(folder, store, store.index, desk._sink, desk, clock)
+
+
+@pytest.fixture
+def sealed_bench(tmp_path: Path) -> Iterator[Bench]:
+    """A desk that opens what comes."""
+    opened = open_bench(tmp_path, FakeClock(), open_batch=RECIPIENT.open)
+    yield opened
+    opened.store.close()
 
 
 @pytest.fixture
@@ -107,7 +121,12 @@ def test_a_crash_between_file_and_row_neither_doubles_nor_loses(
 
 
 def test_two_receivers_with_one_batch_at_the_same_time_store_it_once(bench: Bench) -> None:
-    other = Desk(store=local_store(bench.folder), clock=bench.clock, settings=bench.desk._settings)
+    other = Desk(
+        store=local_store(bench.folder),
+        open_batch=unsealed,
+        clock=bench.clock,
+        settings=bench.desk._settings,
+    )
     genuine, statuses = bench.sink._files, []
 
     class Late(FolderFiles):
@@ -168,17 +187,54 @@ def test_the_order_of_arrival_within_a_minute_is_lost(tmp_path: Path) -> None:
     ],
     ids=["empty", "text", "cut", "other-topic"],
 )
-def test_poison_is_refused_with_its_code_and_kept_aside(
-    bench: Bench, topic: str, payload: bytes, code: str
+def test_poison_is_refused_with_its_code_and_kept_aside_as_it_came(
+    sealed_bench: Bench, topic: str, payload: bytes, code: str
 ) -> None:
-    receipt = bench.desk.take(topic, payload)
+    bench, sealed = sealed_bench, RECIPIENT.seal(payload)
+    receipt = bench.desk.take(topic, sealed)
     assert receipt.status is ReceiptStatus.REFUSED
     assert receipt.code is not None
     assert receipt.code.startswith(code)
     [kept] = bench.index.quarantined()
-    assert (kept.batch_id, kept.payload, kept.code) == (batch_id(payload), payload, receipt.code)
+    assert (kept.batch_id, kept.payload, kept.code) == (receipt.batch_id, sealed, receipt.code)
     assert bench.index.batches() == []
     assert bench.files() == []
+
+
+def test_a_batch_that_was_opened_is_refused_under_its_own_id(sealed_bench: Bench) -> None:
+    receipt = sealed_bench.desk.take(UP, RECIPIENT.seal(b"no batch"))
+    assert receipt.batch_id == batch_id(b"no batch")
+
+
+@pytest.mark.parametrize("payload", [b"", batch_payload()], ids=["empty", "a-batch-as-it-is"])
+def test_what_is_not_sealed_is_refused_and_only_the_reason_is_kept(
+    sealed_bench: Bench, payload: bytes
+) -> None:
+    receipt = sealed_bench.desk.take(UP, payload)
+    assert (receipt.batch_id, receipt.code) == (batch_id(payload), "seal.shape")
+    [kept] = sealed_bench.index.quarantined()
+    assert (kept.payload, kept.size_bytes) == (None, len(payload))
+
+
+def test_what_was_sealed_to_another_key_or_changed_is_refused_under_the_hash_that_came(
+    sealed_bench: Bench,
+) -> None:
+    changed = bytearray(RECIPIENT.seal(batch_payload()))
+    changed[-1] ^= 1
+    strange = FakeRecipient().seal(batch_payload())
+    for sealed, code in ((bytes(changed), "seal.broken"), (strange, "seal.key")):
+        receipt = sealed_bench.desk.take(UP, sealed)
+        assert (receipt.batch_id, receipt.code) == (batch_id(sealed), code)
+    kept = {batch.code: batch.payload for batch in sealed_bench.index.quarantined()}
+    assert kept == {"seal.broken": bytes(changed), "seal.key": strange}
+    assert batch_payload() not in (sealed_bench.folder / "index.sqlite").read_bytes()
+
+
+def test_a_batch_sealed_again_is_a_duplicate_of_itself(sealed_bench: Bench) -> None:
+    first, second = (RECIPIENT.seal(batch_payload()) for _ in range(2))
+    assert first != second
+    assert sealed_bench.desk.take(UP, first).status is ReceiptStatus.STORED
+    assert sealed_bench.desk.take(UP, second).status is ReceiptStatus.DUPLICATE
 
 
 def test_what_is_too_large_is_refused_and_not_kept(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from telemetry.codec.batch import batch_id
 from telemetry.codec.erase import EraseRequest, Erasure, encode_erase, erase_id
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import decode_part, split
+from telemetry.ingest.desk import WITHDRAWN, Desk, DeskSettings
 from telemetry.ingest.files import FolderFiles
-from telemetry.ingest.service import WITHDRAWN, Desk, ServiceSettings
 from telemetry.ingest.store import Store
 from telemetry.records import Receipt, ReceiptStatus
 from tests.support.batches import TOKEN, batch_payload
 from tests.support.clock import FakeClock
 from tests.support.ingest_store import local_store
+from tests.support.sealing import unsealed
 
 UP = "okdrive/1/up/battery"
 DAY_S = 86_400
@@ -63,7 +64,12 @@ def counted(erasure: Erasure) -> tuple[int, int, int, int]:
 
 def open_bench(folder: Path) -> Bench:
     clock, store = FakeClock(), local_store(folder)
-    return Bench(folder, store, Desk(store=store, clock=clock, settings=ServiceSettings()), clock)
+    return Bench(
+        folder,
+        store,
+        Desk(store=store, open_batch=unsealed, clock=clock, settings=DeskSettings()),
+        clock,
+    )
 
 
 @pytest.fixture
@@ -158,7 +164,12 @@ def test_deleted_rows_are_not_on_the_disk_any_more(bench: Bench) -> None:
 
 
 def test_taken_back_while_its_file_is_written_nothing_is_left(bench: Bench) -> None:
-    other = Desk(store=local_store(bench.folder), clock=bench.clock, settings=ServiceSettings())
+    other = Desk(
+        store=local_store(bench.folder),
+        open_batch=unsealed,
+        clock=bench.clock,
+        settings=DeskSettings(),
+    )
     answers = []
 
     class Slow(FolderFiles):

@@ -12,12 +12,13 @@ import pytest
 from telemetry.codec.batch import BatchLimits, batch_id
 from telemetry.codec.cbor import dump
 from telemetry.codec.part import CONTENT_TYPE, decode_part, split
-from telemetry.ingest.service import Desk, ServiceSettings
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.store import Index
 from telemetry.records import Receipt, ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
 from tests.support.ingest_store import local_store
+from tests.support.sealing import unsealed
 
 UP = "okdrive/1/up/battery"
 DAY_S = 86_400
@@ -40,8 +41,9 @@ class Bench:
 
 def open_bench(folder: Path, clock: FakeClock, **settings: object) -> Bench:
     store = local_store(folder)
-    chosen = ServiceSettings(**settings)  # type: ignore[arg-type]
-    return Bench(store.index, Desk(store=store, clock=clock, settings=chosen), clock)
+    chosen = DeskSettings(**settings)  # type: ignore[arg-type]
+    desk = Desk(store=store, open_batch=unsealed, clock=clock, settings=chosen)
+    return Bench(store.index, desk, clock)
 
 
 @pytest.fixture
@@ -89,6 +91,13 @@ def test_a_part_of_a_stored_batch_is_answered_for_the_whole_batch(bench: Bench) 
     assert bench.index.counts()["parts"] == 0
 
 
+def test_parts_of_a_batch_that_came_whole_before_end_as_a_duplicate(bench: Bench) -> None:
+    bench.desk.take(UP, PAYLOAD)
+    answers = [bench.take(part) for part in CUT]
+    assert says(answers[-1]) == (0, "duplicate")
+    assert bench.index.counts()["parts"] == 0
+
+
 def test_two_workers_complete_one_batch_between_them(bench: Bench, tmp_path: Path) -> None:
     other = open_bench(tmp_path, FakeClock())
     assert bench.take(CUT[0]).part == 1
@@ -112,15 +121,26 @@ def test_killed_between_store_and_clean_up_the_next_part_is_a_duplicate(
     for part in CUT:
         bench.take(part)
     with sqlite3.connect(tmp_path / "index.sqlite") as connection:
-        part = decode_part(CUT[0], max_bytes=1 << 20)
-        connection.execute(
-            "INSERT INTO parts VALUES (?, 3, 1, ?, ?, '2026-11-22')",
-            (part.sealed_id, part.size_bytes, part.chunk),
-        )
+        connection.execute("DELETE FROM joined")
+        for number in (0, 2):
+            part = decode_part(CUT[number], max_bytes=1 << 20)
+            connection.execute(
+                "INSERT INTO parts VALUES (?, 3, ?, ?, ?, '2026-11-22')",
+                (part.sealed_id, part.part, part.size_bytes, part.chunk),
+            )
     assert says(bench.take(CUT[1])) == (0, "duplicate")
-    bench.clock.advance_s(8 * DAY_S)
-    assert bench.desk.purge() == 1
     assert bench.index.counts()["parts"] == 0
+    assert bench.stored() == [batch_id(PAYLOAD)]
+
+
+def test_after_some_days_nobody_knows_any_more_which_parts_were_a_batch(bench: Bench) -> None:
+    for part in CUT:
+        bench.take(part)
+    sealed_id = decode_part(CUT[0], max_bytes=1 << 20).sealed_id
+    assert bench.index.joined(sealed_id) == batch_id(PAYLOAD)
+    bench.clock.advance_s(8 * DAY_S)
+    bench.desk.purge()
+    assert bench.index.joined(sealed_id) is None
 
 
 def test_parts_that_nobody_completes_go_after_some_days(bench: Bench) -> None:
@@ -178,8 +198,8 @@ def test_a_part_that_is_no_part_is_refused_under_the_hash_of_its_bytes(bench: Be
 
 
 def test_parts_of_a_batch_that_would_be_too_large_are_refused_at_once(tmp_path: Path) -> None:
-    bench = open_bench(tmp_path, FakeClock(), limits=BatchLimits(max_bytes=len(PAYLOAD) - 1))
-    answer = bench.take(CUT[0])
+    bench = open_bench(tmp_path, FakeClock(), limits=BatchLimits(max_bytes=2_000))
+    answer = bench.take(split(bytes(5_000), max_bytes=1_000)[0])
     assert (answer.status, answer.code) == (ReceiptStatus.REFUSED, "codec.too_large")
     assert bench.index.counts()["parts"] == 0
     bench.index.database.close()

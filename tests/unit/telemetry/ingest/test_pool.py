@@ -14,13 +14,14 @@ import pytest
 
 from telemetry.codec.batch import BatchLimits, batch_id
 from telemetry.codec.errors import CodecError
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.pool import DecodePool, PoolSettings
-from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.ingest.sink import prepare
 from telemetry.records import ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
 from tests.support.ingest_store import local_store
+from tests.support.sealing import unsealed
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -170,8 +171,9 @@ def desk(pool: DecodePool, tmp_path: Path) -> Iterator[Desk]:
     store = local_store(tmp_path)
     yield Desk(
         store=store,
+        open_batch=unsealed,
         clock=FakeClock(),
-        settings=ServiceSettings(),
+        settings=DeskSettings(),
         prepare_batch=pool.prepare,
     )
     store.close()
@@ -203,8 +205,9 @@ def test_a_batch_that_claims_too_many_rows_for_its_bytes_is_not_even_decoded(
     store = local_store(tmp_path)
     desk = Desk(
         store=store,
+        open_batch=unsealed,
         clock=FakeClock(),
-        settings=ServiceSettings(max_rows_per_byte=1),
+        settings=DeskSettings(max_rows_per_byte=1),
         prepare_batch=lambda payload: pytest.fail("decoded"),
     )
     receipt = desk.take(UP, changed(_5=[90_000, 0]))

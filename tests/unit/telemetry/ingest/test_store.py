@@ -12,14 +12,15 @@ from telemetry.codec.batch import batch_id
 from telemetry.codec.part import CONTENT_TYPE, split
 from telemetry.ingest.config import BrokerConfig, IngestConfig, StoreConfig
 from telemetry.ingest.dedupe import Standing
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.errors import ConfigError, NotFoundError, StorageError
-from telemetry.ingest.service import Desk, ServiceSettings
 from telemetry.ingest.sink import ParquetSink, read_rows
 from telemetry.ingest.store import Store, open_files, open_store, open_to_read
 from telemetry.records import ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
+from tests.support.sealing import unsealed
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -33,6 +34,7 @@ def config(folder: Path, **store: Any) -> IngestConfig:
     return IngestConfig(
         folder=folder,
         receipt_key=none,
+        sealing_keys=none,
         broker=BrokerConfig(host="none", ca_file=none, cert_file=none, key_file=none),
         store=StoreConfig(**store),
     )
@@ -65,7 +67,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
 
 
 def desk_of(store: Store, **settings: Any) -> Desk:
-    return Desk(store=store, clock=FakeClock(), settings=ServiceSettings(**settings))
+    return Desk(
+        store=store, open_batch=unsealed, clock=FakeClock(), settings=DeskSettings(**settings)
+    )
 
 
 def row(number: int = 0, **changes: Any) -> StoredBatch:
@@ -154,8 +158,8 @@ def test_a_batch_is_found_by_its_first_digits(opened: Callable[[], Store]) -> No
 def test_quarantine_parts_and_receipts_behave_alike(opened: Callable[[], Store]) -> None:
     store = opened()
     clock = FakeClock()
-    settings = ServiceSettings(quarantine_max=3)
-    desk = Desk(store=store, clock=clock, settings=settings)
+    settings = DeskSettings(quarantine_max=3)
+    desk = Desk(store=store, open_batch=unsealed, clock=clock, settings=settings)
     for number in range(5):
         desk.take(UP, f"poison {number}".encode())
         clock.advance_s(DAY_S)
