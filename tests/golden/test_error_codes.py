@@ -15,10 +15,11 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "error-codes
 HEAD = """# Error codes of updates and signals
 
 Written by `make golden` from the classes below `OtaError` and `SignalsError`; a test compares. A
-code is never used for anything else, and never used again. It stands on the command line and in the
-log, that of an update also in the signed vehicle version manifest; the sentence is what a driver
-reads, the advice is for who looks after the vehicle. "A sign of" names the attack it would be, if it
-was one; mostly it is a mistake. What each family means for a retry is in the title above its table.
+code is never used for anything else, and never used again. It stands on the command line and in
+the log, that of an update also in the signed vehicle version manifest; the sentence is what a
+driver reads, the advice is for who looks after the vehicle. "A sign of" names the attack it would
+be, if it was one; mostly it is a mistake. What each family means for a retry is in the title above
+its table.
 
 """
 FAMILIES = {
