@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from agent.signals.catalog import CATALOG
-from agent.signals.compile_frames import dbc_signal, frame_length, product_rule, signal_rule
+from agent.signals.compile_frames import counter_of, frame_length, product_rule, signal_rule
 from agent.signals.compile_polls import reply_rule
 from agent.signals.compile_units import STALE_PERIODS, WrongError
-from agent.signals.dbc import DbcFile, field
+from agent.signals.dbc import DbcFile
 from agent.signals.definition import (
     DefinitionText,
     DetectText,
@@ -30,7 +30,6 @@ from agent.signals.errors import DefinitionError, Problem
 from agent.signals.table import (
     FORMAT,
     Condition,
-    Counter,
     DerivedState,
     Detection,
     Evidence,
@@ -181,7 +180,6 @@ class _Builder:
             at = toml.below(line, f'"{row.path}"')
             signal = self._tried(partial(signal_rule, message, row, text), file=toml.file, line=at)
             signals += [signal] if signal else []
-        counter = field(dbc_signal(message, text.counter)) if text.counter else None
         return FrameRule(
             bus=text.bus,
             can_id=message.frame_id,
@@ -189,7 +187,7 @@ class _Builder:
             length=frame_length(text, message, signals),
             period_s=text.period_ms / 1000,
             check=text.check,
-            counter=Counter(counter[0]) if counter else None,
+            counter=counter_of(message, text.counter) if text.counter else None,
             signals=tuple(signals),
             products=tuple(product_rule(row, text) for row in text.products),
         )

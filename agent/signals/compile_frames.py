@@ -1,18 +1,20 @@
 """One message of a DBC with its rows of the TOML -> the rules of a frame. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from agent.signals.catalog import Entry
 from agent.signals.compile_units import STALE_PERIODS, WrongError, conversion, entry_of, tidy
 from agent.signals.dbc import MAX_FRAME_BYTES, field
 from agent.signals.definition import FrameText, ProductText, SignalText, UnitText
-from agent.signals.table import Product, Scales, Selector, SignalRule
+from agent.signals.scaling import possible, raw_bounds
+from agent.signals.table import Counter, Product, Scales, Selector, SignalRule
 
 if TYPE_CHECKING:
     from cantools.database.can import Message
     from cantools.database.can import Signal as DbcSignal
 
+MAX_COUNTER_BITS: Final = 4  # the look-ups that prove it double with every bit
 MAX_MAPPED_BITS: Final = 8  # `otherwise` fills a map of all raw values
 
 
@@ -45,7 +47,7 @@ def signal_rule(message: "Message", text: SignalText, frame: FrameText) -> Signa
     scale = 1.0 if text.unit_of else conversion(where, unit, entry)
     factor, offset = tidy(float(dbc.scale) * scale), tidy(float(dbc.offset) * scale)
     values = _values(where, text, dbc)
-    return SignalRule(
+    rule = SignalRule(
         path=text.path,
         name=dbc.name,
         field=field(dbc),
@@ -63,6 +65,43 @@ def signal_rule(message: "Message", text: SignalText, frame: FrameText) -> Signa
         store_offset=offset if values is None else 0.0,
         stale_s=(text.stale_ms or frame.period_ms * STALE_PERIODS) / 1000,
     )
+    for problem in _impossible(rule, entry):
+        raise WrongError(f"{where}: {problem}")
+    return rule
+
+
+def _impossible(rule: SignalRule, entry: Entry) -> Iterator[str]:
+    """Yield what could never be: such a rule would be silent, or silently never count."""
+    least, most = possible(rule)
+    codes = {"sentinels": rule.sentinels, "values": tuple(rule.values or ())}
+    for name, given in codes.items():
+        if wrong := [code for code in given if not least <= code <= most]:
+            yield f"expected {name} from {least} to {most}, as the bits hold them, got {wrong}"
+    if not rule.minimum < rule.maximum:
+        yield f"expected minimum below maximum, got {rule.minimum:g} and {rule.maximum:g}"
+    if rule.values is not None:
+        told = rule.values.values()
+        if wrong := [value for value in told if not rule.minimum <= value <= rule.maximum]:
+            yield f"expected values from {entry.minimum:g} to {entry.maximum:g}, got {wrong}"
+    elif not rule.scales:
+        low, high = raw_bounds(rule)
+        if max(low, least) > min(high, most):
+            yield (
+                f"expected a value from {rule.minimum:g} to {rule.maximum:g} {entry.unit} to be "
+                "possible, but the bits with their factor and offset never hold one"
+            )
+
+
+def counter_of(message: "Message", name: str) -> Counter:
+    """Return the counter ``name``; raise WrongError if it is not 1 to 4 bits of one byte."""
+    dbc = dbc_signal(message, name)
+    pieces = field(dbc)
+    if len(pieces) != 1 or dbc.length > MAX_COUNTER_BITS:
+        raise WrongError(
+            f"{message.name}.{name}: expected a counter of 1 to {MAX_COUNTER_BITS} bits in one "
+            f"byte, got {dbc.length} bits in {len(pieces)} bytes"
+        )
+    return Counter(pieces[0])
 
 
 def _values(where: str, text: SignalText, dbc: "DbcSignal") -> dict[int, float] | None:

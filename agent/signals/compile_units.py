@@ -1,5 +1,6 @@
 """What compiling frames and compiling polls share: a row of the catalogue, a unit. Pure."""
 
+from difflib import get_close_matches
 from typing import Final
 
 from agent.signals.catalog import CATALOG, CONVERSIONS, Entry
@@ -19,7 +20,9 @@ def entry_of(where: str, path: str) -> Entry:
     """Return the row of ``path``; raise WrongError if the catalogue has none."""
     entry = CATALOG.get(path)
     if entry is None:
-        raise WrongError(f"{where}: expected a path of the catalogue, got {path!r}")
+        near = get_close_matches(path, CATALOG, n=1, cutoff=0.8)
+        also = f"; near it: {near[0]}" if near else ""
+        raise WrongError(f"{where}: expected a path of the catalogue, got {path!r}{also}")
     return entry
 
 
