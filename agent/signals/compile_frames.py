@@ -81,8 +81,8 @@ def _impossible(rule: SignalRule, entry: Entry) -> Iterator[str]:
         yield f"expected minimum below maximum, got {rule.minimum:g} and {rule.maximum:g}"
     if rule.values is not None:
         told = rule.values.values()
-        if wrong := [value for value in told if not rule.minimum <= value <= rule.maximum]:
-            yield f"expected values from {entry.minimum:g} to {entry.maximum:g}, got {wrong}"
+        if beyond := [value for value in told if not rule.minimum <= value <= rule.maximum]:
+            yield f"expected values from {rule.minimum:g} to {rule.maximum:g}, got {beyond}"
     elif not rule.scales:
         low, high = raw_bounds(rule)
         if max(low, least) > min(high, most):
