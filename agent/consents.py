@@ -8,7 +8,7 @@ once; if it cannot be told, what was withdrawn has left the outbox all the same.
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,11 +25,12 @@ from agent.consent.keys import (
     load_signing_key,
 )
 from agent.consent.ledger import ChainProblem, StoredEntry, read_entry, verify_chain
-from agent.consent.notices import Notice, load_notices
+from agent.consent.notices import Notice, all_notices, load_notices
 from agent.consent.recipients import load_recipients
 from agent.control import ask
 from agent.folders import Folders
 from agent.limits import quota
+from agent.offers import AgentHealth
 from agent.sharing import Sharing, SharingError, SharingSettings
 from agent.store.state import LEDGER_LENGTH, LedgerRow, State
 from telemetry.purposes import Purpose
@@ -60,13 +61,19 @@ class ExportedEntry:
     signature: bytes
 
 
-def sharing_of(config: AgentConfig, state: State, clock: SystemClock) -> Sharing:
+def sharing_of(
+    config: AgentConfig,
+    state: State,
+    clock: SystemClock,
+    *,
+    health: Callable[[], AgentHealth] | None = None,
+) -> Sharing:
     """Return the driver's side of sharing, not started; raise KeyFileError, KeySetError."""
     folders = Folders(root=config.state_dir)
     return Sharing(
         state=state,
         key=load_signing_key(config.identity.ecu_key),
-        notices=load_notices(),
+        notices=all_notices(),
         recipients=load_recipients(config.uplink.ingest_keys, folders.ingest_keys),
         secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
         segments=folders.segments,
@@ -76,6 +83,7 @@ def sharing_of(config: AgentConfig, state: State, clock: SystemClock) -> Sharing
             unanswered_days=config.recording.unanswered_days,
             quota=quota(config),
         ),
+        health=health,
     )
 
 

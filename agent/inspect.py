@@ -288,6 +288,14 @@ def update(folders: Folders) -> dict[str, Any]:
     return document | {"installed": installed_apps(folders)}
 
 
+def update_history(folders: Folders) -> list[dict[str, Any]]:
+    """Return how the updates of this vehicle ended, newest first."""
+    from ota.client.history import HISTORY_NAME, History  # noqa: PLC0415 (status does without it)
+
+    found = History(folders.update / HISTORY_NAME).read()
+    return [msgspec.to_builtins(ended) for ended in reversed(found)]
+
+
 def is_running(folders: Folders) -> bool:
     """Tell whether a daemon holds the state folder."""
     try:

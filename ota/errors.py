@@ -544,3 +544,18 @@ class SettingsError(PublishError):
 
     code = "ota.publish.settings"
     advice = "Correct publisher.toml."
+
+
+def sentence_of(code: str) -> str:
+    """Return what a driver is told about ``code``; of an unknown one, what its family says."""
+    best = max(_tree(OtaError), key=lambda kind: _shared(kind.code, code))
+    return best.sentence
+
+
+def _tree(kind: type[OtaError]) -> list[type[OtaError]]:
+    return [kind, *(leaf for child in kind.__subclasses__() for leaf in _tree(child))]
+
+
+def _shared(known: str, code: str) -> int:
+    """Return how many parts of ``known`` begin ``code``, or -1 if it is not its family."""
+    return known.count(".") if f"{code}.".startswith(f"{known}.") else -1

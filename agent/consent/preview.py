@@ -117,7 +117,9 @@ def rows_as_json(payload: bytes) -> bytes:
     """
     body = decode_any(payload).body
     if isinstance(body, BatteryBatch):
-        return msgspec.json.encode([asdict(sample) for sample in body.samples])
+        return msgspec.json.encode(
+            [asdict(sample) | {"invalid": sorted(sample.invalid)} for sample in body.samples]
+        )
     record = asdict(body)
     if isinstance(record.get("cell"), int):
         record["cell"] = f"{record['cell']:x}"

@@ -100,6 +100,7 @@ class Trip:
     ended_s: float
     started_utc: datetime | None = None
     is_time_proven: bool = False  # somebody vouched for the wall clock
+    is_whole: bool = True  # nobody paused it, and the same driver had agreed from start to end
     boot_id: str = ""  # whose monotonic clock the instants of a live bus belong to
     distance_m: float = 0.0
     duration_s: float = 0.0

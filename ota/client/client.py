@@ -10,7 +10,7 @@ from ota.client.download import Downloader
 from ota.client.engine import UpdateEngine
 from ota.client.fetch import HttpsFetcher, HttpsSettings
 from ota.client.floor import Floor
-from ota.client.history import Ended, History
+from ota.client.history import HISTORY_NAME, History
 from ota.client.installers.app import AppInstaller
 from ota.client.installers.door import Installers
 from ota.client.installers.leftovers import RunningFile
@@ -97,7 +97,6 @@ class UpdateClient:
         self._installers = Installers(
             {Kind.APP: self._apps, Kind.EMBEDDED: self._apps}, settings.ecus
         )
-        self._history = History(settings.folder / "history.json")
         downloader = Downloader(
             fetcher,
             targets_url=f"{settings.image_url}/targets/",
@@ -114,7 +113,7 @@ class UpdateClient:
             installers=self._installers,
             reporter=_reporter(settings, fetcher, floor, self.time, self._installers),
             floor=floor,
-            history=self._history,
+            history=History(settings.folder / HISTORY_NAME),
             gates=gates,
             clock=self.time,
             is_clock_set=self.time.is_known,
@@ -131,10 +130,6 @@ class UpdateClient:
     def is_reached(self) -> bool | None:
         """Return whether the last check reached the repositories; None before the first."""
         return self._steps.is_reached
-
-    async def history(self) -> tuple[Ended, ...]:
-        """Return how the updates before ended, oldest first."""
-        return await asyncio.to_thread(self._history.read)
 
     @property
     def situation(self) -> Situation:

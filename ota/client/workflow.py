@@ -37,6 +37,7 @@ from ota.errors import (
     StoppedError,
     TimeUnknownError,
     UnhealthyError,
+    sentence_of,
 )
 from ota.metadata.manifest import Outcome as OutcomeKind
 from ota.metadata.models import format_utc
@@ -254,7 +255,7 @@ class UpdateSteps:
         if entry.outcome is not None:
             self._history.add(ended(entry.outcome))
         if entry.attack is not None and (entry.outcome is None or not entry.offers):
-            self._history.add(Ended(at_utc=self._now(), outcome="attack", code=entry.attack))
+            self._history.add(attacked(entry.attack, self._now()))
 
     # --- what an error means in each state ------------------------------------------------------
 
@@ -350,6 +351,11 @@ def _offered(entry: JournalEntry, offers: tuple[Offer, ...]) -> dict[str, object
     offered: dict[str, object] = {"offer": first, "others": tuple(others)}
     is_same = entry.content_hash == content_hash(offers)
     return offered if is_same else {**_NO_OFFER, **offered}
+
+
+def attacked(code: str, at_utc: str) -> Ended:
+    """Return the line that history keeps of an offer that was not believed."""
+    return Ended(at_utc=at_utc, outcome="attack", code=code, sentence=sentence_of(code))
 
 
 def ended(outcome: Outcome) -> Ended:

@@ -20,6 +20,7 @@ from telemetry.ingest.dedupe import Batches, Standing
 from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.errors import StorageError
 from telemetry.ingest.files import Files
+from telemetry.records import BATTERY_FIELDS, BatterySample
 
 _SCHEMA = pa.schema(
     [
@@ -31,6 +32,9 @@ _SCHEMA = pa.schema(
         ("cell_temp_c", pa.float64()),
         ("soh_percent", pa.int8()),
         ("month", pa.string()),
+        # true: a reading came and was wrong; false: none came, or there is a value;
+        # null: an older schema, which did not tell
+        *((f"{name}_invalid", pa.bool_()) for name in BATTERY_FIELDS),
     ]
 )
 HAS_COMPILER = importlib.util.find_spec("numba") is not None
@@ -87,12 +91,13 @@ def prepare_quickly(payload: bytes, limits: BatchLimits) -> Prepared | None:
     arrays = [
         pa.repeat(pa.scalar(opened.pseudonym, pa.binary(16)), rows),
         pa.array(table.since_start_ms),
-        *(
-            pa.array(value, mask=missing)
-            for value, missing in zip(table.values, table.missing, strict=True)
-        ),
+        *(pa.array(value, mask=gaps) for value, gaps in zip(table.values, table.gaps, strict=True)),
         pa.repeat(pa.scalar(opened.soh_percent, pa.int8()), rows),
         pa.repeat(pa.scalar(opened.month, pa.string()), rows),
+        *(
+            pa.array(flags) if opened.schema.tells_invalid else pa.nulls(rows, pa.bool_())
+            for flags in table.invalid
+        ),
     ]
     return Prepared(
         purpose=opened.schema.purpose.value,
@@ -215,6 +220,14 @@ def _table(batch: DecodedBatch) -> pa.Table:
             pa.array([sample.cell_temp_c for sample in samples], pa.float64()),
             pa.array([batch.body.soh_percent] * count, pa.int8()),
             pa.array([batch.body.month] * count, pa.string()),
+            *(
+                pa.array([_is_invalid(batch, sample, name) for sample in samples], pa.bool_())
+                for name in BATTERY_FIELDS
+            ),
         ],
         schema=_SCHEMA,
     )
+
+
+def _is_invalid(batch: DecodedBatch, sample: BatterySample, name: str) -> bool | None:
+    return name in sample.invalid if batch.tells_invalid else None
