@@ -76,6 +76,7 @@ class ReplaySource:
         self._sleep = sleep
         self._last_s = -math.inf
         self._tail: list[Frame] = []
+        self._reason = ""  # what python-can said of a file that it cannot read
 
     async def batches(self) -> AsyncIterator[Sequence[Frame]]:
         """Yield batches as ``in_batches``; see ``SignalSource``.
@@ -106,6 +107,7 @@ class ReplaySource:
 
     def _nothing_found(self) -> str:
         found = f"{self.skipped} unreadable lines" if self.skipped else "nothing"
+        found += f" ({self._reason})" if self._reason else ""
         return (
             f"{self.path}: expected a recording with CAN frames, found {found}; "
             "nothing was recorded; choose another file (candump -L, ASC, BLF, MF4, TRC ...)"
@@ -172,7 +174,8 @@ class ReplaySource:
                     if frame := self._converted(message, number):
                         yield frame
         # the readers of python-can and what they import raise whatever a damaged file leads to
-        except Exception:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001
+            self._reason = str(error)
             self.is_truncated = True
             self._skip(number + 1)
 

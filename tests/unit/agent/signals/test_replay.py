@@ -208,6 +208,13 @@ async def test_a_file_without_a_frame_is_one_sentence(
         await taken(as_fast_as_possible(path))
 
 
+def test_a_format_that_needs_a_package_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "drive.mf4"
+    path.write_bytes(b"MDF     4.10    ")
+    with pytest.raises(SourceError, match=r"1 unreadable lines \(.*asammdf"):
+        list(as_fast_as_possible(path).read_all())
+
+
 async def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.log: expected a readable recording.*No such"):
         await taken(as_fast_as_possible(tmp_path / "none.log"))
