@@ -80,6 +80,7 @@ async def _replayed(path: Path, folder: Path) -> tuple[int, float, float]:
         sessions=Sessions(state.database),
         clock=clock,
         may_record=lambda: True,
+        may_hold=lambda: True,
         new_session_id=lambda: secrets.token_hex(8),
         on_change=lambda: None,
         event_files=EventFiles(folder / "events", quota_bytes=1_000_000),
