@@ -18,6 +18,7 @@ from agent.consents import sharing_of
 from agent.control import Control
 from agent.daylight import is_dark
 from agent.desk import Desk
+from agent.documents import INGEST_KEYS, ingest_keys_taker
 from agent.folders import Folders
 from agent.gatekeeper import Gatekeeper, UpdatePolicy
 from agent.hmi.app import create_app
@@ -97,6 +98,7 @@ class Agent:
         self._folders.make()
         table = load_table(config.vehicle.definition)
         self._state = State.open(self._folders.state)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._sharing = self._make_sharing()
         self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
         self._event_rules = event_rules(config.events)
@@ -134,6 +136,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop``; raise ExceptionGroup if a critical part failed."""
+        self._loop = asyncio.get_running_loop()
         problems = await asyncio.to_thread(self._sharing.start)
         for problem in problems:
             log.error("ledger_broken", extra={"code": problem.code, "entry": problem.sequence})
@@ -442,8 +445,14 @@ class Agent:
             gates=gates,
             data_use=lambda: data_use(self._config, self._network.now()),
             time_sources=time_sources(self._config, self._clock, self._gnss),
+            documents={INGEST_KEYS: ingest_keys_taker(self._sharing.recipients, self._on_keys)},
         )
         return client
+
+    def _on_keys(self) -> None:
+        """Look at the outbox again: what waited for a key may leave. In the check's thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._uplink.wake)
 
 
 def time_sources(
