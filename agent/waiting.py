@@ -71,7 +71,7 @@ def why_withheld(sharing: Sharing, now: Moment) -> str | None:
 
 
 def _hindered(sharing: Sharing, purpose: str, now: Moment) -> str | None:
-    decision = sharing.decision(Purpose(purpose))
+    decision = sharing.sending_decision(Purpose(purpose))
     if not decision.is_allowed:
         return decision.sentence
     try:

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from ota.client.documents import Documents, Take
 from ota.client.download import Downloader
 from ota.client.engine import UpdateEngine
 from ota.client.fetch import HttpsFetcher, HttpsSettings
@@ -31,6 +33,9 @@ from ota.metadata.custom import Kind
 from ota.metadata.manifest import Installed
 
 log = logging.getLogger(__name__)
+
+
+NO_DOCUMENTS: Mapping[str, Take] = MappingProxyType({})
 
 
 class RootMissingError(InstallError):
@@ -78,11 +83,13 @@ class UpdateClient:
         gates: Gates,
         data_use: Callable[[], DataUse] = unlimited,
         time_sources: Sequence[TimeSource] | None = None,
+        documents: Mapping[str, Take] = NO_DOCUMENTS,
     ) -> None:
         """Put the parts together; read the roots and the ECU key. Blocks.
 
         ``time_sources`` know the time (None: ``clock`` has a battery); until one of them does, what
-        is offered is verified and downloaded, but not installed.
+        is offered is verified and downloaded, but not installed. ``documents`` say by name who uses
+        a signed document.
 
         Raises:
             InstallError: A root or the key cannot be read.
@@ -108,7 +115,7 @@ class UpdateClient:
         self.stop_download = downloader.stop
         self._steps = UpdateSteps(
             ecus=settings.ecus,
-            verifier=_verifier(settings, fetcher, floor, self.time, self._apps),
+            verifier=_verifier(settings, fetcher, floor, self.time, self._apps, documents),
             downloader=downloader,
             installers=self._installers,
             reporter=_reporter(settings, fetcher, floor, self.time, self._installers),
@@ -175,6 +182,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     gates: Gates,
     data_use: Callable[[], DataUse] = unlimited,
     time_sources: Sequence[TimeSource] | None = None,
+    documents: Mapping[str, Take] = NO_DOCUMENTS,
 ) -> tuple[UpdateClient, Callable[[], None]]:
     """Return the client over HTTPS with apps under ``app_user``, and what closes it. Blocks.
 
@@ -198,6 +206,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
         gates=gates,
         data_use=data_use,
         time_sources=time_sources,
+        documents=documents,
     )
 
     def close() -> None:
@@ -208,12 +217,13 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     return client, close
 
 
-def _verifier(
+def _verifier(  # noqa: PLR0913, PLR0917 (the parts of the client, in the order they are made)
     settings: UpdateSettings,
     fetcher: Fetcher,
     floor: Floor,
     time: TimeKeeper,
     installer: AppInstaller,
+    takers: Mapping[str, Take],
 ) -> Verifier:
     def running(name: str) -> dict[str, str] | None:
         installed = installer.installed(name)
@@ -232,6 +242,12 @@ def _verifier(
         floor=floor,
         time=time,
         running=running,
+        documents=Documents(
+            fetcher,
+            targets_url=f"{settings.image_url}/targets/",
+            folder=settings.folder / "documents",
+            takers=takers,
+        ),
     )
 
 
