@@ -1,6 +1,7 @@
 """okdrive-agent update: where signed updates stand, and the driver's answers."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,6 +31,23 @@ def update_show(caller: Caller, *, is_json: bool) -> None:
 def update_check(caller: Caller) -> None:
     """Let the running agent look for an update now."""
     with caller.doing("update check"):
+        click.echo(_ask_daemon(caller, "update-check"))
+
+
+@update.command("from")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.pass_obj
+def update_from(caller: Caller, folder: Path) -> None:
+    """Take updates from a stick: FOLDER as `okdrive-ota bundle write` has written it.
+
+    The running agent verifies it as it verifies the repositories, and needs no network. All else
+    stays as it is: the driver is asked, the gates hold. When all is installed, or the stick is
+    refused, updates come from the network again.
+    """
+    with caller.doing("update from"):
+        from ota.client.stick import StickFile  # noqa: PLC0415 (only this command needs it)
+
+        StickFile(caller.folders().update).write(folder.resolve())
         click.echo(_ask_daemon(caller, "update-check"))
 
 
