@@ -216,7 +216,7 @@ def _rows(segment: Segment) -> Iterator[list[Cell]]:
     for time_ms, raws in segment.rows:
         when = _utc(segment.anchor.utc_at(time_ms)) if segment.anchor else None
         values = (
-            None if raw is None else round(column.value(raw), 9)
+            None if (value := column.told(raw)) is None else round(value, 9)
             for column, raw in zip(segment.columns, raws, strict=True)
         )
         yield [when, (time_ms - first_ms) / 1_000, *values]

@@ -69,7 +69,7 @@ def _page(segment: Segment, first: int, limit: int) -> dict[str, Any]:
             segment.anchor.utc_at(time_ms).astimezone(UTC).isoformat() if segment.anchor else None,
             time_ms,
             *(
-                None if raw is None else round(column.value(raw), 9)
+                None if (value := column.told(raw)) is None else round(value, 9)
                 for column, raw in zip(segment.columns, raws, strict=True)
             ),
         ]

@@ -23,6 +23,7 @@ from benchmarks.models import I3
 from benchmarks.peers import fleetwise_snappy, json_gzip, parquet, pcodec_columns
 from telemetry.codec.batch import encode_batch
 from telemetry.codec.cbor import dump, load
+from telemetry.codec.cells import Cell
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.models import Model, trained_model
 from telemetry.records import BatteryBatch, BatterySample
@@ -60,7 +61,7 @@ def encode(table: Table, *, seed: str) -> bytes:
     return dump(fields | {6: random[16:]})
 
 
-def decode(payload: bytes) -> list[list[int | None]]:
+def decode(payload: bytes) -> list[list[Cell]]:
     """Return the columns of a batch of ``encode``, the times first."""
     fields = load(payload, max_bytes=_MAX_BYTES, what="bench batch")
     if not isinstance(fields, dict):

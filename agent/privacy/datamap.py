@@ -28,6 +28,7 @@ _MAP: Final[Mapping[str, tuple[str, str]]] = {  # type.field -> what it is made 
     "BatterySample.pack_current_a": ("", "0.5 A"),
     "BatterySample.soc_percent": ("", "0.1 %"),
     "BatterySample.cell_temp_c": ("", "1 °C"),
+    "BatterySample.invalid": ("checks of each reading", "which of these four was wrong, by name"),
     "BatteryBatch.month": ("clock of the board", "calendar month"),
     "BatteryBatch.soh_percent": ("Vehicle…TractionBattery.StateOfHealth", "1 %"),
     "ChargingBatch.cell": (

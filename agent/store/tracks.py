@@ -136,14 +136,15 @@ def read_track(segment: Path) -> StoredTrack:
 
 
 def _point(row: Row, first_ms: int) -> TrackPoint | None:
-    time_ms, (latitude, longitude, _, speed) = row
+    time_ms, cells = row
+    latitude, longitude, _, speed = map(SegmentColumn.told, COLUMNS, cells)
     if latitude is None or longitude is None or speed is None:
         return None
     return TrackPoint(
         time_s=(time_ms - first_ms) / 1_000,
-        latitude=COLUMNS[0].value(latitude),
-        longitude=COLUMNS[1].value(longitude),
-        speed_km_h=COLUMNS[3].value(speed),
+        latitude=latitude,
+        longitude=longitude,
+        speed_km_h=speed,
     )
 
 

@@ -23,7 +23,8 @@ from agent.vehicle.battery.memory import Kind, Measurement, Outcome, facts_of
 from agent.vehicle.battery.rules import RULES, Code, Rule
 from agent.vehicle.battery.watch import WATCH_PATHS, BatteryWatch
 from agent.vehicle.capture import EventRule
-from agent.vehicle.charge import CHARGE_PATHS, ChargeConfig, ChargeSession, Supply
+from agent.vehicle.charge import ChargeConfig
+from agent.vehicle.charge_session import CHARGE_PATHS, ChargeSession, Supply
 from agent.watch.charges import ChargeKeeper, Clock
 from agent.watch.events import AROUND, EventKeeper
 from agent.watch.memory import encode, memory_of, read_stored

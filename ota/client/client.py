@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from ota.client.documents import Documents, Take
 from ota.client.download import Downloader
 from ota.client.engine import UpdateEngine
 from ota.client.fetch import HttpsFetcher, HttpsSettings
 from ota.client.floor import Floor
-from ota.client.history import Ended, History
+from ota.client.history import HISTORY_NAME, History
 from ota.client.installers.app import AppInstaller
 from ota.client.installers.door import Installers
 from ota.client.installers.leftovers import RunningFile
@@ -33,6 +35,9 @@ from ota.metadata.custom import Kind
 from ota.metadata.manifest import Installed
 
 log = logging.getLogger(__name__)
+
+
+NO_DOCUMENTS: Mapping[str, Take] = MappingProxyType({})
 
 
 class RootMissingError(InstallError):
@@ -80,11 +85,13 @@ class UpdateClient:
         gates: Gates,
         data_use: Callable[[], DataUse] = unlimited,
         time_sources: Sequence[TimeSource] | None = None,
+        documents: Mapping[str, Take] = NO_DOCUMENTS,
     ) -> None:
         """Put the parts together; read the roots and the ECU key. Blocks.
 
         ``time_sources`` know the time (None: ``clock`` has a battery); until one of them does, what
-        is offered is verified and downloaded, but not installed.
+        is offered is verified and downloaded, but not installed. ``documents`` say by name who uses
+        a signed document.
 
         Raises:
             InstallError: A root or the key cannot be read.
@@ -99,7 +106,6 @@ class UpdateClient:
         self._installers = Installers(
             {Kind.APP: self._apps, Kind.EMBEDDED: self._apps}, settings.ecus
         )
-        self._history = History(settings.folder / "history.json")
         self.stick = StickFile(settings.folder)
         targets_url = f"{settings.image_url}/targets/"
         downloader = Downloader(
@@ -120,12 +126,13 @@ class UpdateClient:
                 time=self.time,
                 installer=self._apps,
                 stick=self.stick,
+                takers=documents,
             ),
             downloader=downloader,
             installers=self._installers,
             reporter=_reporter(settings, fetcher, floor, self.time, self._installers),
             floor=floor,
-            history=self._history,
+            history=History(settings.folder / HISTORY_NAME),
             gates=gates,
             clock=self.time,
             is_clock_set=self.time.is_known,
@@ -142,10 +149,6 @@ class UpdateClient:
     def is_reached(self) -> bool | None:
         """Return whether the last check reached the repositories; None before the first."""
         return self._steps.is_reached
-
-    async def history(self) -> tuple[Ended, ...]:
-        """Return how the updates before ended, oldest first."""
-        return await asyncio.to_thread(self._history.read)
 
     @property
     def situation(self) -> Situation:
@@ -191,6 +194,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     gates: Gates,
     data_use: Callable[[], DataUse] = unlimited,
     time_sources: Sequence[TimeSource] | None = None,
+    documents: Mapping[str, Take] = NO_DOCUMENTS,
 ) -> tuple[UpdateClient, Callable[[], None]]:
     """Return the client over HTTPS with apps under ``app_user``, and what closes it. Blocks.
 
@@ -214,6 +218,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
         gates=gates,
         data_use=data_use,
         time_sources=time_sources,
+        documents=documents,
     )
 
     def close() -> None:
@@ -232,6 +237,7 @@ def _source(  # noqa: PLR0913 (the doors of one decision, all by name)
     time: TimeKeeper,
     installer: AppInstaller,
     stick: StickFile,
+    takers: Mapping[str, Take],
 ) -> StickOrNetwork:
     def running(name: str) -> dict[str, str] | None:
         installed = installer.installed(name)
@@ -249,6 +255,12 @@ def _source(  # noqa: PLR0913 (the doors of one decision, all by name)
         floor=floor,
         time=time,
         running=running,
+        documents=Documents(
+            fetcher,
+            targets_url=f"{settings.image_url}/targets/",
+            folder=settings.folder / "documents",
+            takers=takers,
+        ),
     )
     offline = OfflineVerifier(
         ecus=settings.ecus,

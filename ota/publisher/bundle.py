@@ -10,10 +10,10 @@ from tuf.api.metadata import MetaFile, Role, Root, Snapshot, TargetFile, Targets
 
 from ota.errors import BrokenRepositoryError, ConflictError, MalformedError, NotFoundError
 from ota.metadata.custom import ImageCustom, parse_image_custom
-from ota.metadata.models import parse_metadata, version_key
+from ota.metadata.models import is_document, parse_metadata, version_key
 from ota.metadata.offline import SNAPSHOT, TARGETS, offline_delegator, offline_roles
 from ota.publisher.layout import Repositories
-from ota.publisher.ports import locked, make_folder
+from ota.publisher.ports import locked
 from ota.publisher.repository import Published
 from ota.publisher.roles import sign
 
@@ -69,6 +69,8 @@ def _chosen(published: Published, wanted: tuple[str, ...]) -> list[TargetFile]:
         raise NotFoundError(unknown[0], expected="a released target", got="none")
     newest: dict[tuple[str, str], TargetFile] = {}
     for name, file in released.items():
+        if is_document(name):
+            continue  # for vehicles that are online
         custom = parse_image_custom(file.custom)
         for hardware_id in custom.hardware_ids:
             if not wanted:
@@ -161,13 +163,13 @@ def _copy(
     ):
         files.write(folder / "director" / source.name, source.read_bytes())
     for file in chosen:
-        for digest in _digests(file):
-            source = layout.target_path(file.path, digest)
-            place = folder / "image" / "targets" / source.relative_to(layout.image_targets)
-            make_folder(place.parent)
-            files.copy(source, place)
+        _copy_image(repositories, folder / "image" / "targets", file)
 
 
-def _digests(file: TargetFile) -> Iterable[str]:
-    chunks = _custom(file).chunks
-    return (file.hashes["sha256"], *([] if chunks is None else [chunks.sha256]))
+def _copy_image(repositories: Repositories, targets: Path, file: TargetFile) -> None:
+    """Copy the image, its list of pieces, and whatever leads to it from an older one."""
+    image = repositories.layout.target_path(file.path, file.hashes["sha256"])
+    name = image.name.partition(".")[2]
+    for source in sorted(image.parent.glob(f"*.{name}")):
+        place = targets / source.relative_to(repositories.layout.image_targets)
+        repositories.files.copy(source, place)

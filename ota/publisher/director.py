@@ -41,7 +41,7 @@ from ota.errors import (
     UnknownVehicleError,
 )
 from ota.metadata.manifest import MAX_MANIFEST_BYTES
-from ota.metadata.models import parse_target_name
+from ota.metadata.models import is_document, parse_target_name
 from ota.metadata.offline import SNAPSHOT as OFFLINE_SNAPSHOT
 from ota.publisher.config import ServeSettings
 from ota.publisher.inventory import Inventory
@@ -201,9 +201,7 @@ class _Service:
     async def image_target(self, request: Request) -> Response:
         sha256, _, name = request.path_params["file"].partition(".")
         target = f"{request.path_params['folder']}/{name}"
-        try:
-            parse_target_name(target)  # nothing else is ever turned into a path
-        except CustomFieldError:
+        if not _is_known(target):  # nothing else is ever turned into a path
             target = ""
         path = self._layout.target_path(target, sha256)
         is_hash = _SHA256.fullmatch(sha256) is not None
@@ -236,6 +234,14 @@ def _vehicle(request: Request) -> str:
     if request.scope.get(PEER) != vehicle:  # one vehicle may not learn what another is told
         raise HTTPException(403, "expected the certificate of that vehicle, got another; refused")
     return vehicle
+
+
+def _is_known(target: str) -> bool:
+    try:
+        parse_target_name(target)
+    except CustomFieldError:
+        return is_document(target)
+    return True
 
 
 async def _metadata(folder: Path, name: str) -> Response:

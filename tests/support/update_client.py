@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ota.client.client import UpdateClient
+from ota.client.documents import Documents, Take
 from ota.client.download import Downloader
 from ota.client.durable import sync_tree
 from ota.client.floor import Floor
@@ -85,6 +86,7 @@ def make_verifier(  # noqa: PLR0913 (what a vehicle may differ in, all by name)
     ecus: Sequence[Ecu] = (ECU,),
     time_sources: Sequence[TimeSource] | None = None,
     running: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    takers: Mapping[str, Take] = MappingProxyType({}),
 ) -> Verifier:
     """Return the real verifier over the simulated repositories, with all it keeps in ``folder``.
 
@@ -102,6 +104,12 @@ def make_verifier(  # noqa: PLR0913 (what a vehicle may differ in, all by name)
         floor=floor,
         time=TimeKeeper(wall, sources, floor),
         running=running.get,
+        documents=Documents(
+            simulator,
+            targets_url=f"{BASE}/image/targets/",
+            folder=folder / "documents",
+            takers=takers,
+        ),
     )
 
 

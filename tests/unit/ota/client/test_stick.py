@@ -100,10 +100,10 @@ class Bench:
     network: Network
     sticks: int = 0
 
-    def publish(self, version: str, counter: int, *, to: str = "all") -> None:
+    def publish(self, version: str, counter: int) -> None:
         package = new_package(self.folder / f"spec-{counter}", version=version)
         with Inventory(self.repositories.layout.inventory) as inventory:
-            publish_image(self.repositories, inventory, package, release(version, counter), to=to)
+            publish_image(self.repositories, inventory, package, release(version, counter))
             Orders(self.repositories, inventory).prepare(VEHICLE)
 
     def write(self, *wanted: str) -> Path:

@@ -238,7 +238,7 @@ def test_a_batch_file_is_told_in_plain_words(
     main(["batch", "inspect", "--json", str(path)])
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "okdrive-ingest.batch.inspect/1"
-    assert document["schema_id"] == "battery.1"
+    assert document["schema_id"] == "battery.2"
     assert document["rows"] == len(document["values"]) == 5
 
 
