@@ -2,31 +2,34 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import logging
 import secrets
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
 
 from agent.clock import SystemClock
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.keys import load_verify_key
 from agent.consents import sharing_of
 from agent.control import Control
+from agent.daylight import is_dark
 from agent.desk import Desk
 from agent.folders import Folders
 from agent.gatekeeper import Gatekeeper, UpdatePolicy
 from agent.hmi.app import create_app
-from agent.hmi.server import serve
+from agent.hmi.owner import create_owner_app
+from agent.hmi.server import serve, serve_unix
 from agent.limits import departure_limits, said_network
 from agent.network.model import NetworkClass
 from agent.network.watch import NetworkWatch
+from agent.offers import AgentHealth, release_of
+from agent.owner import owner_door
 from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
-from agent.recovery import recover_trips
+from agent.recovery import permitted, recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
 from agent.sharing import Sharing
@@ -43,24 +46,28 @@ from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
+from agent.store.events import EventFiles
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
+from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
 from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
 from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
+from agent.watch.events import event_paths, event_rules
 from agent.watch.keeper import KEPT_PATHS, Keeper
 from agent.workbench import Workbench
-from ota.client.client import UpdateClient, UpdateSettings, has_clock_battery, open_client
+from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
 from ota.client.gates import GateLimits, VehicleState
 from ota.client.offer import Ecu
 from ota.client.pace import DataUse
+from ota.client.timekeeper import BatteryTime, TimeSource
 from ota.metadata.custom import Kind
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message, MqttSettings
@@ -78,19 +85,21 @@ class Agent:
     """All parts of one vehicle's agent. Building it reads files and blocks; ``run`` is the daemon.
 
     Raises:
-        StoreError, KeyFileError, InstallError, UnknownVehicleError, DefinitionError: A part cannot
-            be built; nothing was started.
+        StoreError, KeyFileError, KeySetError, InstallError, UnknownVehicleError, DefinitionError:
+            A part cannot be built; nothing was started.
     """
 
     def __init__(self, config: AgentConfig, clock: SystemClock) -> None:
         self._config = config
         self._clock = clock
+        self._started_s = clock.monotonic_s()
         self._folders = Folders(root=config.state_dir)
         self._folders.make()
         table = load_table(config.vehicle.definition)
         self._state = State.open(self._folders.state)
         self._sharing = self._make_sharing()
         self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
+        self._event_rules = event_rules(config.events)
         decoder = self._make_decoder(table)
         self._live_source = self._make_source(decoder)
         self._source = self._live_source.source
@@ -112,11 +121,13 @@ class Agent:
             clock=clock,
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
+            is_night=self._is_night,
         )
         self._vitals = Vitals(
             self._folders.vitals,
             self._recorder,
             losses=self._losses,
+            events=self._keeper.events,
             troubles=self._live_source.watch.troubles,
             clock=clock,
         )
@@ -140,11 +151,14 @@ class Agent:
             Job(name="expiry", run=self._expire, every_s=_EXPIRY_EVERY_S, jitter_s=60),
             Job(name="quota", run=self._make_room, every_s=_QUOTA_EVERY_S, jitter_s=10),
         ]
+        owner = owner_door(self._folders, self._signals)
         screen = create_app(
-            dataclasses.replace(self._desk.door(), signals=self._signals),
+            self._desk.door(),
             token=self._token,
             language=self._config.screen.language,
+            owner=owner,
         )
+        reading = create_owner_app(owner)
         return [
             Service(name="recorder", run=self._recorder.run),
             Service(name="network", run=self._network.run),
@@ -162,6 +176,9 @@ class Agent:
                 ),
                 critical=True,
             ),
+            Service(
+                name="owner", run=lambda stop: serve_unix(reading, self._folders.owner, stop=stop)
+            ),
             Service(name="battery", run=self._keeper.run),
             Service(name="control", run=self._control().run),
             Service(name="vitals", run=self._vitals.run),
@@ -175,6 +192,8 @@ class Agent:
         for trip, segment in await asyncio.to_thread(
             recover_trips, self._folders.segments, self._is_known
         ):
+            if await asyncio.to_thread(self._recorder.resume, trip, segment):
+                continue
             log.info("trip_recovered", extra={"trip": trip.trip_id})
             await self._on_trip_end(trip, segment)
 
@@ -182,9 +201,14 @@ class Agent:
         return self._state.trip(trip_id) is not None
 
     async def _on_trip_end(self, trip: Trip, segment: Path | None) -> None:
-        if segment is not None:
-            await asyncio.to_thread(self._sharing.offer_trip, trip, segment)
+        await asyncio.to_thread(self._offer, trip, segment)
+        self._uplink.wake()
         self._desk.touch()
+
+    def _offer(self, trip: Trip, segment: Path | None) -> None:
+        if kept := permitted(trip, segment):
+            self._sharing.offer_trip(kept, segment, is_whole=kept.is_whole)
+        self._sharing.offer_days()
 
     async def _make_room(self) -> None:
         keep, quota_mb = self._recorder.open_segment, self._config.recording.quota_mb
@@ -231,6 +255,7 @@ class Agent:
 
     async def _expire(self) -> None:
         await asyncio.to_thread(self._sharing.expire)
+        await asyncio.to_thread(self._sharing.offer_days)
         self._desk.touch()
 
     def _touch(self) -> None:
@@ -243,6 +268,12 @@ class Agent:
         now = self._recorder.signals()
         lines = self._gnss.lines(now.now_s) if self._gnss else ()
         return msgspec.structs.replace(now, signals=now.signals + lines)
+
+    def _is_night(self) -> bool:
+        if self._config.screen.night != "auto":
+            return self._config.screen.night == "on"
+        position = self._gnss.position() if self._gnss else None
+        return is_dark(self._clock.utc_now().astimezone(), position)
 
     def _vehicle_state(self) -> VehicleState:
         live = self._recorder.live()
@@ -274,9 +305,15 @@ class Agent:
 
     def _make_sharing(self) -> Sharing:
         config = self._config
-        self._ingest_key = load_verify_key(config.uplink.ingest_key)
         self._token = boot_token(self._folders.token, self._clock.boot_id())
-        return sharing_of(config, self._state, self._clock)
+        return sharing_of(config, self._state, self._clock, health=self._health)
+
+    def _health(self) -> AgentHealth:
+        return AgentHealth(
+            version=release_of(metadata.version("okdrive")),
+            uptime_s=self._clock.monotonic_s() - self._started_s,
+            losses=self._losses(),
+        )
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
@@ -285,7 +322,6 @@ class Agent:
             sharing=self._sharing,
             make_link=link_maker(self._config, is_parked=watch.is_parked),
             surroundings=watch.look,
-            ingest_key=self._ingest_key,
             clock=self._clock,
             settings=UplinkSettings(
                 puback_timeout_s=uplink.puback_timeout_s,
@@ -296,7 +332,8 @@ class Agent:
         )
 
     def _make_decoder(self, table: VehicleTable) -> Decoder:
-        wanted = wanted_paths(table).union(set(KEPT_PATHS).intersection(table.paths()))
+        kept = event_paths(self._event_rules).union(KEPT_PATHS).intersection(table.paths())
+        wanted = wanted_paths(table).union(kept)
         return Decoder(table, wanted, buses=self._buses)
 
     def _make_source(self, decoder: Decoder) -> LiveSource:
@@ -344,10 +381,14 @@ class Agent:
             history=BatteryHistory.open(self._folders.battery),
             sessions=Sessions(self._state.database),
             clock=self._clock,
-            may_record=self._sharing.may_record,
+            may_record=self._sharing.may_keep_trip,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
+            event_files=EventFiles(
+                self._folders.events, quota_bytes=self._config.events.quota_mb * 1_000_000
+            ),
             rules=with_thresholds(self._config.battery.raise_at),
+            events=self._event_rules,
         )
         return Recorder(
             self._live_source,
@@ -360,11 +401,13 @@ class Agent:
             config=RecorderConfig(
                 sample_period_s=recording.sample_period_s,
                 trip=TripConfig(park_s=recording.parked_after_s),
+                can_resume=self._config.source.kind != "replay",
             ),
             observer=self._keeper,
             places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)
             if self._gnss
             else None,
+            permit=self._sharing.permit,
         )
 
     def _make_updates(self) -> UpdateService:
@@ -390,7 +433,6 @@ class Agent:
         )
 
     def _open_client(self, gates: Gatekeeper) -> UpdateClient:
-        marker = self._config.updates.clock_set_file
         client, self._stop_apps = open_client(
             update_settings(self._config, self._folders),
             https_settings(self._config.identity),
@@ -398,9 +440,26 @@ class Agent:
             clock=self._clock,
             gates=gates,
             data_use=lambda: data_use(self._config, self._network.now()),
-            is_clock_set=has_clock_battery if marker is None else marker.exists,
+            time_sources=time_sources(self._config, self._clock, self._gnss),
         )
         return client
+
+
+def time_sources(
+    config: AgentConfig, clock: SystemClock, gnss: GnssReader | None
+) -> list[TimeSource]:
+    """Return who may say what time it is in this vehicle, as configured."""
+    updates = config.updates
+    marker = updates.clock_set_file
+    makers: dict[str, Callable[[], TimeSource]] = {
+        "nts": lambda: ChronyNtsTime(clock),
+        "gnss": lambda: GnssTime(lambda: None if gnss is None else gnss.utc_now()),
+        "ntp": lambda: KernelTime(clock),
+        "file": lambda: MarkerTime(marker or Path(), clock),
+        "battery": lambda: BatteryTime(clock),
+    }
+    named = updates.time_sources or (("battery",) if marker is None else ("file",))
+    return [makers[name]() for name in named]
 
 
 def boot_token(path: Path, boot_id: str) -> str:

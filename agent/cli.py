@@ -17,6 +17,7 @@ import click
 from agent.commands.battery import battery
 from agent.commands.common import FILE, Caller, as_json, print_document
 from agent.commands.consent import consent
+from agent.commands.export import export
 from agent.commands.queue import queue
 from agent.commands.signals import signals
 from agent.commands.trips import trips
@@ -56,6 +57,7 @@ def main(context: click.Context, config: Path | None, *, debug: bool, verbose: b
       okdrive-agent trips list       what was driven and charged, and what became of it
       okdrive-agent battery show     how the battery is; needs no consent and no network
       okdrive-agent queue list       what was confirmed and has not left yet, and why
+      okdrive-agent export -o FILE   everything the vehicle keeps of you, as files
       okdrive-agent vehicle decode LOG --vehicle NAME --json
 
     Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 verification failed, 4 not allowed
@@ -195,9 +197,11 @@ def config_path(caller: Caller) -> None:
 def config_validate(caller: Caller) -> None:
     """Check the file; exit 2 and name the key if it is wrong."""
     with caller.doing("config validate"):
-        caller.config()
+        from agent.watch.events import event_rules  # noqa: PLC0415 (only this command needs it)
+
+        event_rules(caller.config().events)
         click.echo(f"{caller.path}: valid")
 
 
-for group in (trips, battery, consent, queue, update, signals, vehicle):
+for group in (trips, battery, consent, queue, update, signals, vehicle, export):
     main.add_command(group)

@@ -107,8 +107,7 @@ class UplinkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     broker_host: str
     broker_port: Port = 8883
-    ingest_key: Path  # Ed25519 public key, PEM: receipts are checked with it
-    recipient: str = "okdrive ingest"  # named on the card and in the ledger
+    ingest_keys: Path  # the set that came with the vehicle; newer ones come with update checks
     hold_s: Annotated[float, Meta(ge=0, le=3_600)] = 600.0  # "take it back" works this long
     puback_timeout_s: Positive = 10.0
     receipt_timeout_s: Positive = 30.0  # then the batch is sent again
@@ -142,7 +141,9 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     check_every_s: Positive = 86_400.0
     app_user: str = "nobody"  # apps and their health checks run as this user, never as the agent
     countdown_s: Annotated[float, Meta(ge=0, le=600)] = 120.0  # "Now" can still be cancelled
-    clock_set_file: Path | None = None  # is there once the clock is right; none: battery clock
+    clock_set_file: Path | None = None  # is there once the clock is right, for source "file"
+    # who may say what time it is; none: "file" where clock_set_file is named, else "battery"
+    time_sources: tuple[Literal["nts", "gnss", "ntp", "file", "battery"], ...] = ()
     min_soc_percent: Annotated[float, Meta(ge=0, le=100)] = 20.0
     min_low_voltage_v: Annotated[float, Meta(ge=9, le=15)] = 12.0  # includes the way back
     needs_ignition_off: bool = False  # the vehicle must be switched off, and stay so
@@ -155,6 +156,11 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     roaming_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 0
     max_bytes_per_s: Annotated[int, Meta(ge=4_096)] | None = None  # of a download; None: no limit
 
+    def __post_init__(self) -> None:
+        """Refuse a marker that nobody named."""
+        if "file" in self.time_sources and self.clock_set_file is None:
+            raise ValueError("updates: expected `clock_set_file` for time source 'file', got none")
+
 
 class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Other thresholds for the battery watch than its own (`okdrive-agent battery explain`)."""
@@ -162,11 +168,33 @@ class BatteryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     raise_at: dict[str, float] = {}  # alert code -> value, in the unit of its rule
 
 
+class EventConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One event: a condition over signals that freezes what was read before and after it."""
+
+    name: Name
+    condition: Annotated[str, Meta(max_length=1_000)]  # such as "Vehicle.Speed > 120"
+    trigger: Literal["edge", "level"] = "edge"  # when it becomes true; or while it is, each time
+    lasting_s: Annotated[float, Meta(ge=0, le=3_600)] = 0.0  # it has to hold this long
+    cool_down_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0  # not again before
+    before_s: Annotated[float, Meta(ge=0, le=60)] = 10.0  # of readings from before the event
+    after_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+
+
+class EventsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Moments worth looking at later (`okdrive-agent signals events`); they stay in the vehicle."""
+
+    enabled: bool = True
+    quota_mb: Annotated[int, Meta(ge=1)] = 16  # all events together; the oldest make way
+    without: tuple[str, ...] = ()  # names of built-in events to leave out
+    rules: tuple[EventConfig, ...] = ()  # further events; a built-in name replaces that one
+
+
 class ScreenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The driver's page; loopback only."""
 
     port: Port = 8088  # 0 = any free port; the bound one stands in run/screen.json
     language: Literal["en", "de"] = "en"
+    night: Literal["auto", "on", "off"] = "auto"  # dark by the sun, or from 19 to 7 without a fix
 
 
 class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,6 +211,12 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     polls: PollsConfig = PollsConfig()
     gnss: GnssConfig = GnssConfig()
     battery: BatteryConfig = BatteryConfig()
+    events: EventsConfig = EventsConfig()
+
+    def __post_init__(self) -> None:
+        """Refuse a time source that nobody runs: updates would wait for it for ever."""
+        if "gnss" in self.updates.time_sources and not self.gnss.enabled:
+            raise ValueError("gnss: expected `enabled` for updates.time_sources 'gnss', got not")
 
 
 def load_config(path: Path) -> AgentConfig:

@@ -8,7 +8,7 @@ once; if it cannot be told, what was withdrawn has left the outbox all the same.
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,13 +23,14 @@ from agent.consent.keys import (
     VerifyKey,
     load_purpose_secret,
     load_signing_key,
-    load_verify_key,
 )
-from agent.consent.ledger import ChainProblem, Recipient, StoredEntry, read_entry, verify_chain
-from agent.consent.notices import Notice, load_notices
+from agent.consent.ledger import ChainProblem, StoredEntry, read_entry, verify_chain
+from agent.consent.notices import Notice, all_notices, load_notices
+from agent.consent.recipients import load_recipients
 from agent.control import ask
 from agent.folders import Folders
 from agent.limits import quota
+from agent.offers import AgentHealth
 from agent.sharing import Sharing, SharingError, SharingSettings
 from agent.store.state import LEDGER_LENGTH, LedgerRow, State
 from telemetry.purposes import Purpose
@@ -60,22 +61,29 @@ class ExportedEntry:
     signature: bytes
 
 
-def sharing_of(config: AgentConfig, state: State, clock: SystemClock) -> Sharing:
-    """Return the configured driver's side of sharing; raise KeyFileError. Not started."""
-    ingest_key = load_verify_key(config.uplink.ingest_key)
+def sharing_of(
+    config: AgentConfig,
+    state: State,
+    clock: SystemClock,
+    *,
+    health: Callable[[], AgentHealth] | None = None,
+) -> Sharing:
+    """Return the driver's side of sharing, not started; raise KeyFileError, KeySetError."""
+    folders = Folders(root=config.state_dir)
     return Sharing(
         state=state,
         key=load_signing_key(config.identity.ecu_key),
-        notices=load_notices(),
-        recipient=Recipient(name=config.uplink.recipient, key_id=ingest_key.key_id),
+        notices=all_notices(),
+        recipients=load_recipients(config.uplink.ingest_keys, folders.ingest_keys),
         secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
-        segments=Folders(root=config.state_dir).segments,
+        segments=folders.segments,
         clock=clock,
         settings=SharingSettings(
             hold_s=config.uplink.hold_s,
             unanswered_days=config.recording.unanswered_days,
             quota=quota(config),
         ),
+        health=health,
     )
 
 

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.consent.keys import VerifyKey
-from agent.consent.receipts import ForgedReceiptError, VerifiedReceipt, verify_receipt
+from agent.consent.receipts import ForgedReceiptError, VerifiedReceipt
 from agent.store.outbox import Outbox, OutboxRow
-from telemetry.codec.batch import CONTENT_TYPE, batch_id
+from telemetry.codec.batch import batch_id
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import split
 from telemetry.link import LinkError
 from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
+from telemetry.seal import CONTENT_TYPE
 from telemetry.topics import ack_topic, uplink_topic
 
 log = logging.getLogger(__name__)
@@ -76,18 +76,20 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Letter:
-    """One message: a whole batch, or one part of it."""
+    """One message: a whole sealed batch, or one part of it."""
 
     payload: bytes
     content_type: str
+    sealed_id: bytes  # SHA-256 of the whole sealed batch
     part: int = 0
 
 
 class Receipts:
     """What somebody waits for, and what arrives; only a genuine receipt that is expected counts."""
 
-    def __init__(self, key: VerifyKey, counters: Counter[str]) -> None:
-        self._key = key
+    def __init__(self, believe: Callable[[bytes], VerifiedReceipt], counters: Counter[str]) -> None:
+        """``believe`` raises ForgedReceiptError for what no key of ingest signed."""
+        self._believe = believe
         self._counters = counters
         self._answers: dict[tuple[bytes, int], asyncio.Future[VerifiedReceipt]] = {}
 
@@ -95,8 +97,9 @@ class Receipts:
     def expect(self, batch: bytes, letter: _Letter) -> Iterator[asyncio.Future[VerifiedReceipt]]:
         """Wait for what ingest says to ``letter``."""
         answer: asyncio.Future[VerifiedReceipt] = asyncio.get_running_loop().create_future()
-        # an ingest that does not know parts refuses one under the hash of its bytes
-        wanted = {(batch, 0), (batch, letter.part), (batch_id(letter.payload), 0)}
+        # what cannot be opened is refused under the hash of the bytes that came
+        came = {(batch_id(letter.payload), 0), (letter.sealed_id, 0)}
+        wanted = {(batch, 0), (letter.sealed_id, letter.part), *came}
         self._answers.update(dict.fromkeys(wanted, answer))
         try:
             yield answer
@@ -108,7 +111,7 @@ class Receipts:
     def on_message(self, message: Message) -> None:
         """Take what the broker brought; a stranger's or forged receipt is counted and no more."""
         try:
-            verified = verify_receipt(message.payload, self._key)
+            verified = self._believe(message.payload)
         except ForgedReceiptError as error:
             self._counters[error.code] += 1
             log.warning("receipt_forged", extra={"code": error.code})
@@ -164,33 +167,39 @@ class Delivery:
         if failure:
             raise failure
 
-    async def exchange(self, row: OutboxRow) -> VerifiedReceipt:
-        """Send a batch and return what ingest says about the whole of it.
+    async def exchange(self, row: OutboxRow, sealed: bytes) -> VerifiedReceipt:
+        """Send a batch as the bytes ``sealed``; return what ingest says about the whole of it.
 
         Raises:
             LinkError: No answer, or no way to get one; ``TOO_LARGE`` is about this batch alone.
         """
         limit = self._link.max_payload_bytes
-        if limit is None or len(row.payload) <= limit:
-            whole = _Letter(payload=row.payload, content_type=CONTENT_TYPE)
+        sealed_id = batch_id(sealed)
+        if limit is None or len(sealed) <= limit:
+            whole = _Letter(payload=sealed, content_type=CONTENT_TYPE, sealed_id=sealed_id)
             return await self._send(row, whole)
         try:
-            parts = split(row.payload, max_bytes=limit)
+            parts = split(sealed, max_bytes=limit)
         except ValueError as error:
             raise LinkError(str(error), code=TOO_LARGE) from error
-        return await self._in_parts(row, parts)
+        letters = [
+            _Letter(payload=part, content_type=PART_TYPE, sealed_id=sealed_id, part=number)
+            for number, part in enumerate(parts, 1)
+        ]
+        return await self._in_parts(row, letters)
 
-    async def _in_parts(self, row: OutboxRow, parts: Sequence[bytes]) -> VerifiedReceipt:
-        count = len(parts)
+    async def _in_parts(self, row: OutboxRow, letters: Sequence[_Letter]) -> VerifiedReceipt:
+        count = len(letters)
         kept = await asyncio.to_thread(self._outbox.kept_parts, row.batch_id, parts=count)
-        for number, payload in enumerate(parts, 1):
-            if number in kept:
+        for letter in letters:
+            if letter.part in kept:
                 continue
-            letter = _Letter(payload=payload, content_type=PART_TYPE, part=number)
             answer = await self._send(row, letter)
             if answer.receipt.part == 0:  # about the whole batch: stored, duplicate or refused
                 return answer
-            await asyncio.to_thread(self._outbox.keep_part, row.batch_id, part=number, parts=count)
+            await asyncio.to_thread(
+                self._outbox.keep_part, row.batch_id, part=letter.part, parts=count
+            )
         await asyncio.to_thread(self._outbox.forget_parts, row.batch_id)
         raise LinkError(
             f"ingest kept {count} parts of batch {row.batch_id.hex()[:16]} and has lost some since;"

@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.keys import load_signing_key, load_verify_key
+from agent.consent.keys import load_signing_key
 from agent.consent.ledger import verify_chain
+from agent.consent.recipients import NoKeyError, load_recipients
 from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
 from agent.store.battery import BatteryHistory
 from agent.store.outbox import Outbox, OutboxState
+from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
 
 _LOW_BYTES = 200 << 20
@@ -27,11 +29,13 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
     return [
         Check(name="vehicle", look=lambda: _vehicle(config.vehicle.definition)),
         Check(name="identity", look=lambda: _identity(config)),
+        Check(name="ingest keys", look=lambda: _ingest_keys(config, folders, now)),
         Check(name="certificate", look=lambda: _certificate(config.identity, now)),
         Check(name="storage", look=lambda: _storage(config.state_dir)),
         Check(name="frames", look=lambda: _frames(folders)),
         Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
+        Check(name="trips", look=lambda: _with_state(folders, _trips)),
         Check(name="battery", look=lambda: _battery(folders)),
         Check(name="network", look=lambda: _network(config, folders)),
         Check(name="queue", look=lambda: _with_state(folders, _queue)),
@@ -49,9 +53,25 @@ def _vehicle(name: str) -> Finding:
 
 
 def _identity(config: AgentConfig) -> Finding:
-    load_verify_key(config.uplink.ingest_key)
     key = load_signing_key(config.identity.ecu_key)
     return ok(f"{config.identity.vehicle_id}, key {key.public.key_id}")
+
+
+def _ingest_keys(config: AgentConfig, folders: Folders, now: datetime) -> Finding:
+    recipients = load_recipients(config.uplink.ingest_keys, folders.ingest_keys)
+    keys, waits = recipients.keys, []
+    for purpose in sorted({entry.purpose for entry in keys.sealing}):
+        try:
+            recipients.sealing(purpose, now)
+        except NoKeyError as error:
+            waits.append(f"{purpose}: {error}")
+    if waits:
+        return warn(" ".join(waits), "okdrive-agent update check")
+    soonest = min((entry.not_after for entry in keys.sealing), default=now)
+    hybrid = sum(entry.kem != "x25519" for entry in keys.sealing)
+    text = f"{keys.recipient}, serial {keys.serial}, {len(keys.sealing)} sealing keys"
+    kind = f", {hybrid} of them hybrid (1,088 bytes more per batch)" if hybrid else ""
+    return _expiry(text + kind, soonest, now, "the receiver has to publish new ones")
 
 
 def _certificate(identity: IdentityConfig, now: datetime) -> Finding:
@@ -121,6 +141,14 @@ def _ledger(config: AgentConfig, state: State) -> Finding:
     if problems:
         return fail(problems[0].sentence, "sharing has stopped; restore the state folder")
     return ok(f"{len(entries)} entries, chain and signatures verified")
+
+
+def _trips(state: State) -> Finding:
+    sessions = Sessions(state.database)
+    damaged = state.damaged_trips() + sessions.damaged()
+    if damaged:
+        return warn(f"{damaged} damaged rows were left out", "check the disk")
+    return ok(f"{len(state.trips(limit=-1))} trips, {len(sessions.rows(limit=-1))} charges")
 
 
 def _battery(folders: Folders) -> Finding:

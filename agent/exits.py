@@ -38,6 +38,9 @@ _FAMILIES = (  # first match counts
         "screen.port_taken", 7, "trips and queue are intact", "free the port or set another one"
     ),
     Family("screen", 2, "trips and queue are intact", "correct [screen] in the configuration"),
+    Family("export.nothing", 6, "nothing was written", "`okdrive-agent trips list` names them"),
+    Family("export.parquet", 2, "nothing was written", "`--format csv` needs no extra"),
+    Family("export", 7, "what the vehicle keeps is untouched", "name another place"),
     Family("consent.ledger_broken", 3, "the ledger is as it was found", "restore the state file"),
     Family("consent.export", 6, _NOTHING_STARTED, "name a file that `consent history -o` wrote"),
     Family("consent", 4, "consents and queue are as they were", "`okdrive-agent consent show`"),

@@ -27,6 +27,16 @@ class Folders:
         return self.root / "segments"
 
     @property
+    def ingest_keys(self) -> Path:
+        """The newest set of ingest keys that came through the update chain."""
+        return self.root / "ingest-keys.json"
+
+    @property
+    def events(self) -> Path:
+        """What was read around named moments, one file each."""
+        return self.root / "events"
+
+    @property
     def update(self) -> Path:
         """Journal, floor, metadata and images of the update client."""
         return self.root / "update"
@@ -50,6 +60,11 @@ class Folders:
     def control(self) -> Path:
         """The socket on which commands reach the daemon."""
         return self.run / "control.sock"
+
+    @property
+    def owner(self) -> Path:
+        """The socket of the owner's read API."""
+        return self.run / "owner.sock"
 
     @property
     def token(self) -> Path:

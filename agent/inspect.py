@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from agent.config import AgentConfig
 from agent.folders import Folders
 from agent.hmi.texts import load_texts
 from agent.store.battery import AlertRow, BatteryHistory, DayFigure
+from agent.store.events import EventFiles, StoredEvent
 from agent.store.figures import TripFigures, figures
 from agent.store.outbox import Outbox
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import State, TripRow
 from agent.vehicle.battery.rules import RULES, Code
 from agent.vehicle.trip import Trip
+from agent.watch.events import event_rules
 
 if TYPE_CHECKING:
     from agent.signals.explain import SignalsNow
@@ -175,6 +178,68 @@ def _alert(row: AlertRow) -> dict[str, Any]:
 
 
 _SHOWN = frozenset({"value", "limit", "unit", "readings", "evidence"})
+
+
+def events(config: AgentConfig, *, limit: int) -> dict[str, Any]:
+    """Return what is looked for and the newest ``limit`` events; raise ConfigError."""
+    files, seen = _event_files(config), _seen(Folders(root=config.state_dir))
+    return {
+        "events": [
+            {
+                "number": row.number,
+                "name": row.event.name,
+                "at_utc": row.event.at_utc.isoformat(timespec="milliseconds"),
+                "is_time_proven": row.event.is_time_proven,
+                "is_cut": row.event.is_cut,
+                "readings": len(row.event.readings),
+            }
+            for row in files.rows(limit=limit)
+        ],
+        "rules": [
+            msgspec.to_builtins(rule) | {"seen": seen.get(rule.name)}
+            for rule in event_rules(config.events)
+        ],
+        "damaged": files.damaged(),
+    }
+
+
+def event(config: AgentConfig, number: int) -> dict[str, Any]:
+    """Return one event, its readings, and a row of figures for each path; raise NotFoundError."""
+    rows = _event_files(config).rows()
+    row = next((row for row in rows if row.number == number), None)
+    if row is None:
+        raise NotFoundError(f"event {number}: expected one of {len(rows)} events, found none")
+    found: dict[str, Any] = msgspec.to_builtins(row.event)
+    paths = dict.fromkeys(reading.path for reading in row.event.readings)
+    return {**found, "number": number, "summary": [_around(row.event, path) for path in paths]}
+
+
+def _around(event: StoredEvent, path: str) -> dict[str, Any]:
+    told = [one for one in event.readings if one.path == path]
+    values = [one.value for one in told if one.value is not None]
+    at = [one.value for one in told if one.since_s <= 0] or [told[0].value]
+    return {
+        "path": path,
+        "first": told[0].value,
+        "at": at[-1],
+        "last": told[-1].value,
+        "lowest": min(values, default=None),
+        "highest": max(values, default=None),
+    }
+
+
+def _event_files(config: AgentConfig) -> EventFiles:
+    folders = Folders(root=config.state_dir)
+    return EventFiles(folders.events, quota_bytes=config.events.quota_mb * 1_000_000)
+
+
+def _seen(folders: Folders) -> dict[str, int]:
+    """Return how often the running agent saw each event; empty if none runs."""
+    try:
+        counted = json.loads(folders.vitals.read_bytes()).get("events", {})
+    except (OSError, ValueError):
+        return {}
+    return dict(counted) if is_running(folders) else {}
 
 
 def status(folders: Folders) -> dict[str, Any]:

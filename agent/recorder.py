@@ -11,16 +11,22 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from agent.signals import catalog
 from agent.signals.catalog import AMBIENT, CATALOG, LOW_VOLTAGE
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
 from agent.signals.explain import SignalsNow, signals_now
-from agent.signals.model import Frame, Signal, SignalSource
+from agent.signals.model import ABSENT, Frame, Signal, SignalSource
 from agent.signals.table import VehicleTable
-from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
+from agent.store.segments import (
+    SegmentColumn,
+    SegmentError,
+    SegmentWriter,
+    TimeAnchor,
+    read_segment,
+)
 from agent.store.tracks import TrackWriter, delete_segment
 from agent.vehicle.live import LiveView, is_switched_off_in_park, view
 from agent.vehicle.trip import (
@@ -32,6 +38,7 @@ from agent.vehicle.trip import (
     TripState,
     TripTracker,
 )
+from telemetry.codec.cells import INVALID, Cell
 
 log: Final = logging.getLogger(__name__)
 
@@ -60,6 +67,7 @@ class RecorderConfig:
     min_distance_m: float = 50.0  # a shorter trip is moving the vehicle aside: not offered
     fresh_s: float = 2.0  # silence after which nothing about the present is believed
     tick_s: float = 0.5  # how often ages are looked at while no frame comes
+    can_resume: bool = False  # the frames' clock is our monotonic one, so a restart can go on
     trip: TripConfig = field(default_factory=TripConfig)
 
 
@@ -69,6 +77,13 @@ class Places:
 
     readings: Callable[[], Mapping[str, Signal]]
     may_keep: Callable[[], bool]
+
+
+class Permission(Protocol):
+    """Whose consent a recording rests on, and for what."""
+
+    def covers(self, other: Any, /) -> bool:  # noqa: ANN401 (another of the same kind)
+        """Tell whether what was recorded under ``other`` may stay under this one."""
 
 
 @dataclass(slots=True)
@@ -123,6 +138,7 @@ class Recorder:
         config: RecorderConfig | None = None,
         observer: Observer | None = None,
         places: Places | None = None,
+        permit: Callable[[], Permission | None] | None = None,
     ) -> None:
         """Wire one recorder; nothing is opened.
 
@@ -137,6 +153,8 @@ class Recorder:
             config: Periods and limits.
             observer: Told every change too: the battery watch needs no consent.
             places: Positions, kept beside the rows; None: this vehicle has no receiver.
+            permit: Whose consent a trip rests on now, asked for every row; None: it never changes.
+                When it does, what it does not cover is deleted, and the trip is not whole.
         """
         self.decoder = decoder
         self.counters = RecorderCounters()
@@ -154,6 +172,9 @@ class Recorder:
         self._writer: SegmentWriter | None = None
         self._places = places
         self._track: TrackWriter | None = None
+        self._permit = permit
+        self._held: Permission | None = None  # the permission of the last row
+        self._is_whole = True
         self._trip_id = ""
         self._started_s = 0.0  # on the monotonic clock
         self._next_row_s: float | None = None
@@ -162,6 +183,34 @@ class Recorder:
         self._has_heard = False
         self._is_asleep = False
         self._turn = asyncio.Lock()  # a tick never comes between a batch and its rows
+
+    def resume(self, trip: Trip, segment: Path) -> bool:
+        """Go on with a trip that an earlier run of this boot left in ``segment``; blocks.
+
+        Returns:
+            False if it cannot be that trip any more: another boot, too long ago, no consent, other
+            columns, or one that goes on already. The trip ended where its rows end.
+        """
+        now_s = self._clock.monotonic_s()
+        is_ours = self.config.can_resume and trip.boot_id == self._boot_id and not self._writer
+        is_recent = 0 <= now_s - trip.ended_s <= self.config.trip.silent_s
+        if not (is_ours and is_recent and self._may_record()):
+            return False
+        try:
+            if read_segment(segment).columns != self._columns:
+                return False
+            self._writer = SegmentWriter.reopen(segment)
+        except SegmentError as error:
+            self._note(error)
+            return False
+        self._track = TrackWriter(
+            segment, boot_id=self._boot_id, anchor=self._anchor(round(now_s * 1_000))
+        )
+        self._trip_id, self._started_s = trip.trip_id, trip.started_s
+        self._frame_s, self._heard_s, self._has_heard = now_s, now_s, True
+        self.tracker.resume(trip, now_s)
+        log.info("trip_resumed", extra={"trip": trip.trip_id})
+        return True
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Record until the source ends or ``stop``; a trip under way ends with it.
@@ -275,6 +324,7 @@ class Recorder:
         self._trip_id = self._make_id()
         self._started_s = self._clock.monotonic_s()
         self._next_row_s = None
+        self._held, self._is_whole = self._permit() if self._permit else None, True
         return self._trip_id
 
     async def _handle(self, changes: Sequence[TripChange]) -> None:
@@ -302,6 +352,7 @@ class Recorder:
             started_utc=started_utc,
             is_time_proven=is_proven,
             boot_id=self._boot_id,
+            is_whole=self._is_whole,
         )
 
     def _anchor(self, time_ms: int) -> TimeAnchor:
@@ -316,18 +367,27 @@ class Recorder:
         # on the grid where it can be; anew from here after a gap or when the clock went back
         is_next = due_s is not None and due_s <= now_s < due_s + period_s
         self._next_row_s = (due_s if due_s is not None and is_next else now_s) + period_s
+        await self._mind_permission()
         if not self._may_record():
             self.counters.rows_withheld += 1
             await self._delete(await self._close())
             return
         await self._append(round(now_s * 1000), self._row())
 
-    def _row(self) -> list[int | None]:
-        latest = self.decoder.latest
-        values = ((column, latest[column.path].value) for column in self._columns)
-        return [None if value is None else column.raw(value) for column, value in values]
+    async def _mind_permission(self) -> None:
+        """Delete what another driver, or a wider consent, left of the trip under way."""
+        if self._permit is None:
+            return
+        before, self._held = self._held, self._permit()
+        self._is_whole = self._is_whole and self._held is not None and self._held == before
+        if before is not None and (self._held is None or not self._held.covers(before)):
+            await self._delete(await self._close())
 
-    async def _append(self, time_ms: int, row: list[int | None]) -> None:
+    def _row(self) -> list[Cell]:
+        latest = self.decoder.latest
+        return [_cell(column, latest[column.path]) for column in self._columns]
+
+    async def _append(self, time_ms: int, row: list[Cell]) -> None:
         try:
             await asyncio.to_thread(self._append_now, time_ms, row)
         except SegmentError as error:
@@ -336,7 +396,7 @@ class Recorder:
         else:
             self.counters.rows += 1
 
-    def _append_now(self, time_ms: int, row: list[int | None]) -> None:
+    def _append_now(self, time_ms: int, row: list[Cell]) -> None:
         if self._writer is None:
             self._writer = self._create(time_ms)
         self._writer.append(time_ms, row)
@@ -381,6 +441,12 @@ class Recorder:
     def _note(self, error: SegmentError) -> None:
         self.counters.last_error = str(error)
         log.error("segment_failed", extra={"code": error.code, "trip": self._trip_id})
+
+
+def _cell(column: SegmentColumn, signal: Signal) -> Cell:
+    if signal.value is not None:
+        return column.raw(signal.value)
+    return None if signal.quality in ABSENT else INVALID
 
 
 async def _wait(stop: asyncio.Event) -> None:

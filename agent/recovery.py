@@ -10,6 +10,7 @@ from agent.signals.model import Quality, Signal
 from agent.store.segments import Segment, SegmentError, TimeAnchor, read_segment
 from agent.store.tracks import SUFFIX, delete_segment
 from agent.vehicle.trip import Trip, TripConfig, TripTracker
+from telemetry.codec.cells import Cell
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def recover_trips(folder: Path, is_known: Callable[[str], bool]) -> list[tuple[T
             log.warning("segment_without_trip_deleted", extra={"segment": path.name})
             delete_segment(path)
         else:
-            found.append((trip, path))
+            found.append((replace(trip, is_whole=False), path))  # its end was never seen
     return found
 
 
@@ -44,6 +45,17 @@ def _trip_of(path: Path) -> Trip | None:
         log.warning("segment_unreadable", extra={"segment": path.name, "code": error.code})
         return None
     return add_up(segment, path.stem)
+
+
+def permitted(trip: Trip, segment: Path | None) -> Trip | None:
+    """Return what may be kept of an ended trip; None: nothing of it. Blocks.
+
+    Of one that is not whole it is the recorded part: its figures are added up from the rows.
+    """
+    if trip.is_whole:
+        return trip
+    part = _trip_of(segment) if segment else None
+    return replace(part, is_whole=False) if part else None
 
 
 def add_up(segment: Segment, trip_id: str) -> Trip | None:
@@ -66,14 +78,13 @@ def _dated(trip: Trip, anchor: TimeAnchor) -> Trip:
     return replace(trip, started_utc=started_utc, is_time_proven=anchor.is_proven)
 
 
-def _signals(segment: Segment, row: list[int | None], time_s: float) -> Iterator[Signal]:
+def _signals(segment: Segment, row: list[Cell], time_s: float) -> Iterator[Signal]:
     values = {
-        column.path: None if raw is None else column.value(raw)
-        for column, raw in zip(segment.columns, row, strict=True)
+        column.path: column.told(raw) for column, raw in zip(segment.columns, row, strict=True)
     }
     volts, amperes = values.get(catalog.PACK_VOLTAGE), values.get(catalog.PACK_CURRENT)
     if volts is not None and amperes is not None:
         values[catalog.PACK_POWER] = volts * amperes
     for path, value in values.items():
-        quality = Quality.MISSING if value is None else Quality.OK
+        quality = Quality.MISSING if value is None else Quality.OK  # why it was wrong is not kept
         yield Signal(path, value, quality, time_s)

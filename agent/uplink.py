@@ -1,4 +1,4 @@
-"""Flow 2, the side of the network: outbox -> MQTT -> ingest -> receipt -> row deleted.
+"""Flow 2, the side of the network: outbox -> seal -> MQTT -> ingest -> receipt -> row deleted.
 
 A connection exists only while there is a confirmed batch that may leave; each carries one pseudonym
 under a client id that was never used before (`agent/delivery.py`). Whether one is worth making is
@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from agent.consent.keys import VerifyKey
 from agent.consent.receipts import VerifiedReceipt
+from agent.consent.recipients import NoKeyError
 from agent.delivery import TOO_LARGE, Delivery, Link, MakeLink, Patience, Receipts
 from agent.departure import DepartureLimits, Situation, Surroundings, hindrance, reason
 from agent.sharing import Clock, Sharing
@@ -23,13 +23,23 @@ from agent.spending import Spending
 from agent.store.outbox import OutboxRow, UncoveredError
 from agent.store.state import ReceiptRow
 from agent.store.uplink_notes import Failure, UplinkNotes
-from agent.waiting import QueueItem, due_of_one_pseudonym, queue_items, why_empty, why_withheld
+from agent.waiting import (
+    QueueItem,
+    due_of_one_pseudonym,
+    queue_items,
+    travels_bytes,
+    why_empty,
+    why_withheld,
+)
 from telemetry.link import Backoff, LinkError
+from telemetry.purposes import Purpose
 from telemetry.records import ReceiptStatus
+from telemetry.seal import seal
 from telemetry.topics import CLIENT_ID_BYTES, new_client_id
 
 log = logging.getLogger(__name__)
 
+_NO_SUCH_KEY = "seal.key"  # ingest does not have the key: about the key, not about the batch
 _HOUSEKEEPING_S = 3600.0  # look at expiry this often, also when nothing is sent
 
 
@@ -51,7 +61,6 @@ class Uplink:
         *,
         sharing: Sharing,
         make_link: MakeLink,
-        ingest_key: VerifyKey,
         clock: Clock,
         settings: UplinkSettings,
         backoff: Backoff | None = None,
@@ -64,7 +73,7 @@ class Uplink:
         self._notes = UplinkNotes(sharing.state.database)
         self._surroundings = surroundings
         self._make_link = make_link
-        self._ingest_key = ingest_key
+        self._recipients = sharing.recipients
         self._clock = clock
         self._settings = settings
         self._chance = chance or random.SystemRandom().random
@@ -136,7 +145,7 @@ class Uplink:
 
     async def _send(self, rows: Sequence[OutboxRow]) -> None:
         client_id = new_client_id(self._random_bytes(CLIENT_ID_BYTES))
-        receipts = Receipts(self._ingest_key, self.counters)
+        receipts = Receipts(self._believe, self.counters)
         link = self._make_link(client_id, receipts.on_message)
         delivery = self._delivery(link, client_id, receipts)
         try:
@@ -153,19 +162,41 @@ class Uplink:
 
     async def _deliver(self, delivery: Delivery, row: OutboxRow) -> None:
         try:
-            await asyncio.to_thread(self._outbox.begin_attempt, row.batch_id)
+            sealed, key_id = await asyncio.to_thread(self._seal, row)
         except UncoveredError as error:  # withdrawn a moment ago, or a damaged file
             log.warning("batch_withheld", extra={"batch": row.batch_id.hex(), "code": error.code})
             await asyncio.to_thread(self._stop_row, row.batch_id, error.code)
             return
+        except NoKeyError as error:  # another set of keys came a moment ago
+            raise LinkError(str(error), code=error.code) from error
         try:
-            receipt = await delivery.exchange(row)
+            receipt = await delivery.exchange(row, sealed)
         except LinkError as error:
             if error.code != TOO_LARGE:
                 raise
             await asyncio.to_thread(self._stop_row, row.batch_id, error.code)
-        else:
-            await asyncio.to_thread(self._settle, row.batch_id, receipt)
+            return
+        if receipt.receipt.code == _NO_SUCH_KEY:
+            self._recipients.refuse(key_id)
+            raise LinkError("ingest has no key to open it with; it is kept", code=_NO_SUCH_KEY)
+        await asyncio.to_thread(self._settle, row.batch_id, receipt)
+
+    def _seal(self, row: OutboxRow) -> tuple[bytes, str]:
+        """Count the attempt; return the bytes that travel and the id of the key they are for."""
+        purpose = Purpose(row.purpose)
+        name = self._recipients.named(purpose).name
+        entry = self._recipients.sealing(purpose, self._clock.utc_now())
+        self._outbox.begin_attempt(row.batch_id, recipient=name)
+        key = entry.key
+        sealed = self._outbox.sealed(
+            row.batch_id,
+            key_id=entry.key_id,
+            seal=lambda batch: seal(batch, purpose=purpose, key=key),
+        )
+        return sealed, entry.key_id
+
+    def _believe(self, data: bytes) -> VerifiedReceipt:
+        return self._recipients.believe(data, self._clock.utc_now())
 
     def _settle(self, batch: bytes, verified: VerifiedReceipt) -> None:
         receipt, now = verified.receipt, self._clock.utc_now()
@@ -219,9 +250,9 @@ class Uplink:
             failure=None if failure is None else str(failure),
             retry_in_s=max(0.0, self._retry_at_s - now.monotonic_s),
             queued=queued,
-            withheld=why_withheld(self._sharing) if queued and not (due or held_s) else None,
+            withheld=why_withheld(self._sharing, now) if queued and not (due or held_s) else None,
             held_s=held_s,
-            next_bytes=len(due[0].payload) if due else 0,
+            next_bytes=travels_bytes(self._sharing, due[0]) if due else 0,
             spent_bytes=self._spending.today(),
         )
 

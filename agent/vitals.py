@@ -24,19 +24,21 @@ class Clock(Protocol):
 class Vitals:
     """Writes one small file every two seconds; it lives in memory on a real vehicle (/run)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it asks, each by name)
         self,
         path: Path,
         recorder: Recorder,
         *,
         losses: Callable[[], dict[str, int]],
         troubles: Callable[[float], Sequence[BusTrouble]],
+        events: Callable[[], dict[str, int]] = dict,
         clock: Clock,
     ) -> None:
         self._path = path
         self._recorder = recorder
         self._losses = losses
         self._troubles = troubles
+        self._events = events
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -75,5 +77,6 @@ class Vitals:
             "trips": counters.trips,
             "short_trips": counters.short_trips,
             "source": self._losses(),
+            "events": self._events(),
             "troubles": self._troubles(self._recorder.now_s()),
         }

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.consent.recipients import NoKeyError
 from agent.sharing import Sharing
-from agent.store.outbox import OutboxRow, OutboxState
+from agent.store.outbox import Moment, OutboxRow, OutboxState
 from telemetry.codec.batch import batch_pseudonym
 from telemetry.purposes import Purpose
+from telemetry.seal import sealed_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,21 +49,36 @@ def queue_items(sharing: Sharing) -> list[QueueItem]:
 
 def due_of_one_pseudonym(sharing: Sharing) -> list[OutboxRow]:
     """Return what one connection may carry now: the first in line, and what shares its name."""
-    due = [
-        row
-        for row in sharing.outbox.due(sharing.moment())
-        if sharing.decision(Purpose(row.purpose)).is_allowed
-    ]
+    now = sharing.moment()
+    due = [row for row in sharing.outbox.due(now) if _hindered(sharing, row.purpose, now) is None]
     if not due:
         return []
     first = batch_pseudonym(due[0].payload)
     return [row for row in due if batch_pseudonym(row.payload) == first]
 
 
-def why_withheld(sharing: Sharing) -> str | None:
-    """Return why the policy keeps what waits, in words; None if it does not."""
-    decisions = (sharing.decision(Purpose(line.purpose)) for line in sharing.outbox.lines())
-    return next((found.sentence for found in decisions if not found.is_allowed), None)
+def travels_bytes(sharing: Sharing, row: OutboxRow) -> int:
+    """Return what a batch has on the wire, padded and sealed."""
+    recipient = sharing.recipients.named(Purpose(row.purpose))
+    return sealed_bytes(len(row.payload), is_hybrid=recipient.is_hybrid)
+
+
+def why_withheld(sharing: Sharing, now: Moment) -> str | None:
+    """Return why the policy, or a key that is missing, keeps what waits; None if nothing does."""
+    purposes = dict.fromkeys(line.purpose for line in sharing.outbox.lines())
+    reasons = (_hindered(sharing, purpose, now) for purpose in purposes)
+    return next((found for found in reasons if found), None)
+
+
+def _hindered(sharing: Sharing, purpose: str, now: Moment) -> str | None:
+    decision = sharing.sending_decision(Purpose(purpose))
+    if not decision.is_allowed:
+        return decision.sentence
+    try:
+        sharing.recipients.sealing(Purpose(purpose), now.utc)
+    except NoKeyError as error:
+        return str(error)
+    return None
 
 
 def why_empty(sharing: Sharing) -> str:

@@ -21,7 +21,7 @@ from agent.clock import SystemClock
 from agent.signals import catalog
 from agent.signals.decode import Decoder
 from agent.signals.model import Frame
-from agent.signals.replay import BATCH_FRAMES, ReplaySource
+from agent.signals.replay import ReplaySource, in_batches
 from agent.signals.table import load_table
 from benchmarks.result import Result
 from sim.drive import synthetic_drive
@@ -29,7 +29,7 @@ from sim.drive import synthetic_drive
 ROOT: Final = Path(__file__).parents[1]
 RECORDINGS: Final = ROOT.parent / "shared/data/leaf"
 FOLDER: Final = ROOT / "configs/vehicles"
-ROUNDS: Final = 15
+ROUNDS: Final = 31
 ELEVEN: Final = (
     catalog.PACK_VOLTAGE,
     catalog.PACK_CURRENT,
@@ -107,7 +107,7 @@ def _measured(case: Case, *, bars: tuple[tuple[float, float] | None, ...]) -> li
 
 def _decoding(case: Case, frames: Sequence[Frame], *, checks: bool) -> Callable[[], None]:
     decoder = Decoder(load_table(case.vehicle), case.paths, checks=checks)
-    batches = [frames[at : at + BATCH_FRAMES] for at in range(0, len(frames), BATCH_FRAMES)]
+    batches = list(in_batches(frames))
 
     def run() -> None:
         for batch in batches:

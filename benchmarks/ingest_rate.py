@@ -1,7 +1,8 @@
 """How many trip batches one core of ingest decodes, checks and stores in a second.
 
-Real trips, joined until a batch holds 40,000 values (8,000 rows of the purpose ``battery``), go
-through the desk of the receiver into Parquet and SQLite on disk. What is counted is CPU time, so
+Real trips, joined until a batch holds 40,000 values (8,000 rows of the purpose ``battery``), are
+sealed as a vehicle does, opened with ingest's key and go through the desk of the receiver into
+Parquet and SQLite on disk. What is counted is CPU time, so
 that a busy machine or a slow disk does not change the figure; the receipt's signature and the
 network are not in it. Run ``python -m benchmarks.ingest_rate``.
 """
@@ -16,24 +17,29 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from benchmarks.i3 import Table, read_i3
 from benchmarks.result import Result
 from benchmarks.wire_size import RECORDINGS, REPORTED
 from telemetry.codec.batch import BatchLimits, encode_batch
-from telemetry.ingest.dedupe import Index
-from telemetry.ingest.service import Desk, ServiceSettings
+from telemetry.ingest.desk import Desk, DeskSettings
+from telemetry.ingest.files import FolderFiles
 from telemetry.ingest.sink import (
     HAS_COMPILER,
-    ParquetSink,
     Prepared,
     prepare_plainly,
     prepare_quickly,
 )
+from telemetry.ingest.sqlite import SqliteDatabase
+from telemetry.ingest.store import Index, Store
 from telemetry.purposes import Purpose
 from telemetry.records import BatteryBatch, BatterySample, ReceiptStatus
+from telemetry.seal import OpeningKey, open_sealed, seal
 from telemetry.topics import uplink_topic
 
 ROWS = 8_000  # times 5 columns: 40,000 values
+_KEY = OpeningKey(X25519PrivateKey.generate())
 _LIMITS = BatchLimits()
 _TOPIC = uplink_topic(Purpose.BATTERY)
 
@@ -103,24 +109,32 @@ def _quickly(payload: bytes) -> Prepared:
 def _rate(trips: Sequence[Table], prepare: Callable[[bytes], Prepared], batches: int) -> float:
     """Return batches per second of CPU time: the median over batches, the first one left out."""
     with tempfile.TemporaryDirectory() as folder:
-        index = Index.open(Path(folder) / "index.sqlite")
+        store = Store(
+            Index(SqliteDatabase.open(Path(folder) / "index.sqlite")),
+            FolderFiles(Path(folder) / "parquet"),
+        )
         try:
             desk = Desk(
-                index=index,
-                sink=ParquetSink(Path(folder) / "parquet", index),
+                store=store,
+                open_batch=_open,
                 clock=_Clock(),
-                settings=ServiceSettings(limits=_LIMITS),
+                settings=DeskSettings(limits=_LIMITS),
                 prepare_batch=prepare,
             )
             times_s = [_take_s(desk, payload) for payload in payloads(trips, batches + 1)]
         finally:
-            index.close()
+            store.close()
     return 1 / statistics.median(times_s[1:])
 
 
+def _open(purpose: Purpose, sealed: bytes) -> bytes:
+    return open_sealed(sealed, purpose=purpose, key=_KEY)
+
+
 def _take_s(desk: Desk, payload: bytes) -> float:
+    sealed = seal(payload, purpose=Purpose.BATTERY, key=_KEY.public)
     start_s = time.process_time()
-    receipt = desk.take(_TOPIC, payload)
+    receipt = desk.take(_TOPIC, sealed)
     took_s = time.process_time() - start_s
     if receipt.status is not ReceiptStatus.STORED:
         raise RuntimeError(f"expected the batch to be stored, got {receipt.status}")
@@ -130,7 +144,7 @@ def _take_s(desk: Desk, payload: bytes) -> float:
 def _result(name: str, rate: float, plain: float | None, *, must: float = 40) -> Result:
     is_compiled = plain is not None
     return Result(
-        name=f"{name}: batches of 40,000 values per core and second",
+        name=f"{name}: sealed batches of 40,000 values per core and second",
         value=round(rate, 1),
         unit="1/s",
         peer=plain,

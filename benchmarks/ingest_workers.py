@@ -24,10 +24,12 @@ from sim.broker import INGEST_NAME, Broker, free_port, render_config
 from sim.pki import Authority
 from telemetry.codec.batch import encode_batch
 from telemetry.codec.receipt import decode_receipt, unpack_signed
+from telemetry.ingest.keys import make_keys
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message, MqttSettings
 from telemetry.purposes import Purpose
 from telemetry.records import BatteryBatch, BatterySample, ReceiptStatus
+from telemetry.seal import seal
 from telemetry.topics import ack_topic, new_client_id, uplink_topic
 
 TEMPLATES = Path(__file__).parent.parent / "configs"
@@ -76,8 +78,11 @@ class _Home:
         path = folder / "receipt.key"
         path.touch(mode=0o600)
         path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        document = make_keys(folder / "keys", [Purpose.BATTERY], recipient="bench", now=now, days=1)
+        self.sealing = document.sealing[0].key
         (folder / "ingest.toml").write_text(
-            f'folder = "ingest"\nreceipt_key = "receipt.key"\n[broker]\nhost = "127.0.0.1"\n'
+            f'folder = "ingest"\nreceipt_key = "receipt.key"\nsealing_keys = "keys"\n'
+            f'[broker]\nhost = "127.0.0.1"\n'
             f'port = {self.port}\nca_file = "{self.ingest.ca_file}"\n'
             f'cert_file = "{self.ingest.cert_file}"\nkey_file = "{self.ingest.key_file}"\n'
         )
@@ -153,7 +158,8 @@ async def _exchange(home: _Home, batches: list[bytes]) -> None:
     topic = uplink_topic(Purpose.BATTERY)
     async with asyncio.timeout(TIMEOUT_S):
         for payload in batches:
-            await link.publish(topic, payload, timeout_s=60, response_topic=ack_topic(client_id))
+            sealed = seal(payload, purpose=Purpose.BATTERY, key=home.sealing)
+            await link.publish(topic, sealed, timeout_s=60, response_topic=ack_topic(client_id))
         await complete.wait()
     await link.disconnect()
 

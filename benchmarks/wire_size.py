@@ -23,9 +23,11 @@ from benchmarks.models import I3
 from benchmarks.peers import fleetwise_snappy, json_gzip, parquet, pcodec_columns
 from telemetry.codec.batch import encode_batch
 from telemetry.codec.cbor import dump, load
+from telemetry.codec.cells import Cell
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.models import Model, trained_model
 from telemetry.records import BatteryBatch, BatterySample
+from telemetry.seal import sealed_bytes
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 REPORTED = ("A06", "A07", "A08", "A09", "A10", "A11", "A12", "B03", "B05", "B06")
@@ -59,7 +61,7 @@ def encode(table: Table, *, seed: str) -> bytes:
     return dump(fields | {6: random[16:]})
 
 
-def decode(payload: bytes) -> list[list[int | None]]:
+def decode(payload: bytes) -> list[list[Cell]]:
     """Return the columns of a batch of ``encode``, the times first."""
     fields = load(payload, max_bytes=_MAX_BYTES, what="bench batch")
     if not isinstance(fields, dict):
@@ -146,7 +148,7 @@ def measure_table(name: str, windows: Iterable[Table], *, write: Path | None = N
         seed = f"{name} {number}"
         payload = _measure_window(sizes, window, seed)
         if is_i3(window):
-            sizes.battery_wire_bytes += len(battery_payload(window, seed=seed))
+            sizes.battery_wire_bytes += sealed_bytes(len(battery_payload(window, seed=seed)))
         for peer, form in _PEERS.items():
             sizes.peers[peer] += len(form(window))
         if write is not None:

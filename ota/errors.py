@@ -10,25 +10,35 @@ OtaError
  +-- PublishError           what a release engineer asked for is refused; nothing was published
 
 A code is never reused. ``str(error)`` says what was expected, what was found and what is still
-intact; ``sentence`` says it to a driver; ``advice`` says what to do next.
+intact; ``sentence`` says it to a driver; ``advice`` says what to do next; ``attack`` names what an
+attacker would be up to, if it was one.
 """
 
 from typing import ClassVar
+
+_MAX_PART = 300  # characters; two SHA-256 and their names still fit
 
 
 class OtaError(Exception):
     """Root of the tree; catch a family, raise a leaf."""
 
     code: ClassVar[str] = "ota"
+    attack: ClassVar[str | None] = None  # what it is a sign of, in the words of the field
     sentence: ClassVar[str] = "The update did not go ahead."
     advice: ClassVar[str] = "Look at the message; nothing needs to be repaired in a hurry."
 
     def __init__(
         self, subject: str, *, expected: str, got: str, intact: str = "nothing changed"
     ) -> None:
-        super().__init__(f"{subject}: expected {expected}, got {got}; {intact}")
-        self.subject, self.expected, self.got, self.intact = subject, expected, got, intact
+        self.subject, self.expected, self.got = map(_bounded, (subject, expected, got))
+        self.intact = intact
         self.about: str | None = None  # ECU id of the image it is about, where there are several
+        super().__init__(f"{self.subject}: expected {self.expected}, got {self.got}; {self.intact}")
+
+
+def _bounded(text: str) -> str:
+    """Return ``text`` as far as a log line should carry what somebody else has sent."""
+    return text if len(text) <= _MAX_PART else f"{text[:_MAX_PART]}..."
 
 
 # --- the repository is wrong ---------------------------------------------------------------
@@ -46,6 +56,7 @@ class MalformedError(RepositoryError):
     """Bytes that are no metadata at all."""
 
     code = "ota.repository.malformed"
+    attack = "arbitrary data"
     sentence = "The update server sent something unreadable."
 
 
@@ -53,6 +64,7 @@ class SignatureError(RepositoryError):
     """Too few valid signatures: somebody without the keys offers software (arbitrary software)."""
 
     code = "ota.repository.signature"
+    attack = "arbitrary software"
     sentence = "The update is not signed by those who may sign it."
 
 
@@ -60,6 +72,7 @@ class RollbackError(RepositoryError):
     """The repository offers less than the floor of this vehicle."""
 
     code = "ota.repository.rollback"
+    attack = "rollback"
     sentence = "The update server offered something older than what this car already knows."
 
     def __init__(self, role: str, *, floor: int, offered: int) -> None:
@@ -71,13 +84,24 @@ class FastForwardError(RepositoryError):
     """A version so high that honest ones could never follow."""
 
     code = "ota.repository.fast_forward"
+    attack = "fast-forward"
     sentence = "The update server jumped to a version number that would lock this car out."
+
+
+class FutureError(RepositoryError):
+    """A Timestamp from a future that has not come: it would move the time of this vehicle."""
+
+    code = "ota.repository.future"
+    attack = "moved time"
+    sentence = "The update server claims a date that has not come yet."
+    advice = "Check the clock of the machine that signs timestamps, and who holds its key."
 
 
 class FreezeError(RepositoryError):
     """Metadata past its expiry: somebody holds back what is new."""
 
     code = "ota.repository.freeze"
+    attack = "freeze"
     sentence = "The update server only showed expired information."
     advice = "Refresh the repository's metadata (okdrive-ota refresh), or check the car's clock."
 
@@ -86,6 +110,7 @@ class MixAndMatchError(RepositoryError):
     """Roles that were never published together."""
 
     code = "ota.repository.mix_and_match"
+    attack = "mix-and-match"
     sentence = "The update server mixed parts of different releases."
 
 
@@ -93,6 +118,7 @@ class EndlessDataError(RepositoryError):
     """More bytes than a role or a target may have."""
 
     code = "ota.repository.endless_data"
+    attack = "endless data"
     sentence = "The update server sent more data than it may."
 
 
@@ -100,6 +126,7 @@ class WrongHardwareError(RepositoryError):
     """An image for other hardware."""
 
     code = "ota.repository.wrong_hardware"
+    attack = "wrong hardware"
     sentence = "The update was made for different hardware."
 
 
@@ -107,6 +134,7 @@ class UnknownEcuError(RepositoryError):
     """The Director names an ECU this vehicle does not have."""
 
     code = "ota.repository.unknown_ecu"
+    attack = "wrong target"
     sentence = "The update is meant for a part this car does not have."
 
 
@@ -114,6 +142,7 @@ class RepeatedEcuError(RepositoryError):
     """The Director names one ECU twice."""
 
     code = "ota.repository.repeated_ecu"
+    attack = "mixed bundles"
     sentence = "The update server gave one part of this car two different instructions."
 
 
@@ -121,6 +150,7 @@ class DirectorDelegationError(RepositoryError):
     """The Director delegates, which only the Image repository may."""
 
     code = "ota.repository.director_delegation"
+    attack = "stolen Director key"
     sentence = "The update server passed on a right that it must keep to itself."
 
 
@@ -128,6 +158,7 @@ class DisagreementError(RepositoryError):
     """Roles that must agree on an image do not: one of their keys may be in wrong hands."""
 
     code = "ota.repository.disagreement"
+    attack = "one of several stolen keys"
     sentence = "Those who must release an update together did not agree on it."
 
 
@@ -135,6 +166,7 @@ class TooManyDelegationsError(RepositoryError):
     """A search through delegations that has no end in sight."""
 
     code = "ota.repository.too_many_delegations"
+    attack = "endless search"
     sentence = "The update server kept passing the question on."
 
 
@@ -142,6 +174,7 @@ class ForeignVehicleError(RepositoryError):
     """Director metadata made for another vehicle (replay)."""
 
     code = "ota.repository.foreign_vehicle"
+    attack = "replay to another vehicle"
     sentence = "The update server sent instructions that belong to another car."
 
 
@@ -149,6 +182,7 @@ class ImageMismatchError(RepositoryError):
     """Director and Image repository do not describe the same image."""
 
     code = "ota.repository.image_mismatch"
+    attack = "stolen Director key"
     sentence = "The two update servers do not agree on what is to be installed."
 
 
@@ -156,6 +190,7 @@ class MissingTargetError(RepositoryError):
     """The Director points at an image that the Image repository does not list."""
 
     code = "ota.repository.missing_target"
+    attack = "stolen Director key, or a freeze of the Image repository"
     sentence = "The update server asked for software that was never released."
 
 
@@ -163,6 +198,7 @@ class DependencyError(RepositoryError):
     """An image needs another app, or a newer one, than the vehicle has or is offered."""
 
     code = "ota.repository.dependency"
+    attack = "mix-and-match of images"
     sentence = "The update needs something else first that this car does not have."
     advice = "Assign what the message names in the same step, or before."
 
@@ -171,6 +207,7 @@ class ConflictingError(RepositoryError):
     """An image must not be beside another app that the vehicle has or is offered."""
 
     code = "ota.repository.conflict"
+    attack = "mix-and-match of images"
     sentence = "The update cannot be together with something else in this car."
     advice = "Remove what the message names first, or do not assign the image."
 
@@ -179,6 +216,7 @@ class HashMismatchError(RepositoryError):
     """The bytes are not the ones that were signed."""
 
     code = "ota.repository.hash_mismatch"
+    attack = "arbitrary software"
     sentence = "The downloaded update is not what was signed."
 
 
@@ -186,6 +224,7 @@ class LengthMismatchError(RepositoryError):
     """The image is longer or shorter than what was signed."""
 
     code = "ota.repository.length_mismatch"
+    attack = "endless data"
     sentence = "The downloaded update has the wrong size."
 
 
@@ -193,6 +232,7 @@ class ReleaseCounterError(RepositoryError):
     """An older release than the one that was committed."""
 
     code = "ota.repository.release_counter"
+    attack = "rollback of an image"
     sentence = "The update is older than what this car already runs."
 
     def __init__(self, ecu_id: str, *, floor: int, offered: int) -> None:
@@ -204,6 +244,7 @@ class CustomFieldError(RepositoryError):
     """A signed custom field has the wrong shape."""
 
     code = "ota.repository.custom_field"
+    attack = "arbitrary data, path traversal"
     sentence = "The description of the update is incomplete."
 
 
@@ -211,6 +252,7 @@ class UnsafePackageError(RepositoryError):
     """A package that would write where it must not, or is not what its manifest says."""
 
     code = "ota.repository.unsafe_package"
+    attack = "path traversal, archive bomb"
     sentence = "The update package is not built the way a safe one is."
 
 
@@ -218,6 +260,7 @@ class PatchError(RepositoryError):
     """A difference that does not fit what is installed, or is none."""
 
     code = "ota.repository.patch"
+    attack = "arbitrary data"
     sentence = "The update by difference did not fit what this car runs."
     advice = "Nothing to do: it is fetched in another way, if that does not cost too much data."
 
@@ -237,6 +280,7 @@ class NetworkError(DownloadError):
     """No connection, or it broke."""
 
     code = "ota.download.network"
+    attack = "drop-request"
     sentence = "The update server could not be reached."
 
 
@@ -244,6 +288,7 @@ class SlowRetrievalError(DownloadError):
     """Bytes that arrive so slowly that the vehicle is kept from its update."""
 
     code = "ota.download.slow_retrieval"
+    attack = "slow retrieval"
     sentence = "The update server answered too slowly."
 
 
@@ -251,6 +296,7 @@ class ServerRefusedError(DownloadError):
     """The server answered with an error status; ``retry_after_s`` is when it wants to be asked."""
 
     code = "ota.download.refused"
+    attack = "drop-request"
     sentence = "The update server refused to answer."
 
     def __init__(self, url: str, *, status: int, retry_after_s: float | None = None) -> None:
@@ -262,6 +308,7 @@ class WrongAnswerError(DownloadError):
     """An answer that is not the one to the question: another range, compressed, a login page."""
 
     code = "ota.download.wrong_answer"
+    attack = "man in the middle"
     sentence = "Something between the car and the update server answered in its place."
 
 
@@ -276,6 +323,7 @@ class UntrustedServerError(DownloadError):
     """TLS did not prove that this is our server, or the server did not accept us."""
 
     code = "ota.download.untrusted_server"
+    attack = "man in the middle"
     sentence = "The update server could not prove who it is."
     advice = "Check the CA and the certificates of the vehicle and of the server."
 
@@ -295,6 +343,7 @@ class TimeUnknownError(NotNowError):
     """Nobody trustworthy has said what time it is, so expiry means nothing."""
 
     code = "ota.not_now.time_unknown"
+    attack = "freeze, by taking the time away"
     sentence = "The car does not know the time for certain yet, so the update has to wait."
 
 
@@ -403,24 +452,28 @@ class ManifestMalformedError(ManifestError):
     """Bytes that are no vehicle version manifest."""
 
     code = "ota.manifest.malformed"
+    attack = "arbitrary data"
 
 
 class ManifestSignatureError(ManifestError):
     """Not signed by the registered key of the primary ECU."""
 
     code = "ota.manifest.signature"
+    attack = "forged report"
 
 
 class ManifestReplayError(ManifestError):
     """A counter that does not grow: an old report, sent again."""
 
     code = "ota.manifest.replay"
+    attack = "replay of a report"
 
 
 class ManifestForeignError(ManifestError):
     """A report that speaks for another vehicle or for ECUs it does not have."""
 
     code = "ota.manifest.foreign"
+    attack = "report for another vehicle"
 
 
 # --- what a release engineer asked for is refused ------------------------------------------

@@ -1,24 +1,25 @@
 """Faults in a battery, injected into frames and poll replies; what the battery watch makes of them.
 
-``python -m sim.battery_faults`` prints two tables: alerts on healthy vehicles (there should be
-none), and for each injected fault which alert came how soon, against the time its rule states.
-Everything follows from the seeds.
+``okdrive-sim battery-faults`` prints two tables: alerts on healthy vehicles (there should be none),
+and for each injected fault which alert came how soon, against the time its rule states. Frames are
+decoded and polls are asked and answered over ISO-TP as in a vehicle. All follows from the seeds.
 """
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import click
+import msgspec
 
 from agent.clock import SystemClock
-from agent.signals import catalog
 from agent.signals.decode import Decoder
-from agent.signals.model import Frame, Quality, Signal
-from agent.signals.replay import BATCH_FRAMES, ReplaySource
+from agent.signals.model import Frame
+from agent.signals.polls import Poller
+from agent.signals.replay import CHUNK_FRAMES, ReplaySource, in_batches
+from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, known_vehicles, load_table
 from agent.vehicle.battery.alerts import AlertChange, Step
 from agent.vehicle.battery.memory import Memory, facts_of
@@ -26,16 +27,14 @@ from agent.vehicle.battery.rules import RULES, Code
 from agent.vehicle.battery.watch import WATCH_PATHS, BatteryWatch
 from sim.drive import RESISTANCE_OHM, drive_states
 from sim.frames import TICK_S, VehicleState, frames_of
+from sim.polls import HEALTHY, BatteryController, PackTruth
 
 VEHICLE: Final = "nissan-leaf-ze1"
-POLL_CELLS_S: Final = 60.0
-POLL_TEMPERATURES_S: Final = 180.0
-FIRST_POLL_S: Final = 5.0  # a vehicle that wakes up does not answer at once
-CELLS: Final = 96
 START_S: Final = 1_000.0
 _SLICE: Final = 20  # ticks between two steps of the watch
 _DAY: Final = 20_000
 
+Row = Mapping[str, Any]  # of a table, as JSON has it
 Change = Callable[[VehicleState], VehicleState]
 
 
@@ -47,8 +46,7 @@ class Fault:
     code: Code
     at_s: float
     in_frames: Change = lambda state: state
-    weak_cell_v: float = 0.0  # how far cell 37 is below the others
-    hot_module_k: float = 0.0  # how far thermistor 3 is above the others
+    truth: PackTruth = HEALTHY  # what the polls tell
     is_parked: bool = False
 
 
@@ -95,10 +93,10 @@ def _tired(state: VehicleState) -> VehicleState:
 def faults() -> tuple[Fault, ...]:
     """Return every fault, afresh."""
     return (
-        Fault(name="weak cell, -130 mV", code=Code.WEAK_CELL, at_s=20, weak_cell_v=0.13,
-              is_parked=True),
-        Fault(name="hot module, +12 K", code=Code.HOT_MODULE, at_s=20, hot_module_k=12.0,
-              is_parked=True),
+        Fault(name="weak cell, -130 mV", code=Code.WEAK_CELL, at_s=20,
+              truth=PackTruth(weak_cell_v=0.13), is_parked=True),
+        Fault(name="hot module, +12 K", code=Code.HOT_MODULE, at_s=20,
+              truth=PackTruth(hot_module_k=12.0), is_parked=True),
         Fault(name="resistance +40 %", code=Code.RESISTANCE, at_s=0, in_frames=_tired),
         Fault(name="charge jumps by 6 points", code=Code.SOC_MISMATCH, at_s=60,
               in_frames=lambda s: replace(s, soc_percent=s.soc_percent - 6)),
@@ -123,68 +121,65 @@ def faults() -> tuple[Fault, ...]:
     )  # fmt: skip
 
 
-def polled(
-    state: VehicleState, time_s: float, chance: random.Random, *, fault: Fault | None
-) -> Iterator[Signal]:
-    """Yield what the polls of one instant tell: cells, and now and then temperatures."""
-    mean_v = state.pack_voltage_v / CELLS
-    for number, path in enumerate(catalog.CELL_VOLTAGES, start=1):
-        weak_v = fault.weak_cell_v if fault and number == 37 else 0.0  # noqa: PLR2004 (any cell)
-        volts = round(mean_v + chance.gauss(0, 0.003) - weak_v, 3)
-        yield Signal(path, volts, Quality.OK, time_s)
-    yield Signal(catalog.CAPACITY_AH, 162.2, Quality.OK, time_s)
+class Bench:
+    """One vehicle on two buses: its frames, its battery controller, the agent's polls and watch."""
 
+    def __init__(self, watch: BatteryWatch, seed: int) -> None:
+        table = load_table(VEHICLE)
+        self._watch = watch
+        self._decoder = Decoder(table, set(WATCH_PATHS).intersection(table.paths()))
+        self._controller = BatteryController(random.Random(seed))  # noqa: S311 (a drive, not a secret)
+        self._poller = Poller(
+            table.polls,
+            table.buses,
+            is_state=lambda name: any_row(table.states[name], self._decoder.latest),
+            is_tester_there=lambda _: False,
+        )
+        self._counts: dict[int, int] = {}
+        self._replies: list[Frame] = []
 
-def temperatures(time_s: float, *, fault: Fault | None) -> Iterator[Signal]:
-    """Yield what the poll of the thermistors tells."""
-    hot_k = fault.hot_module_k if fault else 0.0
-    for path, value in zip(
-        catalog.CELL_TEMPERATURES, (20.0, 21.0, 19.0 + hot_k, 19.0), strict=True
-    ):
-        yield Signal(path, value, Quality.OK, time_s)
+    def step(
+        self, states: Sequence[VehicleState], start_s: float, truth: PackTruth
+    ) -> tuple[AlertChange, ...]:
+        """Let ``states`` pass, 10 ms each; return what the watch says."""
+        now_s = start_s + len(states) * TICK_S
+        self._controller.state, self._controller.truth = states[-1], truth
+        due = [frame for frame in self._replies if frame.time_s < now_s]
+        self._replies = self._replies[len(due) :]
+        own = frames_of(states, start_s=start_s, counts=self._counts)
+        frames = sorted([*own, *due], key=lambda frame: frame.time_s)
+        signals = list(self._decoder.feed_all(frames))
+        signals += self._decoder.age(now_s)
+        self._ask(due, now_s)
+        return self._watch.step(signals, now_s, utc=None, day=_DAY).changes
+
+    def _ask(self, replies: Sequence[Frame], now_s: float) -> None:
+        """Send what the agent sends: flow control at once, and the next question when it is due."""
+        sent = [answer for frame in replies if (answer := self._poller.heard(frame))]
+        if question := self._poller.step(now_s):
+            sent.append(question)
+        for frame in sent:
+            heard = msgspec.structs.replace(frame, time_s=now_s)
+            self._replies += self._controller.hear(heard)
 
 
 def play(
     watch: BatteryWatch, states: Iterator[VehicleState], *, seed: int, fault: Fault | None = None
 ) -> Run:
-    """Send ``states`` as frames and polls through the decoder into ``watch``."""
+    """Send ``states`` as frames and poll replies through the decoder into ``watch``."""
     run = Run(name=fault.name if fault else f"drive, seed {seed}")
-    table = load_table(VEHICLE)
-    decoder = Decoder(table, set(WATCH_PATHS).intersection(table.paths()))
-    chance = random.Random(seed)  # noqa: S311 (a drive, not a secret)
-    counts: dict[int, int] = {}
+    bench = Bench(watch, seed)
     for at in itertools.count():
         elapsed_s = at * _SLICE * TICK_S
         part = list(itertools.islice(states, _SLICE))
         if not part:
             run.seconds = elapsed_s
             return run
-        active = fault if fault and elapsed_s >= fault.at_s else None
-        if active:
-            part = [active.in_frames(state) for state in part]
-        start_s = START_S + elapsed_s
-        signals = list(decoder.feed_all(list(frames_of(part, start_s=start_s, counts=counts))))
-        if not part[-1].is_waking:
-            signals += _polls(part[-1], start_s, elapsed_s, chance, fault=active)
-        now_s = start_s + len(part) * TICK_S
-        signals += decoder.age(now_s)
-        run.changes += watch.step(signals, now_s, utc=None, day=_DAY).changes
+        truth = HEALTHY
+        if fault and elapsed_s >= fault.at_s:
+            part, truth = [fault.in_frames(state) for state in part], fault.truth
+        run.changes += bench.step(part, START_S + elapsed_s, truth)
     return run
-
-
-def _polls(
-    state: VehicleState,
-    time_s: float,
-    elapsed_s: float,
-    chance: random.Random,
-    *,
-    fault: Fault | None,
-) -> Iterator[Signal]:
-    awake_s = elapsed_s - FIRST_POLL_S
-    if awake_s >= 0 and awake_s % POLL_CELLS_S < _SLICE * TICK_S:
-        yield from polled(state, time_s, chance, fault=fault)
-    if awake_s >= 0 and awake_s % POLL_TEMPERATURES_S < _SLICE * TICK_S:
-        yield from temperatures(time_s, fault=fault)
 
 
 def healthy_drive(seed: int, memory: Memory | None = None, *, hops: int = 8) -> Run:
@@ -231,7 +226,8 @@ def watch_frames(name: str, table: VehicleTable, frames: Iterator[Frame]) -> Run
     watch = BatteryWatch(facts_of(table))
     run = Run(name=name)
     first_s = now_s = 0.0
-    while batch := list(itertools.islice(frames, BATCH_FRAMES)):
+    chunks = iter(lambda: list(itertools.islice(frames, CHUNK_FRAMES)), [])
+    for batch in itertools.chain.from_iterable(map(in_batches, chunks)):
         now_s, first_s = batch[-1].time_s, first_s or batch[0].time_s
         signals = [*decoder.feed_all(batch), *decoder.age(now_s)]
         run.changes += watch.step(signals, now_s, utc=None, day=_DAY).changes
@@ -239,27 +235,66 @@ def watch_frames(name: str, table: VehicleTable, frames: Iterator[Frame]) -> Run
     return run
 
 
-@click.command()
-@click.option("--recordings", type=click.Path(path_type=Path), help="Folder of *.log.gz files.")
-@click.option("--drives", default=5, show_default=True, help="Healthy synthetic drives.")
-def main(recordings: Path | None, drives: int) -> None:
-    """Print the false-alarm and detection tables."""
-    click.echo(f"{'HEALTHY VEHICLE':<28}{'SECONDS':>9}{'ALERTS':>8}")
-    runs = [healthy_drive(seed) for seed in range(drives)]
-    if recordings:
-        runs += [run for name in RECORDINGS if (run := recorded(recordings, name))]
-    for run in runs:
-        codes = ", ".join(change.alert.code for change in run.raised)
-        click.echo(f"{run.name:<28}{run.seconds:>9.1f}{len(run.raised):>8}  {codes}")
-    click.echo(f"\n{'INJECTED FAULT':<28}{'ALERT':<20}{'WITHIN s':>9}{'AFTER s':>9}  OTHERS")
-    for fault in faults():
-        run = faulty_drive(fault)
-        after_s = run.seconds_to(fault)
-        told = "never" if after_s is None else f"{after_s:.1f}"
-        others = ", ".join(run.others(fault)) or "none"
-        within_s = RULES[fault.code].within_s
-        click.echo(f"{fault.name:<28}{fault.code:<20}{within_s:>9.0f}{told:>9}  {others}")
+def as_document(run: Run, fault: Fault | None = None) -> Row:
+    """Return one row of the tables for JSON: times in s, alerts by code."""
+    codes = [change.alert.code for change in run.raised]
+    if fault is None:
+        return {"name": run.name, "seconds": round(run.seconds, 1), "alerts": codes}
+    after_s = run.seconds_to(fault)
+    return {
+        "name": fault.name,
+        "alert": fault.code,
+        "within_s": RULES[fault.code].within_s,
+        "after_s": None if after_s is None else round(after_s, 1),
+        "others": run.others(fault),
+    }
 
 
-if __name__ == "__main__":
-    main()
+def healthy_runs(recordings: Path | None, drives: int) -> Iterator[Run]:
+    """Yield what the watch says of healthy vehicles: synthetic drives, then recordings."""
+    for seed in range(drives):
+        yield healthy_drive(seed)
+    for name in RECORDINGS if recordings else ():
+        if recordings and (run := recorded(recordings, name)):
+            yield run
+
+
+def is_as_promised(
+    healthy: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Return whether nothing healthy was told, and each fault in time and nothing else."""
+    is_silent = not any(row["alerts"] for row in healthy)
+    return is_silent and all(_is_in_time(row) and not row["others"] for row in found)
+
+
+def _is_in_time(row: Row) -> bool:
+    return row["after_s"] is not None and row["after_s"] <= row["within_s"]
+
+
+def summary_line(healthy: Sequence[Row], found: Sequence[Row]) -> str:
+    """Return both tables in a sentence."""
+    minutes = sum(row["seconds"] for row in healthy) / 60
+    false = sum(len(row["alerts"]) for row in healthy)
+    in_time = sum(1 for row in found if _is_in_time(row))
+    others = sum(len(row["others"]) for row in found)
+    return (
+        f"{false} false alarms in {minutes:.1f} minutes of healthy driving and charging; "
+        f"{in_time} of {len(found)} faults\ntold in time, {others} other alerts beside them"
+    )
+
+
+def healthy_line(row: Row) -> str:
+    """Return one row of the table of false alarms."""
+    codes = ", ".join(row["alerts"])
+    return f"{row['name']:<28}{row['seconds']:>9.1f}{len(row['alerts']):>8}  {codes}".rstrip()
+
+
+def fault_line(row: Row) -> str:
+    """Return one row of the table of detections."""
+    told = "never" if row["after_s"] is None else f"{row['after_s']:.1f}"
+    others = ", ".join(row["others"]) or "none"
+    return f"{row['name']:<26}{row['alert']:<19}{row['within_s']:>9.0f}{told:>9}  {others}"
+
+
+HEALTHY_HEAD: Final = f"{'HEALTHY VEHICLE':<28}{'SECONDS':>9}{'ALERTS':>8}"
+FAULT_HEAD: Final = f"{'INJECTED FAULT':<26}{'ALERT':<19}{'WITHIN s':>9}{'AFTER s':>9}  OTHERS"

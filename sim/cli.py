@@ -1,6 +1,7 @@
 """okdrive-sim: parse, call, print, exit code; no logic."""
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -35,6 +36,7 @@ def main() -> None:
       okdrive-sim demo               one drive, one OK, one good and one bad update
       okdrive-sim demo --driver me   the same with you in front of the screen
       okdrive-sim stack              everything up until Ctrl-C
+      okdrive-sim battery-faults     what the battery watch tells, and how soon
     """  # noqa: D301 (\\b keeps click from re-wrapping the block)
 
 
@@ -103,6 +105,38 @@ def stack(*, home: Path | None, port: int, debug: bool) -> None:
         if debug:
             raise
         _explain("stack", error, folder)
+
+
+@main.command("battery-faults")
+@click.option("--recordings", type=click.Path(path_type=Path), help="Folder of *.log.gz files.")
+@click.option("--drives", default=3, show_default=True, type=click.IntRange(0, 100))
+@click.option("--only", help="Inject only the faults of this alert code.")
+@click.option("--json", "is_json", is_flag=True, help="One JSON document on stdout.")
+def battery_faults(
+    *, recordings: Path | None, drives: int, only: str | None, is_json: bool
+) -> None:
+    """Try the battery watch: alerts on healthy vehicles, and how soon each fault is told.
+
+    Frames are encoded and decoded, polls asked and answered over ISO-TP, as in a vehicle. Times
+    are data time: about a minute of work. Exits 1 if a promise of the watch is not kept.
+    """
+    from sim import battery_faults as faults  # noqa: PLC0415 (slow to load)
+
+    say = click.echo if not is_json else lambda _: None
+    healthy, found = [], []
+    say(faults.HEALTHY_HEAD)
+    for run in faults.healthy_runs(recordings, drives):
+        healthy.append(faults.as_document(run))
+        say(faults.healthy_line(healthy[-1]))
+    say(f"\n{faults.FAULT_HEAD}")
+    for fault in (one for one in faults.faults() if only in (None, one.code)):
+        found.append(faults.as_document(faults.faulty_drive(fault), fault))
+        say(faults.fault_line(found[-1]))
+    say("\n" + faults.summary_line(healthy, found))
+    if is_json:
+        document = {"schema": "okdrive-sim.battery-faults/1", "healthy": healthy, "faults": found}
+        click.echo(json.dumps(document))
+    sys.exit(0 if faults.is_as_promised(healthy, found) else 1)
 
 
 def _explain(doing: str, error: BaseException, folder: Path) -> None:

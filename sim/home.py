@@ -26,7 +26,9 @@ from ota.publisher.layout import Repositories, Threshold, init_repositories
 from ota.publisher.ports import Clock
 from sim.broker import free_port, render_config
 from sim.factory import install_at_factory
-from sim.pki import Authority
+from sim.pki import VALID_DAYS, Authority
+from telemetry.ingest.keys import DOCUMENT, add_receipt_key, make_keys
+from telemetry.purposes import Purpose
 
 MARK = ".okdrive-home"  # only a folder with this file in it is ever deleted
 HARDWARE_ID = "okdrive-board-1"
@@ -99,7 +101,7 @@ def prepare(folder: Path, *, clock: Clock, settings: HomeSettings) -> Home:
     )
     _certificates(home, clock.utc_now())
     ecu_key = _write_key(home.folder / "identity" / "ecu")
-    _write_key(home.folder / "ingest" / "receipt")
+    _ingest_keys(home.folder / "ingest", clock.utc_now())
     ecu_ids = (f"e-{secrets.token_hex(8)}", f"e-{secrets.token_hex(8)}")
     _publisher(home, clock, ecu_key, ecu_ids)
     _configs(home, settings, ecu_ids)
@@ -141,6 +143,15 @@ def _write_key(stem: Path) -> Ed25519PrivateKey:
     return key
 
 
+def _ingest_keys(folder: Path, now: datetime) -> None:
+    """Make ingest's own keys; the vehicle gets the public document when it is provisioned."""
+    keys, recipient, days = folder / "keys", "okdrive ingest", VALID_DAYS
+    public = _write_key(folder / "receipt").public_key()
+    make_keys(keys, list(Purpose), recipient=recipient, now=now, days=days)
+    add_receipt_key(keys, public, recipient=recipient, now=now, days=days)
+    shutil.copy(keys / DOCUMENT, folder.parent / "identity" / "ingest-keys.json")
+
+
 def _publisher(
     home: Home, clock: Clock, ecu_key: Ed25519PrivateKey, ecu_ids: tuple[str, str]
 ) -> None:
@@ -180,6 +191,7 @@ def _configs(home: Home, settings: HomeSettings, ecu_ids: tuple[str, str]) -> No
     (home.folder / "ingest.toml").write_text(f"""\
 folder = "ingest"
 receipt_key = "ingest/receipt.key"
+sealing_keys = "ingest/keys"
 
 [broker]
 host = "127.0.0.1"
@@ -209,7 +221,7 @@ purpose_secrets = "identity/secrets"
 [uplink]
 broker_host = "127.0.0.1"
 broker_port = {home.broker_port}
-ingest_key = "ingest/receipt.pub"
+ingest_keys = "identity/ingest-keys.json"
 hold_s = {settings.hold_s}
 pause_max_s = 1.0
 receipt_timeout_s = {settings.receipt_timeout_s}

@@ -31,6 +31,8 @@ MAX_LOSS_DIGITS = 9
 MAX_NAME_CHARS, MAX_CONTACT_CHARS, MAX_MESSAGE_CHARS = 80, 200, 1_000  # of a workshop report
 MAX_FIGURE_CHARS, MAX_FIGURES = 40, 64
 
+BATTERY_FIELDS = ("pack_voltage_v", "pack_current_a", "soc_percent", "cell_temp_c")
+
 _MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
 _DAY = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
@@ -41,8 +43,12 @@ _CODE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 class BatterySample:
     """One reading of the traction battery; None stands for missing or invalid.
 
+    ``invalid`` names the fields of which a reading came and could not be believed; every other None
+    is missing: no reading came.
+
     Raises:
-        ValueError: A value outside its range, NaN and infinities included.
+        ValueError: A value outside its range, NaN and infinities included, or an invalid field
+            that has a value.
     """
 
     since_start_ms: int  # sampling instant, milliseconds since the trip began
@@ -50,6 +56,7 @@ class BatterySample:
     pack_current_a: float | None  # positive flows into the battery, as in VSS
     soc_percent: float | None  # 0 empty to 100 full
     cell_temp_c: float | None  # hottest cell
+    invalid: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         _check_whole("since_start_ms", self.since_start_ms, 0, MAX_SINCE_START_MS)
@@ -57,6 +64,8 @@ class BatterySample:
         _check_range("pack_current_a", self.pack_current_a, -MAX_CURRENT_A, MAX_CURRENT_A)
         _check_range("soc_percent", self.soc_percent, 0.0, 100.0)
         _check_range("cell_temp_c", self.cell_temp_c, MIN_TEMP_C, MAX_TEMP_C)
+        if self.invalid:
+            _check_invalid(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +323,12 @@ class Receipt:
 
 def _is_code(code: str) -> bool:
     return len(code) <= MAX_CODE_LENGTH and _CODE.fullmatch(code) is not None
+
+
+def _check_invalid(sample: BatterySample) -> None:
+    for name in sorted(sample.invalid):
+        if name not in BATTERY_FIELDS or getattr(sample, name) is not None:
+            raise ValueError(f"invalid: expected fields without a value, got {name}")
 
 
 def _check_text(name: str, value: str, low: int, high: int, *, breaks: str = "") -> None:

@@ -5,6 +5,7 @@ the agent is killed before or after any statement of its store, ingest before or
 and its receipt, connections fail, messages and receipts are lost, doubled, forged or meant for
 others, packets are so small that batches go in parts, clocks jump, drivers say No or take back.
 At the end all faults stop, everything that waits is delivered, and four numbers are printed.
+Then each way into the codec is fuzzed (by hand with `--fuzz 20000`); a fault prints its bytes.
 The same seed plays the same faults.
 """
 
@@ -26,16 +27,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.sharing import Sharing
 from agent.uplink import Uplink, UplinkSettings
-from telemetry.ingest.dedupe import Index, StoredBatch
-from telemetry.ingest.service import Desk, ServiceSettings
+from telemetry.ingest.dedupe import Standing
+from telemetry.ingest.desk import Desk, DeskSettings
+from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.signing import ReceiptSigner
-from telemetry.ingest.sink import ParquetSink, read_rows
+from telemetry.ingest.sink import read_rows
 from telemetry.link import Backoff, LinkError
 from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
 from telemetry.records import Receipt
+from tests.fuzz.targets import TARGETS, fuzzed
 from tests.support.clock import FakeClock
 from tests.support.far_end import FakeFarEnd, FakeLink
+from tests.support.ingest_store import local_store
 from tests.support.kill_points import KilledError, Plug
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 
@@ -57,12 +61,15 @@ class SoakFarEnd(FakeFarEnd):
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.index = Index.open(self.folder / "index.sqlite")
-        self.genuine_add = self.index.add
-        self.index.add = self.add_or_die  # type: ignore[method-assign]
-        self.sink = ParquetSink(self.folder / "parquet", self.index)
+        self.store = local_store(self.folder)
+        self.index = self.store.index
+        self.genuine_finish = self.index.finish
+        self.index.finish = self.finish_or_die  # type: ignore[method-assign]
         self.desk = Desk(
-            index=self.index, sink=self.sink, clock=FakeClock(), settings=ServiceSettings()
+            store=self.store,
+            open_batch=self.recipient.open,
+            clock=FakeClock(),
+            settings=DeskSettings(),
         )
 
     def happens(self, what: str, chance: float = 0.15) -> bool:
@@ -70,13 +77,13 @@ class SoakFarEnd(FakeFarEnd):
         self.counts[what] += it_does
         return it_does
 
-    def add_or_die(self, batch: StoredBatch) -> bool:
+    def finish_or_die(self, batch: StoredBatch) -> Standing:
         if self.happens("ingest killed before commit"):
             raise IngestKilledError
-        added = self.genuine_add(batch)
+        standing = self.genuine_finish(batch)
         if self.happens("ingest killed after commit"):
             raise IngestKilledError
-        return added
+        return standing
 
     def make_link(self, client_id: str, on_message: Callable[[Message], None]) -> FakeLink:
         self.max_payload_bytes = 120 if self.happens("small packets", 0.3) else None
@@ -159,7 +166,6 @@ class Vehicle:
         uplink = Uplink(
             sharing=sharing,
             make_link=self.far_end.make_link,
-            ingest_key=self.far_end.verify_key,
             clock=self.clock,
             settings=UplinkSettings(receipt_timeout_s=0.005, pause_max_s=0.0),
             backoff=Backoff(lambda: 0.0),
@@ -227,14 +233,14 @@ def soak(folder: Path, *, rounds: int, seed: int) -> tuple[Outcome, Counter[str]
         shutil.rmtree(home)
     outcome = judge(far_end, confirmed)
     outcome.rounds, outcome.waiting = played, waiting
-    far_end.index.close()
+    far_end.store.close()
     return outcome, far_end.counts
 
 
 def judge(far_end: SoakFarEnd, confirmed: set[str]) -> Outcome:
     """Compare what drivers confirmed with what stands in the index and in the files."""
     stored = Counter(batch.batch_id.hex() for batch in far_end.index.batches())
-    files = Counter(path.name.split("-")[0] for path in far_end.sink.folder.glob("*/*/*.parquet"))
+    files = Counter(Path(name).name.split("-")[0] for name in far_end.store.files.names())
     rows = [batch for batch in far_end.index.batches() if batch.row_count != _rows(far_end, batch)]
     return Outcome(
         confirmed=len(confirmed),
@@ -248,13 +254,25 @@ def judge(far_end: SoakFarEnd, confirmed: set[str]) -> Outcome:
 
 
 def _rows(far_end: SoakFarEnd, batch: StoredBatch) -> int:
-    return len(read_rows(far_end.sink.folder / batch.file))
+    return len(read_rows(far_end.store.files.read(batch.file)))
+
+
+def fuzz(*, runs: int, seed: int) -> tuple[dict[str, int], str | None]:
+    """Return how many edges of the codec each target reached, and the first fault in words."""
+    edges: dict[str, int] = {}
+    for target, corpus in TARGETS.items():
+        try:
+            edges[target.__name__] = len(fuzzed(target, corpus, runs=runs, seed=seed).edges)
+        except AssertionError as fault:
+            return edges, f"{target.__name__}: {fault}"
+    return edges, None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=20261122)
+    parser.add_argument("--fuzz", type=int, default=400, help="inputs for each way into the codec")
     parser.add_argument("--json", action="store_true", dest="is_json")
     chosen = parser.parse_args()
     began = time.monotonic()
@@ -263,19 +281,25 @@ def main() -> int:
     place = memory if memory.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="okdrive-soak-", dir=place) as folder:
         outcome, faults = soak(Path(folder), rounds=chosen.rounds, seed=chosen.seed)
+    edges, fault = fuzz(runs=chosen.fuzz, seed=chosen.seed) if chosen.fuzz else ({}, None)
     seconds = time.monotonic() - began
     if chosen.is_json:
         found = {**vars(outcome), "seed": chosen.seed, "seconds": round(seconds, 1)}
-        sys.stdout.write(json.dumps({**found, "faults": dict(faults)}) + "\n")
+        found |= {"faults": dict(faults), "fuzz_edges": edges, "fuzz_fault": fault}
+        sys.stdout.write(json.dumps(found) + "\n")
     else:
         for name, count in sorted(faults.items()):
             sys.stdout.write(f"{count:>7}  {name}\n")
+        for name, count in edges.items():
+            sys.stdout.write(f"{chosen.fuzz:>7}  inputs for {name}: {count} edges reached\n")
+        if fault:
+            sys.stdout.write(f"fuzz fault: {fault}\n")
         sys.stdout.write(
             f"{outcome.rounds} rounds, seed {chosen.seed}, {seconds:.0f} s: confirmed"
             f" {outcome.confirmed} / stored {outcome.stored} / doubled {outcome.doubled}"
             f" / lost {outcome.lost}\n"
         )
-    return 0 if outcome.is_well else 1
+    return 0 if outcome.is_well and fault is None else 1
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from msgspec import NODEFAULT, Struct
 
 from agent import cli as agent_cli
 from agent import config as agent_config
+from agent.consent.notices import load_notices
 from agent.vehicle import charge, trip
 from agent.vehicle.battery import alerts
 from ota.client import gates, states
@@ -27,6 +28,7 @@ from sim import cli as sim_cli
 from telemetry import link
 from telemetry.ingest import cli as ingest_cli
 from telemetry.ingest import config as ingest_config
+from tools.dpia import dpia
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -180,6 +182,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "commands.md": commands,
     "states.md": state_tables,
     "gates.md": gates_page,
+    "dpia.md": lambda: dpia(load_notices()),
 }
 
 

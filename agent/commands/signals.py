@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.commands.common import Caller, print_document
+from agent.commands.events import signals_events
 
 if TYPE_CHECKING:
     from agent.signals.explain import SignalsNow
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 @click.group()
 def signals() -> None:
     """What the vehicle tells at the moment; nothing of it is kept by looking."""
+
+
+signals.add_command(signals_events)
 
 
 @signals.command("watch")

@@ -11,7 +11,7 @@ from agent.commands.common import FILE, Caller, as_json, print_document
 
 if TYPE_CHECKING:
     from agent.signals.decode import Decoder
-    from agent.signals.model import Frame
+    from agent.signals.recording import Recording
 
 
 @click.group()
@@ -81,19 +81,26 @@ def _problem_lines(document: dict[str, Any]) -> Iterator[str]:
 def vehicle_decode(
     caller: Caller, log: Path, name: str, buses: tuple[str, ...], *, is_json: bool
 ) -> None:
-    """Print every change of every signal in LOG, in any format python-can reads."""
+    """Print every change of every signal in LOG, in any format python-can reads.
+
+    What was refused or left out is said at the end, on standard error.
+    """
     with caller.doing("vehicle decode"):
         from agent.signals.explain import decode_lines  # noqa: PLC0415 (loads the decoder)
+        from agent.signals.table import known_vehicles, load_table  # noqa: PLC0415
 
-        decoder, frames = _recording(log, name, buses)
-        for line in decode_lines(decoder, frames):
+        decoder, recording = _recording(log, name, buses)
+        for line in decode_lines(decoder, recording.frames()):
             click.echo(line.json() if is_json else line.text())
+        known = [load_table(vehicle) for vehicle in known_vehicles()]
+        for note in recording.notes(decoder, known):
+            click.echo(note, err=True)
 
 
-def _recording(log: Path, name: str, buses: tuple[str, ...]) -> "tuple[Decoder, Iterator[Frame]]":
+def _recording(log: Path, name: str, buses: tuple[str, ...]) -> "tuple[Decoder, Recording]":
     from agent.clock import SystemClock  # noqa: PLC0415 (loads python-can)
     from agent.signals.decode import Decoder  # noqa: PLC0415
-    from agent.signals.replay import open_recording  # noqa: PLC0415
+    from agent.signals.recording import Recording  # noqa: PLC0415
     from agent.signals.table import load_table  # noqa: PLC0415
 
     table = load_table(name)
@@ -101,8 +108,8 @@ def _recording(log: Path, name: str, buses: tuple[str, ...]) -> "tuple[Decoder, 
     if len(given) != len(buses) or not set(given) <= set(table.buses):
         roles = ", ".join(table.buses)
         raise click.UsageError(f"--bus: expected ROLE=INTERFACE, the role one of {roles}")
-    found, frames = open_recording(log, table, clock=SystemClock())
-    return Decoder(table, buses={**found, **given}), frames
+    recording = Recording(log, table, clock=SystemClock())
+    return Decoder(table, buses={**recording.buses, **given}), recording
 
 
 @vehicle.command("explain")
@@ -143,8 +150,8 @@ def _explained(path: str, log: Path, name: str, buses: tuple[str, ...]) -> dict[
 
     from agent.signals.explain import explain, feed_with_ages  # noqa: PLC0415
 
-    decoder, frames = _recording(log, name, buses)
-    for _ in feed_with_ages(decoder, frames):
+    decoder, recording = _recording(log, name, buses)
+    for _ in feed_with_ages(decoder, recording.frames()):
         pass
     found: dict[str, Any] = to_builtins(explain(decoder, path))
     return found

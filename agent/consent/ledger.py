@@ -99,7 +99,8 @@ class Recipient:
     """Who may open what is sent."""
 
     name: str
-    key_id: str
+    key_id: str  # of the key that batches of the purpose are sealed to today
+    is_hybrid: bool = False  # sealed with ML-KEM-768 beside X25519
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from telemetry.codec.batch import batch_id
 from telemetry.codec.schemas import Column, Schema
 from telemetry.purposes import Purpose
 from telemetry.records import BatteryBatch, BatterySample
+from telemetry.seal import sealed_bytes
 
 _LABELS = {
     "since_start_ms": "Time since start",
@@ -74,7 +75,8 @@ class Preview:
     row_count: int
     from_s: float  # since the start of the batch; 0 for a record, which has no time of its own
     to_s: float
-    size_bytes: int
+    size_bytes: int  # what the batch id is the hash of
+    travels_bytes: int  # padded to its size class and sealed: what the network carries and sees
     fields: tuple[PreviewField, ...]
     recipient: str
     recipient_key_id: str
@@ -99,6 +101,7 @@ def preview_of(payload: bytes, *, notice: Notice, recipient: Recipient) -> Previ
         from_s=times[0],
         to_s=times[1],
         size_bytes=len(payload),
+        travels_bytes=sealed_bytes(len(payload), is_hybrid=recipient.is_hybrid),
         fields=_fields(batch),
         recipient=recipient.name,
         recipient_key_id=recipient.key_id,
@@ -114,7 +117,9 @@ def rows_as_json(payload: bytes) -> bytes:
     """
     body = decode_any(payload).body
     if isinstance(body, BatteryBatch):
-        return msgspec.json.encode([asdict(sample) for sample in body.samples])
+        return msgspec.json.encode(
+            [asdict(sample) | {"invalid": sorted(sample.invalid)} for sample in body.samples]
+        )
     record = asdict(body)
     if isinstance(record.get("cell"), int):
         record["cell"] = f"{record['cell']:x}"

@@ -1,8 +1,9 @@
 """Receipts of the far end: believed only with its signature."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from agent.consent.keys import VerifyKey
 from telemetry.codec.receipt import CodecError, decode_receipt, unpack_signed
 from telemetry.records import Receipt
 
@@ -22,17 +23,24 @@ class VerifiedReceipt:
     signature: bytes
 
 
-def verify_receipt(data: bytes, key: VerifyKey) -> VerifiedReceipt:
+class ReceiptKey(Protocol):
+    """A key that receipts may be signed with."""
+
+    def is_signed(self, body: bytes, signature: bytes) -> bool:
+        """Tell whether ``signature`` is this key's over ``body``."""
+
+
+def verify_receipt(data: bytes, keys: Sequence[ReceiptKey]) -> VerifiedReceipt:
     """Return the receipt in ``data``.
 
     Raises:
-        ForgedReceiptError: It is no receipt, or not signed by ``key``.
+        ForgedReceiptError: It is no receipt, or not signed by any of ``keys``.
     """
     try:
         body, signature = unpack_signed(data)
-        if not key.is_signed(body, signature):
+        if not any(key.is_signed(body, signature) for key in keys):
             raise ForgedReceiptError(
-                f"receipt: expected the signature of key {key.key_id}, found another; ignored"
+                f"receipt: expected a signature of one of {len(keys)} keys, found another; ignored"
             )
         return VerifiedReceipt(receipt=decode_receipt(body), body=body, signature=signature)
     except CodecError as error:

@@ -31,6 +31,7 @@ from agent.hmi.answers import (
 from agent.hmi.door import Door, DoorRefusedError
 from agent.hmi.events import Events
 from agent.hmi.guard import LOOPBACK_HOSTS, NO_TOKEN, Guard, Refusal, cookie_name
+from agent.hmi.owner import OwnerDoor, OwnerError, owner_routes, refuse
 from agent.hmi.pages.home import refusal_view
 from agent.hmi.pages.purposes import purpose_view, purposes_view
 from agent.hmi.pages.screen import (
@@ -71,13 +72,14 @@ _SECURITY = {
 }
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 (each with its meaning below)
     door: Door,
     *,
     token: str,
     allowed_hosts: AbstractSet[str] = LOOPBACK_HOSTS,
     language: str = DEFAULT_LANGUAGE,
     driver_side: str = "left",
+    owner: OwnerDoor | None = None,
 ) -> Starlette:
     """Return the screen and local API over ``door``. Call it before the event loop is busy.
 
@@ -90,6 +92,7 @@ def create_app(
         allowed_hosts: Host names that are us, without port.
         language: Used when a browser or client does not ask for one that is there.
         driver_side: ``left`` or ``right``: where the driver sits.
+        owner: What the owner's read API reads; None: only the screen's own addresses.
 
     Raises:
         ValueError: The token is too short to keep anyone out.
@@ -98,12 +101,13 @@ def create_app(
         raise ValueError(f"token: expected at least {MIN_TOKEN} characters, got {len(token)}")
     desk = _Desk(door, Guard(token, allowed_hosts), language=language, driver_side=driver_side)
     app = Starlette(
-        routes=desk.routes(),
+        routes=[*desk.routes(), *(owner_routes(owner) if owner else ())],
         middleware=[Middleware(_Gate, guard=desk.guard, refuse=desk.refuse)],
         exception_handlers={
             DoorRefusedError: desk.on_door_refused,
             AnswerError: desk.on_answer_error,
             HTTPException: desk.on_http_exception,
+            OwnerError: refuse,
         },
     )
     app.state.events = desk.events
@@ -168,7 +172,6 @@ class _Desk:
             Route("/exact/{batch_id}", self.exact),
             Route("/language", self.set_language, methods=["POST"]),
             Route("/api/state", self.api_state),
-            Route("/api/signals", self.api_signals),
             Route("/api/purposes", self.api_purposes),
             Route("/api/batches/{batch_id}", self.api_batch),
             Route("/api/events", self.api_events),
@@ -269,10 +272,6 @@ class _Desk:
                 "state": state,
             }
         )
-
-    async def api_signals(self, _request: Request) -> Response:
-        """Return what the vehicle tells now; nothing of it is kept."""
-        return _json(self.door.signals() if self.door.signals else None)
 
     async def api_purposes(self, request: Request) -> Response:
         """Return every purpose with the notice to read, and the hash that names it."""

@@ -40,8 +40,7 @@ class Door:
 
     ``state`` never blocks. ``wait_change(after)`` returns the number of the newest change as soon
     as that is greater than ``after``; numbers grow by any step, and start above 0.
-    ``preview_rows`` returns the decoded batch as plain objects for JSON. ``signals`` returns what
-    the vehicle tells at the moment, for the local API; None: nothing is told.
+    ``preview_rows`` returns the decoded batch as plain objects for JSON.
     """
 
     state: Callable[[], ScreenState]
@@ -54,4 +53,3 @@ class Door:
     acknowledge: Callable[[], Awaitable[None]]
     acknowledge_alert: Callable[[str], Awaitable[None]]
     preview_rows: Callable[[str], Awaitable[object]]
-    signals: Callable[[], object] | None = None

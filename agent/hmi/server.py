@@ -3,12 +3,16 @@
 import asyncio
 import errno
 import ipaddress
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import uvicorn
+
+log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 32  # the kiosk, a phone and a shell; more is not a driver
 MAX_HEADER_BYTES = 16 * 1024
@@ -77,7 +81,39 @@ async def serve(
     Raises:
         ScreenError: See ``bind_loopback``.
     """
-    listener = bind_loopback(host, port)
+    await _serve(app, bind_loopback(host, port), stop, on_bound)
+
+
+async def serve_unix(app: ScreenApp, path: Path, *, stop: asyncio.Event) -> None:
+    """Serve ``app`` on a UNIX socket until ``stop``; user and group of the agent may open it.
+
+    Where no socket can be (a path of more than 107 bytes, a disk without sockets) it says so in
+    the log and waits: the loopback address answers the same.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        await asyncio.to_thread(_bind_unix, listener, path)
+    except OSError as error:
+        listener.close()
+        log.warning("owner_socket_unavailable", extra={"reason": str(error)})
+        await stop.wait()
+        return
+    await _serve(app, listener, stop, None)
+
+
+def _bind_unix(listener: socket.socket, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    listener.bind(str(path))
+    path.chmod(0o660)
+    listener.listen()
+
+
+async def _serve(
+    app: ScreenApp,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    on_bound: Callable[[int], None] | None,
+) -> None:
     config = uvicorn.Config(
         app,
         http="h11",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from telemetry.codec.cells import INVALID, Cell, Gap
 from telemetry.records import (
     MAX_CURRENT_A,
     MAX_TEMP_C,
@@ -39,7 +40,7 @@ _FIELDS = {  # field -> (paths in order of preference, lowest, highest)
     ),
 }
 
-Row = tuple[int, Sequence[int | None]]  # milliseconds, raw integers in column order
+Row = tuple[int, Sequence[Cell]]  # milliseconds, raw integers in column order
 
 
 class StoredColumn(Protocol):
@@ -75,7 +76,7 @@ def battery_batches(
 
     Args:
         columns: What the integers of a row mean.
-        rows: Oldest first; None is missing or invalid.
+        rows: Oldest first; None is missing, INVALID a reading that was wrong.
         month: Calendar month of the trip, "YYYY-MM".
         max_rows: A longer trip becomes several batches, each on its own relative time.
     """
@@ -103,7 +104,7 @@ def battery_slices(
 
     Args:
         columns: What the integers of a row mean.
-        rows: Oldest first; None is missing or invalid.
+        rows: Oldest first; None is missing, INVALID a reading that was wrong.
         month: Calendar month of the trip, "YYYY-MM".
         fraction: Draws a number from 0 to 1 for a label; decides gaps and order.
     """
@@ -141,42 +142,52 @@ def _one_a_second(rows: Iterable[Row]) -> Iterable[Row]:
 
 
 def _has_field(columns: Sequence[StoredColumn], row: Row) -> bool:
-    return any(_value(columns, row, field) is not None for field in _FIELDS)
+    return any(isinstance(_value(columns, row, field), float) for field in _FIELDS)
 
 
 def _samples(columns: Sequence[StoredColumn], rows: Sequence[Row]) -> tuple[BatterySample, ...]:
     start_s = rows[0][0] // 1000
-    return tuple(
-        BatterySample(
-            since_start_ms=(row[0] // 1000 - start_s) * 1000,
-            pack_voltage_v=_value(columns, row, "pack_voltage_v"),
-            pack_current_a=_value(columns, row, "pack_current_a"),
-            soc_percent=_value(columns, row, "soc_percent"),
-            cell_temp_c=_value(columns, row, "cell_temp_c"),
-        )
-        for row in rows
+    return tuple(_sample(columns, row, start_s) for row in rows)
+
+
+def _sample(columns: Sequence[StoredColumn], row: Row, start_s: int) -> BatterySample:
+    found = {field: _value(columns, row, field) for field in _FIELDS}
+    values = {field: value for field, value in found.items() if isinstance(value, float)}
+    return BatterySample(
+        since_start_ms=(row[0] // 1000 - start_s) * 1000,
+        pack_voltage_v=values.get("pack_voltage_v"),
+        pack_current_a=values.get("pack_current_a"),
+        soc_percent=values.get("soc_percent"),
+        cell_temp_c=values.get("cell_temp_c"),
+        invalid=frozenset(field for field, value in found.items() if value is INVALID),
     )
 
 
-def _value(columns: Sequence[StoredColumn], row: Row, field: str) -> float | None:
+def _value(columns: Sequence[StoredColumn], row: Row, field: str) -> float | Gap | None:
+    """Return the best source's value; what no record may hold is invalid, too."""
     paths, low, high = _FIELDS[field]
+    is_invalid = False
     for path in paths:
         value = _read(columns, row, path)
-        if value is not None and low <= value <= high:
+        if isinstance(value, float) and low <= value <= high:
             return value
-    return None
+        is_invalid |= value is not None
+    return INVALID if is_invalid else None
 
 
-def _read(columns: Sequence[StoredColumn], row: Row, path: str) -> float | None:
+def _read(columns: Sequence[StoredColumn], row: Row, path: str) -> float | Gap | None:
+    found: float | Gap | None = None
     for column, raw in zip(columns, row[1], strict=True):
+        if column.path == path and isinstance(raw, int):
+            return float(raw * column.step + column.offset)
         if column.path == path and raw is not None:
-            return raw * column.step + column.offset
-    return None
+            found = INVALID
+    return found
 
 
 def _last_soh(columns: Sequence[StoredColumn], rows: Sequence[Row]) -> int | None:
     for row in reversed(rows):
         value = _read(columns, row, _SOH)
-        if value is not None and 0 <= value <= 100:  # noqa: PLR2004 (percent)
+        if isinstance(value, float) and 0 <= value <= 100:  # noqa: PLR2004 (percent)
             return round(value)
     return None

@@ -28,6 +28,7 @@ _MAP: Final[Mapping[str, tuple[str, str]]] = {  # type.field -> what it is made 
     "BatterySample.pack_current_a": ("", "0.5 A"),
     "BatterySample.soc_percent": ("", "0.1 %"),
     "BatterySample.cell_temp_c": ("", "1 °C"),
+    "BatterySample.invalid": ("checks of each reading", "which of these four was wrong, by name"),
     "BatteryBatch.month": ("clock of the board", "calendar month"),
     "BatteryBatch.soh_percent": ("Vehicle…TractionBattery.StateOfHealth", "1 %"),
     "ChargingBatch.cell": (
@@ -95,7 +96,7 @@ def _lines(notices: Mapping[Purpose, Any]) -> Iterator[str]:
     for purpose, kinds in BODIES.items():
         notice = notices[purpose]
         yield from ("", f"## `{purpose}`: {notice.title}", "")
-        yield f"* how often: {_how_often(purpose)}"
+        yield f"* how often: {how_often(purpose)}"
         yield f"* recipient: {notice.controller}"
         yield f"* kept: {notice.retention}"
         yield f"* never in it: {', '.join(notice.not_sent)}"
@@ -109,7 +110,8 @@ def _row(kind: type[Any], name: str) -> str:
     return f"| `{name}` | {made_of or ' or '.join(sources(name))} | {precision} |"
 
 
-def _how_often(purpose: Purpose) -> str:
+def how_often(purpose: Purpose) -> str:
+    """Return when a batch of ``purpose`` may leave, in words."""
     if purpose is Purpose.WORKSHOP:
         return "only when the driver presses send, one report each time"
     if purpose not in BOUNDS:

@@ -3,6 +3,7 @@
 Source: measured over every frame of all recordings (docs: vehicle facts, integrity rules).
 """
 
+from array import array
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
@@ -53,5 +54,17 @@ def word_tables() -> tuple[Sequence[int], ...]:
     places.reverse()
     tables = []
     for high, low in zip(places[::2], places[1::2], strict=True):
-        tables.append(tuple(b"".join(low.translate(swap[value]) for value in high)))
+        tables.append(b"".join(low.translate(swap[value]) for value in high))
     return tuple(tables)
+
+
+@cache
+def counted_table(word: int, shift: int, width: int) -> Sequence[int]:
+    """Return ``word_tables()[word]`` with what a counter of that word reads in the bits above 8.
+
+    The XOR of four such look-ups is ``counter << 8`` exactly for a frame of 8 right bytes, so one
+    comparison proves both. ``shift`` counts from the lowest bit of the word.
+    """
+    mask = (1 << width) - 1
+    table = word_tables()[word]
+    return array("H", (crc | (n >> shift & mask) << 8 for n, crc in enumerate(table)))

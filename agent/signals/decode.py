@@ -6,30 +6,37 @@ is counted by frame and reason, and the paths concerned are invalid until a good
 """
 
 import struct
+import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import GeneratorType, MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from agent.signals.crc import crc8, nibble_sum, word_tables
-from agent.signals.generate import Part, Slot, decoder_source, words_of
+from agent.signals.derived import Derived, with_needs
+from agent.signals.fields import WORDS
+from agent.signals.generate import (
+    Part,
+    Slot,
+    counter_states,
+    counter_step,
+    decoder_source,
+    words_of,
+)
+from agent.signals.lookups import checker, following, lowest, tables
 from agent.signals.model import Frame, Quality, Signal
 from agent.signals.replies import Replies, placed
-from agent.signals.states import any_row
+from agent.signals.scaling import judged
 from agent.signals.table import (
-    DerivedState,
     FrameRule,
     Product,
-    Scales,
     Selector,
     SignalRule,
     VehicleTable,
 )
 
 _NEVER: Final = float("-inf")
-_SHORT_IDS: Final = 0x800  # of 11 bits
 
 _Run: TypeAlias = "GeneratorType[None, tuple[Sequence[Frame], Collection[int]], None]"
 
@@ -103,17 +110,20 @@ class Decoder:
         self._groups: list[_Group] = []
         self._keys: list[FrameKey] = []
         self._parts: list[Part] = []
+        self._slots: dict[int, Slot] = {}
+        self._memory: dict[int, dict[int, float | None]] = {}
         self._checks = checks
         self._scaling = {
             rule.scales.path for frame in table.frames for rule in frame.signals if rule.scales
         }
-        wanted = _with_needs(table, table.paths() if paths is None else paths)
-        interfaces = {**table.buses, **(buses or {})}
+        wanted = with_needs(table, table.paths() if paths is None else paths)
+        self.buses = interfaces = {**table.buses, **(buses or {})}
         # the block of a frequent frame is found first
         for rule in sorted(table.frames, key=lambda rule: rule.period_s):
-            self._place(rule, FrameKey(interfaces[rule.bus], rule.can_id), wanted)
+            key = FrameKey(sys.intern(interfaces[rule.bus]), rule.can_id)
+            self._place(rule, key, wanted)
         self._is_any_old = _old(self._groups)
-        self._states = _Derived(table, wanted)
+        self._states = Derived(table, wanted)
         for derived in self._states.rules:
             self._new_path(derived.path)
         self._replies = self._listeners(interfaces, wanted)
@@ -195,15 +205,17 @@ class Decoder:
             self._latest[path] = signal = Signal(path, value, quality, time_s)
             self._changes.append(signal)
 
-    def _listen(self, block: int, frame: Frame) -> None:
-        replies = [*self._replies.values()][block - len(self._keys) - 1]
-        replies.feed(frame)
+    def _listen(self, frame: Frame) -> None:
+        replies = self._replies.get(FrameKey(frame.bus, frame.can_id))
+        if replies:
+            replies.feed(frame)
 
     def _place(self, rule: FrameRule, key: FrameKey, wanted: Collection[str]) -> None:
         number = len(self._parts)
         signals = [signal for signal in rule.signals if signal.path in wanted]
         if signals:
             slots = tuple(self._slot(number, signal) for signal in signals)
+            self._slots |= {slot.index: slot for slot in slots}
             products = tuple(
                 (self._product(number, product), product)
                 for product in rule.products
@@ -247,57 +259,65 @@ class Decoder:
 
     def _names(self) -> dict[str, Any]:
         """Return what the generated text calls and reads."""
-        slots = [slot for part in self._parts for slot in part.slots]
+        numbers = self._numbers()
+        slots = self._slots.values()
+        self._memory = {slot.index: {} for slot in slots if slot.is_narrow}
         names: dict[str, Any] = {
-            "tables": {bus: self._ids(bus) for bus in {key.bus for key in self.needed}},
-            "nothing": self._ids(""),
-            "wanted": self._wanted_ids(),
-            "error": struct.error,
-            "reject": self._reject,
-            "gap": self._count_missed,
-            "invalid": self._invalid,
-            "mark": self._mark,
-            "listen": self._listen,
+            "blocks": lowest(numbers),
+            "elsewhere": lambda frame: numbers.get(FrameKey(frame.bus, frame.can_id)),
             "new": Signal,
             "ok": Quality.OK,
-            "unknown": Quality.SENTINEL,
             "latest": self._latest,
             "changes": self._changes,
             "seen": self._seen,
+            "error": struct.error,
+            "reject": self._reject,
+            "refuse": self._refuse_value,
+            "gap": self._gap,
+            "learn": self._learn,
+            "mark": self._mark,
+            "listen": self._listen,
             "maps": {slot.index: slot.rule.values for slot in slots},
-            "scale": _scaler({slot.index: slot.rule.scales for slot in slots}),
-            **{f"c{place}": table for place, table in enumerate(word_tables())},
+            "scale": self._scale,
+            **{f"v{index}": values for index, values in self._memory.items()},
             **{f"p{index}": path for index, path in enumerate(self._paths)},
         }
-        for part in self._parts:
-            names |= self._names_of(part)
+        for part, key in zip(self._parts, self._keys, strict=True):
+            names |= self._names_of(part, key.bus, numbers[key])
         return names
 
-    def _ids(self, bus: str) -> tuple[list[int], dict[int, int]]:
-        """Return the block of each id of ``bus``, 0 for none: a list of the short ids, the others.
+    def _numbers(self) -> dict[FrameKey, int]:
+        """Return the block of each needed frame; replies share the number after the last block."""
+        blocks = {key: number for number, key in enumerate(self._keys)}
+        return dict.fromkeys(self._replies, len(blocks)) | blocks
 
-        A list finds a short id in a third of the time of a dict, and most frames are not wanted.
-        """
-        keys = (*self._keys, *self._replies)  # replies have the numbers after the last block
-        blocks = {key.can_id: n for n, key in enumerate(keys, start=1) if key.bus == bus}
-        return [blocks.get(can_id, 0) for can_id in range(_SHORT_IDS)], blocks
-
-    def _wanted_ids(self) -> list[bool]:
-        """Return for each short id whether any bus has a block for it."""
-        ids = {key.can_id for key in self.needed}
-        return [can_id in ids for can_id in range(_SHORT_IDS)]
-
-    def _names_of(self, part: Part) -> dict[str, Any]:
+    def _names_of(self, part: Part, bus: str, number: int) -> dict[str, Any]:
         quiet: dict[bytes, int] = {}
         words = words_of(part, checks=self._checks)
-        layout = ">" + "".join("H" if word in words else "2x" for word in range(4))
+        layout = ">" + "".join("H" if word in words else "2x" for word in range(WORDS))
         return {
+            f"k{part.number}": number,
+            f"bus{part.number}": bus,
             f"unpack{part.number}": struct.Struct(layout).unpack,
-            f"check{part.number}": _checker(part.rule),
+            f"check{part.number}": checker(part.rule),
             f"quiet{part.number}": quiet,
             f"known{part.number}": quiet.get,
             f"hush{part.number}": quiet.clear,
+            f"after{part.number}": following(part.rule),
+            **{f"{name}{part.number}": table for name, table in tables(part.rule)},
         }
+
+    def _learn(self, index: int, raw: int) -> float | None:
+        """Return the value of a raw number that came for the first time; None for none."""
+        verdict = judged(self._slots[index].rule, raw, checks=self._checks)
+        value = None if isinstance(verdict, Quality) else verdict
+        self._memory[index][raw] = value
+        return value
+
+    def _scale(self, index: int, latest: Mapping[str, Signal]) -> float | None:
+        rule = self._slots[index].rule.scales
+        value = latest[rule.path].value if rule else None
+        return rule.factors.get(int(value)) if rule and value is not None else None
 
     def _reject(self, part: int, reason: str, time_s: float) -> None:
         self._refuse(part, self._parts[part].indexes(), Quality(reason), time_s)
@@ -307,12 +327,31 @@ class Decoder:
         for index in indexes:
             self._mark(index, reason, time_s)
 
-    def _count_missed(self, part: int, frames: int) -> None:
-        self.missed[self._keys[part]] += frames
+    def _gap(self, part: int, found: int, due: int) -> int:
+        """Return how many frames the counter says were lost; 0: it did not move at all."""
+        rule = self._parts[part].rule
+        step, count = counter_step(rule), counter_states(rule)
+        lost: int = (found - due) // step % count
+        if lost == count - 1:
+            return 0
+        self.missed[self._keys[part]] += lost
+        return lost
 
-    def _invalid(self, part: int, index: int, reason: str, time_s: float) -> None:
-        self.counters[Rejection(*self._keys[part], Quality(reason))] += 1
-        self._mark(index, Quality(reason), time_s)
+    def _refuse_value(self, part: int, index: int, raw: int, time_s: float) -> None:
+        rule = self._slots[index].rule
+        reason = self._why_refused(index, rule, raw)
+        # a code of a mapped field that says "cannot tell" is an answer, not a rejection
+        if rule.values is None or reason is not Quality.SENTINEL:
+            self.counters[Rejection(*self._keys[part], reason)] += 1
+        self._mark(index, reason, time_s)
+
+    def _why_refused(self, index: int, rule: SignalRule, raw: int) -> Quality:
+        verdict = judged(rule, raw)
+        if isinstance(verdict, Quality):
+            return verdict
+        if rule.scales:
+            return Quality.RANGE if self._scale(index, self._latest) else Quality.MISSING
+        return Quality.SENTINEL  # its twin is not available
 
     def _mark(self, index: int, reason: Quality, time_s: float) -> None:
         path = self._paths[index]
@@ -331,73 +370,3 @@ def _old(groups: Sequence[_Group]) -> Callable[[float, Sequence[float]], bool]:
     # floats and numbers of ours; why text becomes code: agent/signals/generate.py
     is_old: Callable[[float, Sequence[float]], bool] = eval(text, {"never": _NEVER})  # noqa: S307
     return is_old
-
-
-class _Derived:
-    """Paths that follow a named state of the definition."""
-
-    def __init__(self, table: VehicleTable, wanted: Collection[str]) -> None:
-        self.rules = tuple(rule for rule in table.derived if rule.path in wanted)
-        self._states = table.states
-        self._needs = {
-            rule.path: frozenset(table.paths_of_state(rule.state)) for rule in self.rules
-        }
-        self._all = frozenset().union(*self._needs.values())
-
-    def follow(self, changes: Sequence[Signal], latest: Mapping[str, Signal]) -> Iterator[Signal]:
-        """Yield what became true, false or unknown with ``changes``."""
-        touched = {signal.path: signal.time_s for signal in changes if signal.path in self._all}
-        if not touched:
-            return
-        for rule in self.rules:
-            times = [time_s for path, time_s in touched.items() if path in self._needs[rule.path]]
-            if times:
-                signal = self._now(rule, latest, max(times))
-                known = latest[rule.path]
-                if signal.value != known.value or signal.quality is not known.quality:
-                    yield signal
-
-    def _now(self, rule: DerivedState, latest: Mapping[str, Signal], time_s: float) -> Signal:
-        holds = any_row(self._states[rule.state], latest)
-        if holds is not None:
-            return Signal(rule.path, float(holds), Quality.OK, time_s)
-        needs = sorted(self._needs[rule.path])
-        reason = next(latest[path].quality for path in needs if latest[path].value is None)
-        return Signal(rule.path, None, reason, time_s)
-
-
-def _with_needs(table: VehicleTable, paths: Collection[str]) -> Collection[str]:
-    """Return ``paths`` and everything they are computed from."""
-    wanted = set(paths)
-    if unknown := wanted.difference(table.paths()):
-        raise ValueError(f"{table.name}: expected paths of this vehicle, got {sorted(unknown)}")
-    for derived in table.derived:
-        wanted.update(table.paths_of_state(derived.state) if derived.path in wanted else ())
-    for frame in table.frames:
-        for product in frame.products:
-            wanted.update(product.of if product.path in wanted else ())
-        for rule in frame.signals:
-            wanted.update(_needs(rule) if rule.path in wanted else ())
-    return wanted
-
-
-def _needs(rule: SignalRule) -> set[str]:
-    needs = {rule.sentinel_of} if rule.sentinel_of else set()
-    return needs | ({rule.scales.path} if rule.scales else set())
-
-
-def _checker(rule: FrameRule) -> Callable[[bytes], bool]:
-    if rule.check == "nibble-sum":
-        return lambda data: nibble_sum(rule.can_id, data) == data[-1] & 15
-    return lambda data: crc8(data[:-1]) == data[-1]
-
-
-def _scaler(
-    scales: Mapping[int, Scales | None],
-) -> Callable[[int, Mapping[str, Signal]], float | None]:
-    def scale(index: int, latest: Mapping[str, Signal]) -> float | None:
-        rule = scales[index]
-        value = latest[rule.path].value if rule else None
-        return rule.factors.get(int(value)) if rule and value is not None else None
-
-    return scale

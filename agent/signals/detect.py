@@ -75,23 +75,41 @@ def detect(tables: Iterable[VehicleTable], census: Census) -> list[Verdict]:
 def roles_of(table: VehicleTable, census: Census) -> dict[str, str]:
     """Return which interface plays each role, for a recording made with other names.
 
-    The table's own interface stays where its role's ids are on it, and where nothing fits better.
-    A guess like this is for files only; on a vehicle the configuration says it.
+    The role whose ids fit an interface best gets it; on a tie the table's own name counts. A role
+    that fits nothing keeps its own name, or gets one that no bus has if that name is taken. A
+    guess like this is for files only; on a vehicle the configuration says it.
     """
-    found = dict(table.buses)
-    taken = {name for role, name in found.items() if _own(table, census, role, name) >= _FEW}
-    for role, name in found.items():
-        free = [other for other in census.interfaces() if other not in taken]
-        if name not in taken and free:
-            best = max(free, key=lambda other, r=role: _own(table, census, r, other))  # type: ignore[misc]
-            if _own(table, census, role, best) >= _FEW:
-                found[role] = best
-                taken.add(best)
-    doubled = [name for name in found.values() if [*found.values()].count(name) > 1]
-    return {
-        role: f"-{role}" if name in doubled and _own(table, census, role, name) < _FEW else name
-        for role, name in found.items()
+    fits = [
+        (_own(table, census, role, name), name == expected, role, name)
+        for role, expected in table.buses.items()
+        for name in census.interfaces()
+    ]
+    found: dict[str, str] = {}
+    for own, _, role, name in sorted(fits, key=lambda fit: fit[:2], reverse=True):
+        if own >= _FEW and role not in found and name not in found.values():
+            found[role] = name
+    free = {
+        role: f"-{role}" if name in found.values() else name for role, name in table.buses.items()
     }
+    return {role: found.get(role, free[role]) for role in table.buses}
+
+
+def ambiguous_ids(
+    table: VehicleTable, census: Census, buses: Mapping[str, str]
+) -> frozenset[tuple[str, int]]:
+    """Return each (interface, id) that two roles claim, where a file mixes both under one name.
+
+    Some formats keep no bus. Two roles are mixed when an interface has ids that only the one
+    sends, and ids that only the other sends; an id of both could then be of either.
+    """
+    ids = {role: {f.can_id for f in table.frames if f.bus == role} for role in table.buses}
+    mixed: set[tuple[str, int]] = set()
+    for role, name in buses.items():
+        seen = {can_id for bus, can_id, _ in census.counts if bus == name}
+        for other in table.buses:
+            if other != role and len(seen & (ids[other] - ids[role])) >= _FEW:
+                mixed |= {(name, can_id) for can_id in ids[role] & ids[other]}
+    return frozenset(mixed)
 
 
 def _own(table: VehicleTable, census: Census, role: str, interface: str) -> int:

@@ -10,6 +10,7 @@ is counted and skipped. gpsd that goes away is asked again; a fix that grows old
 import asyncio
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import msgspec
@@ -50,6 +51,25 @@ class _Report(Struct, rename={"kind": "class"}):
     lon: float | None = None
     track: float | None = None
     eph: float | None = None
+    time: str | None = None
+
+
+def parse_time(line: bytes) -> datetime | None:
+    """Return the time of a fix in one line of gpsd, aware UTC; None if it tells none.
+
+    Without a fix gpsd passes on what the receiver's own battery clock says, which is no time.
+
+    Raises:
+        ValueError: Not a report of gpsd.
+    """
+    report = msgspec.json.decode(line, type=_Report)
+    if report.kind != "TPV" or report.mode < _MIN_MODE or report.time is None:
+        return None
+    try:
+        said = datetime.fromisoformat(report.time)
+    except ValueError:
+        return None
+    return None if said.tzinfo is None else said.astimezone(UTC)
 
 
 def parse_report(line: bytes, time_s: float) -> list[Signal]:
@@ -92,6 +112,7 @@ class GnssReader:
         self._clock = clock
         self._again_s = again_s
         self._latest: dict[str, Signal] = {}
+        self._time: tuple[datetime, float] | None = None  # the last fix's, and when it came
 
     def latest(self) -> dict[str, Signal]:
         """Return the signals as far as they are known; an old one is stale."""
@@ -102,6 +123,23 @@ class GnssReader:
             else Signal(path, None, Quality.STALE, now_s)
             for path, signal in self._latest.items()
         }
+
+    def utc_now(self) -> datetime | None:
+        """Return the satellites' time of now, aware UTC; None before the first fix.
+
+        From any thread. It goes on with the monotonic clock where a tunnel hides the sky.
+        """
+        known = self._time
+        if known is None:
+            return None
+        return known[0] + timedelta(seconds=self._clock.monotonic_s() - known[1])
+
+    def position(self) -> tuple[float, float] | None:
+        """Return degrees north and east; None without a fresh fix."""
+        latest = self.latest()
+        found = [latest[path].value for path in (LATITUDE, LONGITUDE) if path in latest]
+        north, east = found if len(found) == 2 else (None, None)  # noqa: PLR2004 (both)
+        return None if north is None or east is None else (north, east)
 
     def lines(self, now_s: float) -> tuple[DecodedLine, ...]:
         """Return what is known now as the signals of the vehicle are shown, at ``now_s``."""
@@ -166,10 +204,13 @@ class GnssReader:
 
     def _take(self, line: bytes) -> None:
         try:
-            signals = parse_report(line, self._clock.monotonic_s())
+            now_s = self._clock.monotonic_s()
+            signals, told = parse_report(line, now_s), parse_time(line)
         except ValueError:
             self.malformed += 1
             return
+        if told is not None:
+            self._time = told, now_s
         self._latest |= {signal.path: signal for signal in signals}
         self.fixes += any(s.path == LATITUDE and s.value is not None for s in signals)
 

@@ -23,6 +23,10 @@ class Quality(StrEnum):
     MISSING = "missing"  # never seen
 
 
+# no reading came, or its sender had none; every other reason means that one came and was wrong
+ABSENT = frozenset({Quality.SENTINEL, Quality.MUX, Quality.STALE, Quality.MISSING})
+
+
 # Structs, not dataclasses: a frozen dataclass takes five times as long to make, and these two
 # are made for every frame and every change (benchmarks/decode.py).
 class Frame(Struct, frozen=True, gc=False):

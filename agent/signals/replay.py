@@ -10,22 +10,22 @@ import io
 import math
 import sys
 import zlib
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 import can
 
 from agent.signals.candump import MAX_LINE_BYTES, parse_line
-from agent.signals.detect import Census, roles_of
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
-from agent.signals.table import VehicleTable
 
-BATCH_FRAMES: Final = 128  # about 0.1 s of a Leaf's bus
-_CHUNK_BATCHES: Final = 16  # read ahead in one visit to the thread
-HEAD_FRAMES: Final = 10_000  # enough to see every frame of a Leaf a few times
+BATCH_FRAMES: Final = 512  # at most
+BATCH_S: Final = 0.2  # a slow bus is not waited for longer, and a Leaf's has 270 frames in it
+CHUNK_FRAMES: Final = 2_048  # read ahead in one visit to the thread
 MAX_PAUSE_S: Final = 2.0  # a longer gap in a recording is not waited for
 _CAN_ID_BITS: Final = 29
 _MAX_DATA_BYTES: Final = 8
@@ -78,7 +78,7 @@ class ReplaySource:
         self._tail: list[Frame] = []
 
     async def batches(self) -> AsyncIterator[Sequence[Frame]]:
-        """Yield batches of at most BATCH_FRAMES; see ``SignalSource``.
+        """Yield batches as ``in_batches``; see ``SignalSource``.
 
         Raises:
             SourceError: No such file, or not one frame in it.
@@ -86,8 +86,7 @@ class ReplaySource:
         pace = _Pace(self._speed, self._clock, self._sleep)
         frames = await asyncio.to_thread(self._open)
         while chunk := await asyncio.to_thread(self._read, frames):
-            for start in range(0, len(chunk), BATCH_FRAMES):
-                batch = chunk[start : start + BATCH_FRAMES]
+            for batch in in_batches(chunk):
                 self.jumps += await pace.wait(batch)
                 self.frames += len(batch)
                 yield batch
@@ -128,7 +127,7 @@ class ReplaySource:
 
     def _read(self, frames: Iterator[Frame]) -> list[Frame]:
         """Return the next frames, in a thread; an empty list is the end."""
-        chunk = list(islice(frames, BATCH_FRAMES * _CHUNK_BATCHES))
+        chunk = list(islice(frames, CHUNK_FRAMES))
         for frame in chunk:
             self.backwards += frame.time_s < self._last_s
             self._last_s = frame.time_s
@@ -199,26 +198,23 @@ class ReplaySource:
         shift_s = 0.0
         while True:
             shift_s += self._repeat_tail_s
-            for start in range(0, len(self._tail), BATCH_FRAMES):
-                part = self._tail[start : start + BATCH_FRAMES]
+            for part in in_batches(self._tail):
                 again = [Frame(f.time_s + shift_s, f.bus, f.can_id, f.data) for f in part]
                 await pace.wait(again)
                 self.frames += len(again)
                 yield again
 
 
-def open_recording(
-    path: Path, table: VehicleTable, *, clock: Clock
-) -> tuple[dict[str, str], Iterator[Frame]]:
-    """Return which interface of a recording plays each role of ``table``, and its frames.
-
-    The first frames decide; they are not lost. Raises SourceError as ``ReplaySource``.
-    """
-    frames = ReplaySource(path, speed=None, clock=clock).read_all()
-    head = list(islice(frames, HEAD_FRAMES))
-    census = Census()
-    census.take(head)
-    return roles_of(table, census), chain(head, frames)
+def in_batches(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
+    """Yield ``frames`` in order, at most BATCH_FRAMES and BATCH_S at a time; no batch is empty."""
+    start = 0
+    while start < len(frames):
+        most = min(len(frames), start + BATCH_FRAMES)
+        until_s = frames[start].time_s + BATCH_S
+        # where instants go back this finds some end or other, and any will do
+        end = bisect_right(frames, until_s, start + 1, most, key=attrgetter("time_s"))
+        yield frames[start:end]
+        start = end
 
 
 class _Pace:

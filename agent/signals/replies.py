@@ -7,9 +7,9 @@ generations. A reply that is broken or of unknown length is counted and changes 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from agent.signals.generate import exact
 from agent.signals.isotp import Outcome, Reassembler
 from agent.signals.model import Frame, Quality
+from agent.signals.scaling import exact
 from agent.signals.table import Number, PolledArray, PollRule, Reply
 
 _NEVER: Final = float("-inf")

@@ -5,13 +5,12 @@ trips: nobody can read from it when or where somebody drove. Every row carries a
 that does not match it is counted and left out.
 """
 
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from agent.store.checksum import row_sum
 from agent.store.database import Connect, Database, Step
 
 STEPS: tuple[Step, ...] = (
@@ -108,7 +107,7 @@ class BatteryHistory:
             merged = _merged(key, known, value)
             connection.execute(
                 "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*merged, _sum(merged)),
+                (*merged, row_sum(*merged)),
             )
             connection.execute(
                 "DELETE FROM days WHERE (day, kind, place) IN (SELECT day, kind, place FROM days"
@@ -118,7 +117,7 @@ class BatteryHistory:
 
     def figures(self, kind: str | None = None, *, since: date = date.min) -> list[DayFigure]:
         """Return the figures of ``kind`` (None: all), oldest first; damaged rows are left out."""
-        with self._database.reading() as connection:
+        with self._database.reading(is_lenient=True) as connection:
             rows = connection.execute(
                 "SELECT * FROM days WHERE (?1 IS NULL OR kind=?1) AND day>=?2"
                 " ORDER BY day, kind, place",
@@ -159,7 +158,7 @@ class BatteryHistory:
 
     def alerts(self, *, limit: int = 100) -> list[AlertRow]:
         """Return the newest ``limit`` alerts, newest first; damaged rows are left out."""
-        with self._database.reading() as connection:
+        with self._database.reading(is_lenient=True) as connection:
             rows = connection.execute(
                 "SELECT * FROM alerts ORDER BY alert_id DESC LIMIT ?", (limit,)
             ).fetchall()
@@ -169,20 +168,20 @@ class BatteryHistory:
         """Replace what is remembered under ``name``."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", (name, body, _sum((name, body)))
+                "INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", (name, body, row_sum(name, body))
             )
 
     def recall(self, name: str) -> str | None:
         """Return what is remembered under ``name``; None if nothing is, or it is damaged."""
-        with self._database.reading() as connection:
+        with self._database.reading(is_lenient=True) as connection:
             row = connection.execute("SELECT * FROM memory WHERE name=?", (name,)).fetchone()
-        return row[1] if row and _sum(row[:2]) == row[2] else None
+        return row[1] if row and row_sum(*row[:2]) == row[2] else None
 
     def damaged(self) -> int:
         """Return how many rows do not match their checksum."""
-        with self._database.reading() as connection:
+        with self._database.reading(is_lenient=True) as connection:
             tables = [connection.execute(f"SELECT * FROM {name}").fetchall() for name in _TABLES]  # noqa: S608 (names from here)
-        return sum(1 for rows in tables for row in rows if _sum(row[:-1]) != row[-1])
+        return sum(1 for rows in tables for row in rows if row_sum(*row[:-1]) != row[-1])
 
     @staticmethod
     def _put(connection: Any, values: tuple[Any, ...]) -> None:  # noqa: ANN401 (sqlite3's own)
@@ -191,15 +190,11 @@ class BatteryHistory:
             values = ((newest or 0) + 1, *values[1:])
         connection.execute(
             "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*values, _sum(values)),
+            (*values, row_sum(*values)),
         )
 
 
 _TABLES = ("days", "alerts", "memory")
-
-
-def _sum(values: Sequence[object]) -> int:
-    return zlib.crc32(repr([str(value) for value in values]).encode())
 
 
 def _merged(key: tuple[str, str, str], known: DayFigure | None, value: float) -> tuple[Any, ...]:
@@ -211,7 +206,7 @@ def _merged(key: tuple[str, str, str], known: DayFigure | None, value: float) ->
 
 
 def _figure(row: tuple[Any, ...]) -> DayFigure | None:
-    if _sum(row[:-1]) != row[-1]:
+    if row_sum(*row[:-1]) != row[-1]:
         return None
     day, kind, place, count, mean, low, high = row[:-1]
     return DayFigure(
@@ -226,7 +221,7 @@ def _figure(row: tuple[Any, ...]) -> DayFigure | None:
 
 
 def _alert(row: tuple[Any, ...]) -> AlertRow | None:
-    if _sum(row[:-1]) != row[-1]:
+    if row_sum(*row[:-1]) != row[-1]:
         return None
     alert_id, code, severity, raised, last, cleared, body, event = row[:-1]
     return AlertRow(

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from agent.store.checksum import row_sum
+
 Connect = Callable[[Path], sqlite3.Connection]
 Step = Sequence[str]  # the statements that lead from one schema version to the next
 
@@ -50,6 +52,7 @@ class Database:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = connection
+        connection.create_function("row_sum", -1, row_sum, deterministic=True)
         self._lock = threading.RLock()
 
     @classmethod
@@ -248,7 +251,7 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
         raise  # our own mistake, not the disk's
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # its message may quote damage
         name = getattr(error, "sqlite_errorname", "undecodable")  # a text column that is no text
         result = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         raise _store_error(path, result, name, error) from error

@@ -247,11 +247,12 @@ class Outbox:
         held = [line.held_for_s(now) for line in self.lines() if line.state is OutboxState.QUEUED]
         return min((seconds for seconds in held if seconds > 0), default=None)
 
-    def begin_attempt(self, batch_id: bytes) -> None:
+    def begin_attempt(self, batch_id: bytes, *, recipient: str) -> None:
         """Count an attempt before it is made; from now on the batch cannot be taken back.
 
         Raises:
-            UncoveredError: The row is gone or its ledger entry does not allow these bytes.
+            UncoveredError: The row is gone, or its ledger entry does not allow these bytes, or not
+                for ``recipient``.
         """
         with self._database.transaction() as connection:
             row = _row(connection)(batch_id)
@@ -259,9 +260,37 @@ class Outbox:
                 raise UncoveredError(batch_id, "found no such batch in the outbox")
             _expect_granted(connection, _as_offer(row))
             _expect_covered(connection, batch_id, row.entry_hash)
+            _expect_recipient(connection, batch_id, row.entry_hash, recipient)
             connection.execute(
                 "UPDATE outbox SET attempts = attempts + 1 WHERE batch_id=?", (batch_id,)
             )
+
+    def sealed(self, batch_id: bytes, *, key_id: str, seal: Callable[[bytes], bytes]) -> bytes:
+        """Return the bytes that travel: made once, and again only for another key.
+
+        With other bytes all parts start again.
+
+        Args:
+            batch_id: A batch in the outbox.
+            key_id: Of the key that ``seal`` seals to, hex.
+            seal: From the batch to its ciphertext.
+
+        Raises:
+            UncoveredError: The row is gone.
+        """
+        with self._database.transaction() as connection:
+            if kept := _kept_ciphertext(connection, batch_id, key_id):
+                return kept
+            row = _row(connection)(batch_id)
+            if row is None:
+                raise UncoveredError(batch_id, "found no such batch in the outbox")
+            ciphertext = seal(row.payload)
+            connection.execute("DELETE FROM parts WHERE batch_id=?", (batch_id,))
+            connection.execute(
+                "INSERT OR REPLACE INTO sealed VALUES (?, ?, ?, ?)",
+                (batch_id, key_id, hashlib.sha256(ciphertext).digest(), ciphertext),
+            )
+        return ciphertext
 
     def confirm(self, receipt: ReceiptRow) -> bool:
         """Keep the receipt and delete the batch; return False if it was not in the queue."""
@@ -576,6 +605,26 @@ def _expect_covered(connection: sqlite3.Connection, batch_id: bytes, entry_hash:
     ).fetchone()
     if row is None:
         raise UncoveredError(batch_id, "found none with this batch id")
+
+
+def _expect_recipient(
+    connection: sqlite3.Connection, batch_id: bytes, entry_hash: bytes, recipient: str
+) -> None:
+    found = connection.execute(
+        "SELECT json_extract(body, '$.recipient') FROM ledger WHERE entry_hash=?", (entry_hash,)
+    ).fetchone()[0]
+    if found != recipient:
+        raise UncoveredError(batch_id, f"found one for {found}, not for {recipient}")
+
+
+def _kept_ciphertext(connection: sqlite3.Connection, batch_id: bytes, key_id: str) -> bytes | None:
+    row = connection.execute(
+        "SELECT sealed_id, ciphertext FROM sealed WHERE batch_id=? AND key_id=?", (batch_id, key_id)
+    ).fetchone()
+    if row is None or hashlib.sha256(row[1]).digest() != row[0]:  # a damaged one is made anew
+        return None
+    ciphertext: bytes = row[1]
+    return ciphertext
 
 
 def _conclude(

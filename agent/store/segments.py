@@ -30,6 +30,7 @@ from typing import Self
 
 from agent.store.appendfile import AppendFile, padding_bytes, write_all
 from telemetry.codec.cbor import dump, load
+from telemetry.codec.cells import Cell
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.errors import CodecError
 
@@ -83,6 +84,10 @@ class SegmentColumn:
         """Return the value of an integer, in the column's unit."""
         return raw * self.step + self.offset
 
+    def told(self, cell: Cell) -> float | None:
+        """Return the value in ``cell``; None for a gap of either kind."""
+        return self.value(cell) if isinstance(cell, int) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeAnchor:
@@ -97,7 +102,7 @@ class TimeAnchor:
         return self.utc + timedelta(milliseconds=time_ms - self.time_ms)
 
 
-Row = tuple[int, list[int | None]]  # time in ms, one integer or None for each column
+Row = tuple[int, list[Cell]]  # time in ms, one integer, None or INVALID for each column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +126,7 @@ class SegmentWriter:
         self.dropped_rows = 0  # lost because the disk took nothing for too long
         self._file = AppendFile(path, descriptor)
         self._columns = columns
-        self._pending: list[tuple[int, Sequence[int | None]]] = []
+        self._pending: list[tuple[int, Sequence[Cell]]] = []
         self._kept_ms: int | None = None  # time of the last row that is on the disk
 
     @property
@@ -178,7 +183,7 @@ class SegmentWriter:
         torn_bytes = _torn_bytes(data, scan.whole_bytes)
         return cls(path, descriptor, len(header[1]), torn_bytes=torn_bytes)
 
-    def append(self, time_ms: int, row: Sequence[int | None]) -> None:
+    def append(self, time_ms: int, row: Sequence[Cell]) -> None:
         """Add a row; flush if the next one may come ten seconds after the last on the disk.
 
         Raises:
@@ -323,7 +328,7 @@ def _crc(payload: bytes) -> int:
     return zlib.crc32(payload, len(payload))  # the length is covered too: zeros are not a record
 
 
-def _encode_rows(rows: Sequence[tuple[int, Sequence[int | None]]], columns: int) -> bytes:
+def _encode_rows(rows: Sequence[tuple[int, Sequence[Cell]]], columns: int) -> bytes:
     times = [time_ms for time_ms, _ in rows]
     return encode_columns([times, *([row[at] for _, row in rows] for at in range(columns))])
 
@@ -335,10 +340,10 @@ def _decode_rows(payload: bytes, columns: int) -> list[Row] | None:
         )
     except (CodecError, ValueError):
         return None
-    if len(values) != columns or None in times:
+    if len(values) != columns or not all(isinstance(time_ms, int) for time_ms in times):
         return None
     rows = zip(times, *values, strict=True)
-    return [(time_ms, list(row)) for time_ms, *row in rows if time_ms is not None]
+    return [(time_ms, list(row)) for time_ms, *row in rows if isinstance(time_ms, int)]
 
 
 def _header(columns: Sequence[SegmentColumn], boot_id: str, anchor: TimeAnchor | None) -> bytes:

@@ -3,12 +3,12 @@
 Each row carries a checksum: a row that does not match it is counted and left out, never shown.
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from agent.store.checksum import row_sum
 from agent.store.database import Database
 
 # one of the steps of agent/store/state.py
@@ -49,7 +49,8 @@ class Sessions:
                     "DELETE FROM sessions WHERE is_open AND session_id<>?", (row.session_id,)
                 )
             connection.execute(
-                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", (*values, _sum(values))
+                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
+                (*values, row_sum(*values)),
             )
             connection.execute(
                 "DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions"
@@ -70,7 +71,7 @@ class Sessions:
         return next((row for row in self.rows(limit=-1) if row.is_open), None)
 
     def _read(self, limit: int) -> list[SessionRow | None]:
-        with self._database.reading() as connection:
+        with self._database.reading(is_lenient=True) as connection:
             rows = connection.execute(
                 "SELECT * FROM sessions ORDER BY created_utc DESC, session_id DESC LIMIT ?",
                 (limit,),
@@ -83,13 +84,9 @@ def _values(row: SessionRow) -> tuple[str, str, str, int]:
     return (row.session_id, row.summary, created, int(row.is_open))
 
 
-def _sum(values: Sequence[object]) -> int:
-    return zlib.crc32(repr([str(value) for value in values]).encode())
-
-
 def _row(row: tuple[Any, ...]) -> SessionRow | None:
     *values, checksum = row
-    if _sum(values) != checksum:
+    if row_sum(*values) != checksum:
         return None
     return SessionRow(
         session_id=values[0],

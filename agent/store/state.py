@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from agent.store.checksum import TRIP_SUM_STEP, row_sum
 from agent.store.database import Connect, Database, Step
 from agent.store.drivers import BATCHES_OF, DRIVER_STEP, FIRST_PROFILE, end_standing
 from agent.store.sessions import SESSION_STEP
@@ -121,6 +122,15 @@ STEPS: tuple[Step, ...] = (
         ) WITHOUT ROWID""",
     ),
     DRIVER_STEP,
+    TRIP_SUM_STEP,
+    (
+        """CREATE TABLE sealed (                   -- the bytes that travel, the same at every try
+            batch_id BLOB PRIMARY KEY REFERENCES outbox ON DELETE CASCADE,
+            key_id TEXT NOT NULL,               -- of the ingest key, hex
+            sealed_id BLOB NOT NULL,            -- SHA-256 of the ciphertext
+            ciphertext BLOB NOT NULL
+        ) WITHOUT ROWID""",
+    ),
 )
 
 
@@ -243,7 +253,8 @@ class State:
         """Store a trip with its offers, both or neither; a known trip is left as it is."""
         with self.database.transaction() as connection:
             added = connection.execute(
-                "INSERT OR IGNORE INTO trips VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO trips (trip_id, summary, segment, created_utc, outcome)"
+                " VALUES (?, ?, ?, ?, ?)",
                 (trip.trip_id, trip.summary, trip.segment, as_text(trip.created_utc), trip.outcome),
             )
             if added.rowcount:
@@ -252,16 +263,22 @@ class State:
                 )
 
     def trips(self, *, limit: int = 100) -> list[TripRow]:
-        """Return the newest ``limit`` trips, newest first."""
-        with self.database.reading() as connection:
+        """Return the newest ``limit`` trips, newest first; damaged ones are left out."""
+        with self.database.reading(is_lenient=True) as connection:
             rows = connection.execute(
                 "SELECT * FROM trips ORDER BY created_utc DESC, trip_id DESC LIMIT ?", (limit,)
             ).fetchall()
-        return [_trip(row) for row in rows]
+        return [trip for row in rows if (trip := _trip(row))]
+
+    def damaged_trips(self) -> int:
+        """Return how many stored trips do not match their checksum."""
+        with self.database.reading(is_lenient=True) as connection:
+            rows = connection.execute("SELECT * FROM trips").fetchall()
+        return sum(1 for row in rows if _trip(row) is None)
 
     def trip(self, trip_id: str) -> TripRow | None:
-        """Return one trip; None if it is not known."""
-        with self.database.reading() as connection:
+        """Return one trip; None if it is not known, or damaged."""
+        with self.database.reading(is_lenient=True) as connection:
             row = connection.execute("SELECT * FROM trips WHERE trip_id=?", (trip_id,)).fetchone()
         return _trip(row) if row else None
 
@@ -291,14 +308,17 @@ class State:
         return [offer_of(row) for row in rows]
 
     def overdue_trips(self, *, before_utc: datetime) -> list[TripRow]:
-        """Return trips with an offer made before ``before_utc`` that nobody answered."""
-        with self.database.reading() as connection:
+        """Return trips with an offer made before ``before_utc`` that nobody answered.
+
+        Of a damaged one only the id is believed: it has to go all the same.
+        """
+        with self.database.reading(is_lenient=True) as connection:
             rows = connection.execute(
                 "SELECT * FROM trips WHERE trip_id IN"
                 " (SELECT trip_id FROM offers WHERE created_utc < ?)",
                 (as_text(before_utc),),
             ).fetchall()
-        return [_trip(row) for row in rows]
+        return [_trip(row) or _unreadable_trip(row[0], before_utc) for row in rows]
 
     def expire_trip(self, trip_id: str) -> None:
         """Delete the offers of a trip nobody answered; its segment file must be gone already."""
@@ -317,11 +337,7 @@ class State:
         ``profile_id`` None is the first profile.
         """
         with self.database.reading() as connection:
-            rows = connection.execute(
-                "SELECT purpose, granted, since_utc, entry_hash FROM consents"  # noqa: S608
-                f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})",
-                (profile_id,),
-            ).fetchall()
+            rows = connection.execute(_CONSENTS_OF, (profile_id,)).fetchall()
         return {
             row[0]: ConsentRow(
                 purpose=row[0],
@@ -363,6 +379,19 @@ class State:
             if not is_granted:
                 end_standing(connection, whose, purpose)
                 _forget_purpose(connection, whose, purpose)
+
+    def entry(self, entry_hash: bytes) -> bytes | None:
+        """Return the signed bytes of one ledger entry; None if there is no such entry."""
+        with self.database.reading() as connection:
+            row = connection.execute(
+                "SELECT body FROM ledger WHERE entry_hash=?", (entry_hash,)
+            ).fetchone()
+        return row[0].encode() if row else None
+
+    def append(self, make_entry: MakeEntry) -> bytes:
+        """Append one entry to the ledger; return its hash. Joins a transaction under way."""
+        with self.database.transaction() as connection:
+            return append_entry(connection, make_entry)
 
     def ledger(self) -> list[LedgerRow]:
         """Return the whole ledger, oldest first."""
@@ -453,13 +482,19 @@ LEDGER_LENGTH = "ledger.length"  # the counter beside the chain
 _EMPTY = LedgerHead(length=0, entry_hash=FIRST_PREVIOUS)
 
 
+_CONSENTS_OF = (
+    "SELECT purpose, granted, since_utc, entry_hash FROM consents"  # noqa: S608 (our own)
+    f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})"
+)
+_MARK_WITHDRAWN = (
+    "UPDATE claims SET is_withdrawn=1 WHERE batch_id IN (SELECT batch_id FROM outbox"  # noqa: S608 (our own)
+    f" WHERE attempts > 0 AND {BATCHES_OF.format(table='outbox')})"
+)
+
+
 def _forget_purpose(connection: sqlite3.Connection, profile_id: str, purpose: str) -> None:
     whose = (profile_id, purpose)
-    connection.execute(
-        "UPDATE claims SET is_withdrawn=1 WHERE batch_id IN (SELECT batch_id FROM outbox"  # noqa: S608
-        f" WHERE attempts > 0 AND {BATCHES_OF.format(table='outbox')})",
-        whose,
-    )
+    connection.execute(_MARK_WITHDRAWN, whose)
     offers = connection.execute(
         f"DELETE FROM offers WHERE {BATCHES_OF.format(table='offers')}",  # noqa: S608 (our own constant)
         whose,
@@ -494,14 +529,27 @@ def _offer_values(offer: OfferRow) -> tuple[bytes, str, str, bytes, str]:
     return (offer.batch_id, offer.trip_id, offer.purpose, offer.payload, created)
 
 
-def _trip(row: tuple[Any, ...]) -> TripRow:
-    trip_id, summary, segment, created_utc, outcome = row
+def _trip(row: tuple[Any, ...]) -> TripRow | None:
+    *values, checksum = row
+    if row_sum(*values) != checksum:
+        return None
+    trip_id, summary, segment, created_utc, outcome = values
     return TripRow(
         trip_id=trip_id,
         summary=summary,
         segment=segment,
         created_utc=as_time(created_utc),
         outcome=TripOutcome(outcome),
+    )
+
+
+def _unreadable_trip(trip_id: str, created_utc: datetime) -> TripRow:
+    return TripRow(
+        trip_id=trip_id,
+        summary="{}",
+        segment=f"{trip_id}.seg",
+        created_utc=created_utc,
+        outcome=TripOutcome.UNANSWERED,
     )
 
 

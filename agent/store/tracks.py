@@ -55,14 +55,17 @@ class TrackWriter:
         if values[0] is None or values[1] is None:
             return
         if self._writer is None:
-            self._writer = SegmentWriter.create(
-                self._path, COLUMNS, boot_id=self._boot_id, anchor=self._anchor
-            )
+            self._writer = self._open()
         row = [
             None if value is None else column.raw(value)
             for column, value in zip(COLUMNS, values, strict=True)
         ]
         self._writer.append(time_ms, row)
+
+    def _open(self) -> SegmentWriter:
+        if self._path.exists():  # of a trip that goes on after a restart
+            return SegmentWriter.reopen(self._path)
+        return SegmentWriter.create(self._path, COLUMNS, boot_id=self._boot_id, anchor=self._anchor)
 
     def close(self) -> None:
         """Flush and close; raise SegmentError as ``SegmentWriter.close`` does."""
@@ -133,14 +136,15 @@ def read_track(segment: Path) -> StoredTrack:
 
 
 def _point(row: Row, first_ms: int) -> TrackPoint | None:
-    time_ms, (latitude, longitude, _, speed) = row
+    time_ms, cells = row
+    latitude, longitude, _, speed = map(SegmentColumn.told, COLUMNS, cells)
     if latitude is None or longitude is None or speed is None:
         return None
     return TrackPoint(
         time_s=(time_ms - first_ms) / 1_000,
-        latitude=COLUMNS[0].value(latitude),
-        longitude=COLUMNS[1].value(longitude),
-        speed_km_h=COLUMNS[3].value(speed),
+        latitude=latitude,
+        longitude=longitude,
+        speed_km_h=speed,
     )
 
 

@@ -115,8 +115,11 @@ class EventCapture:
         self.missed = 0
         self._watches = [_Watch(rule, parse(rule.condition, CATALOG)) for rule in rules]
         self._values: dict[str, float | None] = {}
+        self._by_path: dict[str, list[_Watch]] = {}
         for watch in self._watches:
             self._values.update(dict.fromkeys(watch.expression.paths))
+            for path in watch.expression.paths:
+                self._by_path.setdefault(path, []).append(watch)
         self._keep = frozenset(keep)
         self._max_readings = max_readings
         self._ring: deque[Signal] = deque(maxlen=max_readings)
@@ -134,8 +137,8 @@ class EventCapture:
                 self._remember(signal)
             if signal.path in self._values:
                 self._values[signal.path] = signal.value
-                self._look(signal.time_s)
-        self._look(time_s)
+                self._look(self._by_path[signal.path], signal.time_s)
+        self._look(self._watches, time_s)
         return self._closed(time_s)
 
     def freeze(self, name: str, time_s: float, *, before_s: float) -> Event:
@@ -152,8 +155,8 @@ class EventCapture:
             else:
                 event.is_cut = True
 
-    def _look(self, time_s: float) -> None:
-        for watch in self._watches:
+    def _look(self, watches: Iterable[_Watch], time_s: float) -> None:
+        for watch in watches:
             if watch.fires(self._values, time_s):
                 self._start(watch.rule, time_s)
 

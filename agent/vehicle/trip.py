@@ -82,6 +82,7 @@ class TripConfig:
     park_s: float = 5.0  # parked for this long ends the trip
     silent_s: float = 300.0  # unknown for this long ends the trip
     hold_s: float = 2.0  # how long a last value is integrated when no new one comes
+    resume_s: float = 10.0  # a resumed trip of which nothing is heard for so long has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class Trip:
     ended_s: float
     started_utc: datetime | None = None
     is_time_proven: bool = False  # somebody vouched for the wall clock
+    is_whole: bool = True  # nobody paused it, and the same driver had agreed from start to end
     boot_id: str = ""  # whose monotonic clock the instants of a live bus belong to
     distance_m: float = 0.0
     duration_s: float = 0.0
@@ -118,6 +120,7 @@ class Trip:
     cell_temp_min_c: float | None = None
     cell_temp_max_c: float | None = None
     ambient_c: float | None = None  # mean over time
+    restarts: int = 0  # how often the agent was restarted in mid-trip
 
     @property
     def energy_net_wh(self) -> float:
@@ -162,8 +165,29 @@ class _Sums:
         self._soc_first = readings[catalog.SOC]
         self._soc_last = self._soc_first
         self._samples = self._invalid = 0
+        self._restarts = 0
+        for path in (catalog.PACK_POWER, catalog.SPEED):
+            self._peak(path, readings[path])
         for path in _NOTED:
             self.note(path, readings[path])
+
+    def take_over(self, trip: Trip, gap_s: float) -> None:
+        """Go on from ``trip``, of whose last ``gap_s`` nobody knows anything."""
+        self.start_s, self._restarts = trip.started_s, trip.restarts + 1
+        self._distance_m, self._moving_s = trip.distance_m, trip.moving_s
+        self._duration_s, self._unknown_s = trip.duration_s, trip.unknown_s + gap_s
+        known_m = trip.distance_error_m - trip.distance_m * SPEED_ERROR
+        self._unheard_m = known_m + trip.max_speed_km_h / 3.6 * gap_s
+        self._energy.out_wh, self._energy.in_wh = trip.energy_out_wh, trip.energy_in_wh
+        self._energy.error_wh = trip.energy_error_wh
+        self._soc_first, self._soc_last = trip.soc_start_percent, trip.soc_end_percent
+        self._power_w, self._regen_w = trip.max_power_w, trip.max_regen_w
+        self._speed_km_h = trip.max_speed_km_h
+        self._samples, self._invalid = trip.samples, trip.invalid_samples
+        for value in (trip.cell_temp_min_c, trip.cell_temp_max_c):
+            self._cells.note(value)
+        self._ambient.note(trip.ambient_c)
+        self._ambient.hold(trip.ambient_c, trip.duration_s)
 
     def advance(self, time_s: float) -> None:
         """Integrate up to ``time_s``; a clock that goes back starts from there, adding nothing."""
@@ -196,14 +220,20 @@ class _Sums:
         self._samples += 1
         if value is None:
             self._invalid += 1
-        elif path == catalog.PACK_POWER:
+        elif path == catalog.SOC:
+            self._soc_first = value if self._soc_first is None else self._soc_first
+            self._soc_last = value
+        else:
+            self._peak(path, value)
+
+    def _peak(self, path: str, value: float | None) -> None:
+        if value is None:
+            return
+        if path == catalog.PACK_POWER:
             self._power_w = max(self._power_w, -value)
             self._regen_w = max(self._regen_w, value)
         elif path == catalog.SPEED:
             self._speed_km_h = max(self._speed_km_h, value)
-        elif path == catalog.SOC:
-            self._soc_first = value if self._soc_first is None else self._soc_first
-            self._soc_last = value
 
     def note(self, path: str, value: float | None) -> None:
         """Keep the extremes of a temperature."""
@@ -236,6 +266,7 @@ class _Sums:
             cell_temp_min_c=self._cells.low,
             cell_temp_max_c=self._cells.high,
             ambient_c=self._ambient.mean,
+            restarts=self._restarts,
         )
 
 
@@ -274,6 +305,19 @@ class TripTracker:
         if self._sums is None or self.state not in IN_TRIP:
             return None
         return self._sums.trip(self._trip_id)
+
+    def resume(self, trip: Trip, time_s: float) -> None:
+        """Go on with a trip that an earlier run left; call it before the first ``step``.
+
+        Args:
+            trip: As it was when that run ended, on the clock of the frames.
+            time_s: Now, on the same clock. What lies between counts as unknown.
+        """
+        self._trip_id, self.state = trip.trip_id, TripState.LOST
+        self._sums = _Sums(time_s, self._config.hold_s, self._readings)
+        self._last_known = trip
+        self._sums.take_over(trip, max(0.0, time_s - trip.ended_s))
+        self._entered_s = time_s - self._config.silent_s + self._config.resume_s
 
     def step(self, signals: Iterable[Signal], time_s: float) -> list[TripChange]:
         """Take the signals that changed up to ``time_s``; return the moves they caused.

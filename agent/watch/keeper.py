@@ -13,18 +13,19 @@ from typing import Final
 
 import msgspec
 
-from agent.signals import catalog
 from agent.signals.model import Signal
 from agent.signals.table import VehicleTable
 from agent.store.battery import BatteryHistory, DayFigure
+from agent.store.events import EventFiles
 from agent.store.sessions import Sessions
 from agent.vehicle.battery.alerts import Alert, AlertChange, Step
 from agent.vehicle.battery.memory import Kind, Measurement, Outcome, facts_of
 from agent.vehicle.battery.rules import RULES, Code, Rule
 from agent.vehicle.battery.watch import WATCH_PATHS, BatteryWatch
-from agent.vehicle.capture import EventCapture
+from agent.vehicle.capture import EventRule
 from agent.vehicle.charge import CHARGE_PATHS, ChargeConfig, ChargeSession, Supply
 from agent.watch.charges import ChargeKeeper, Clock
+from agent.watch.events import AROUND, EventKeeper
 from agent.watch.memory import encode, memory_of, read_stored
 from agent.watch.pending import PendingWrites
 
@@ -36,8 +37,6 @@ _FLUSH_S: Final = 2.0
 _SAVE_EVERY_S: Final = 300.0  # an open charge session and the memory, at the latest
 _BEFORE_S: Final = 10.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# what is frozen around an alert
-_AROUND: Final = (catalog.PACK_VOLTAGE, catalog.PACK_CURRENT, catalog.SOC, catalog.SPEED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +64,9 @@ class Keeper:
         may_record: Callable[[], bool],
         new_session_id: Callable[[], str],
         on_change: Callable[[], None],
+        event_files: EventFiles,
         rules: Mapping[Code, Rule] = RULES,
+        events: Sequence[EventRule] = (),
         charge: ChargeConfig | None = None,
     ) -> None:
         """Go on where the last run ended; blocks.
@@ -79,7 +80,9 @@ class Keeper:
             may_record: Whether a purpose is granted: without it no session is kept.
             new_session_id: Makes a random id.
             on_change: Called when an alert or a session changed; must not block.
+            event_files: Where events are kept.
             rules: Thresholds.
+            events: Moments to capture.
             charge: How long things last before they count.
         """
         stored = read_stored(history.recall(_MEMORY))
@@ -95,12 +98,18 @@ class Keeper:
             writes=self._writes,
             config=charge,
         )
-        self._capture = EventCapture((), keep=_AROUND)
+        self._events = EventKeeper(
+            events, files=event_files, clock=clock, may_record=may_record, writes=self._writes
+        )
         self._acknowledged = set(stored.acknowledged)
         self._history = history
         self._clock = clock
         self._on_change = on_change
         self._saved_s = clock.monotonic_s()
+
+    def events(self) -> dict[str, int]:
+        """Return how often each event was seen in this run, by name."""
+        return self._events.counted()
 
     @property
     def dropped(self) -> int:
@@ -114,7 +123,7 @@ class Keeper:
         utc = self._clock.utc_now()
         proven = utc if self._clock.is_proven() else None
         day = (utc - _EPOCH).days
-        self._capture.step(changes, now_s)
+        self._events.take(changes, now_s)
         self._keep(self.watch.step(changes, now_s, utc=proven, day=day), utc, now_s)
         self._note_ended(self._charges.follow(changes, now_s), now_s, utc, day)
 
@@ -150,12 +159,14 @@ class Keeper:
     async def run(self, stop: asyncio.Event) -> None:
         """Store what was found until ``stop``, and then what is still open."""
         while not stop.is_set():
+            self._events.forget_withdrawn()
             await self._writes.flush()
             try:
                 async with asyncio.timeout(_FLUSH_S):
                     await stop.wait()
             except TimeoutError:
                 self._save_now_and_then()
+        self._events.forget_withdrawn()
         self._save_memory()
         self._charges.save_open()
         await self._writes.flush()
@@ -198,9 +209,11 @@ class Keeper:
             return
         if change.is_told:
             self._acknowledged.discard(alert.code)
-        event = self._capture.freeze(alert.code, now_s, before_s=_BEFORE_S)
+        event = self._events.capture.freeze(alert.code, now_s, before_s=_BEFORE_S)
         readings = [
-            (s.path, round(s.time_s - now_s, 3), s.value, s.quality) for s in event.readings
+            (s.path, round(s.time_s - now_s, 3), s.value, s.quality)
+            for s in event.readings
+            if s.path in AROUND
         ]
         body = msgspec.json.encode(alert).decode()
         around = msgspec.json.encode(readings[-1_000:]).decode()

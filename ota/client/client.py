@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, Clock, Fetcher
 from ota.client.report import Reporter, load_ecu_signer
 from ota.client.repository import RepositoryAddress
+from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.transfer import Progress
 from ota.client.verifier import Verifier
 from ota.client.watch import Watch
@@ -60,11 +61,6 @@ class UpdateSettings:
     settle_s: float = 3.0
 
 
-def has_clock_battery() -> bool:
-    """Return True: this vehicle has a battery behind its clock."""
-    return True
-
-
 class UpdateClient:
     """One vehicle's updates: an engine, what it works with, and what a person may ask.
 
@@ -81,12 +77,12 @@ class UpdateClient:
         clock: Clock,
         gates: Gates,
         data_use: Callable[[], DataUse] = unlimited,
-        is_clock_set: Callable[[], bool] = has_clock_battery,
+        time_sources: Sequence[TimeSource] | None = None,
     ) -> None:
         """Put the parts together; read the roots and the ECU key. Blocks.
 
-        ``is_clock_set`` blocks, and says whether somebody who knows has set the wall clock; until
-        then what is offered is verified and downloaded, but not installed.
+        ``time_sources`` know the time (None: ``clock`` has a battery); until one of them does, what
+        is offered is verified and downloaded, but not installed.
 
         Raises:
             InstallError: A root or the key cannot be read.
@@ -95,6 +91,8 @@ class UpdateClient:
         self.entry = JournalEntry()
         self.progress: Progress | None = None
         floor = Floor(settings.folder / "floor.sqlite")
+        sources = [BatteryTime(clock)] if time_sources is None else time_sources
+        self.time = TimeKeeper(clock, sources, floor)
         self._apps = AppInstaller(settings.apps, runner, settle_s=settings.settle_s)
         self._installers = Installers(
             {Kind.APP: self._apps, Kind.EMBEDDED: self._apps}, settings.ecus
@@ -110,15 +108,15 @@ class UpdateClient:
         self.stop_download = downloader.stop
         self._steps = UpdateSteps(
             ecus=settings.ecus,
-            verifier=_verifier(settings, fetcher, floor, clock),
+            verifier=_verifier(settings, fetcher, floor, self.time, self._apps),
             downloader=downloader,
             installers=self._installers,
-            reporter=_reporter(settings, fetcher, floor, clock, self._installers),
+            reporter=_reporter(settings, fetcher, floor, self.time, self._installers),
             floor=floor,
             history=History(settings.folder / HISTORY_NAME),
             gates=gates,
-            clock=clock,
-            is_clock_set=is_clock_set,
+            clock=self.time,
+            is_clock_set=self.time.is_known,
         )
         journal = Journal(settings.folder / "journal")
         self.engine = UpdateEngine(journal, self._steps, self._note_entry)
@@ -176,7 +174,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     clock: Clock,
     gates: Gates,
     data_use: Callable[[], DataUse] = unlimited,
-    is_clock_set: Callable[[], bool] = has_clock_battery,
+    time_sources: Sequence[TimeSource] | None = None,
 ) -> tuple[UpdateClient, Callable[[], None]]:
     """Return the client over HTTPS with apps under ``app_user``, and what closes it. Blocks.
 
@@ -199,7 +197,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
         clock=clock,
         gates=gates,
         data_use=data_use,
-        is_clock_set=is_clock_set,
+        time_sources=time_sources,
     )
 
     def close() -> None:
@@ -210,7 +208,17 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     return client, close
 
 
-def _verifier(settings: UpdateSettings, fetcher: Fetcher, floor: Floor, clock: Clock) -> Verifier:
+def _verifier(
+    settings: UpdateSettings,
+    fetcher: Fetcher,
+    floor: Floor,
+    time: TimeKeeper,
+    installer: AppInstaller,
+) -> Verifier:
+    def running(name: str) -> dict[str, str] | None:
+        installed = installer.installed(name)
+        return None if installed is None else installed.hashes
+
     director = f"{settings.director_url}/{settings.vehicle}/metadata/"
     return Verifier(
         vehicle=settings.vehicle,
@@ -222,7 +230,8 @@ def _verifier(settings: UpdateSettings, fetcher: Fetcher, floor: Floor, clock: C
         folder=settings.folder / "metadata",
         fetcher=fetcher,
         floor=floor,
-        clock=clock,
+        time=time,
+        running=running,
     )
 
 

@@ -33,7 +33,7 @@ class Steps(Protocol):
         """Do what ``entry.state`` asks for; None: it has to wait, ask again later."""
 
     def give_up(self, entry: JournalEntry) -> Step:
-        """Return the step that ends a state whose attempts are used up."""
+        """Return the step that ends a state whose attempts are used up. Blocks."""
 
     async def recover(self) -> JournalEntry:
         """Return where to go on after the journal was lost, asked from what is installed."""
@@ -119,7 +119,7 @@ class UpdateEngine:
     async def _attempt(self, entry: JournalEntry) -> Step | None:
         if has_limited_attempts(entry.state):
             if entry.attempt >= MAX_ATTEMPTS.get(entry.state, _MAX_ATTEMPTS_ELSE):
-                return self._steps.give_up(entry)
+                return await asyncio.to_thread(self._steps.give_up, entry)
             await self._record(replace(entry, attempt=entry.attempt + 1))
         step = await self._steps.run(entry)
         if step is not None and step.event is None:

@@ -4,20 +4,24 @@ No proxy from the environment, no redirect, no compression, no system-wide CA: t
 its own two repositories and to nobody else.
 """
 
+import io
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 import urllib3
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
-from ota.client.pace import SlidingSpeed
 from ota.client.ports import Clock, RangeAnswer
+from ota.client.watched import TooSlowError, WatchedReader, WatchedResponse
 from ota.errors import (
     EndlessDataError,
     NetworkError,
@@ -75,9 +79,18 @@ class _HttpFetcher:
             ),
             headers={"Accept-Encoding": "identity", "User-Agent": "okdrive"},
             socket_options=[
-                *urllib3.connection.HTTPConnection.default_socket_options,
+                *HTTPConnection.default_socket_options,
                 (socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES),
             ],
+        )
+        self._pool.pool_classes_by_scheme = _watched_pools(self._watch)
+
+    def _watch(self, inner: io.RawIOBase) -> io.RawIOBase:
+        return WatchedReader(
+            inner,
+            self._clock,
+            window_s=self._settings.slow_window_s,
+            least_bytes_per_s=self._settings.min_bytes_per_s,
         )
 
     def _check_address(self, url: str) -> None:
@@ -88,7 +101,7 @@ class _HttpFetcher:
         """Yield the body of ``url``; see ``ports.Fetcher``."""
         with self._asked("GET", url) as response:
             _expect(url, response, {_OK})
-            yield from self._watched(url, response)
+            yield from self._body(url, response)
 
     @contextmanager
     def open_range(
@@ -107,7 +120,7 @@ class _HttpFetcher:
                 first=found[0],
                 total=found[1],
                 etag=_strong_etag(response),
-                body=self._watched(url, response),
+                body=self._body(url, response),
             )
 
     def post(self, url: str, body: bytes, *, max_bytes: int) -> bytes:
@@ -116,7 +129,7 @@ class _HttpFetcher:
         headers = {"Content-Type": "application/json"}
         with self._asked("POST", url, body=body, headers=headers) as response:
             _expect(url, response, {_OK})
-            for chunk in self._watched(url, response):
+            for chunk in self._body(url, response):
                 answer += chunk
                 if len(answer) > max_bytes:
                     raise EndlessDataError(url, expected=f"at most {max_bytes} bytes", got="more")
@@ -136,7 +149,7 @@ class _HttpFetcher:
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         self._check_address(url)
-        with _translated(url):
+        with self._translated(url):
             response = self._pool.request(
                 method,
                 url,
@@ -154,26 +167,26 @@ class _HttpFetcher:
                 else:
                     response.close()
 
-    def _watched(self, url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        """Yield the body; only the time spent waiting for the server counts against its speed."""
-        settings, waited_s = self._settings, 0.0
-        speed = SlidingSpeed(settings.slow_window_s)
-        speed.note(waited_s, 0)
-        with _translated(url):
-            while True:
-                before_s = self._clock.monotonic_s()
-                chunk = response.read1(_CHUNK_BYTES)
-                waited_s += self._clock.monotonic_s() - before_s
-                if not chunk:
-                    return
-                speed.note(waited_s, len(chunk))
-                if speed.is_below(waited_s, settings.min_bytes_per_s):
-                    raise SlowRetrievalError(
-                        url,
-                        expected=f">= {settings.min_bytes_per_s} bytes/s",
-                        got=f"{speed.bytes_per_s(waited_s) or 0:.0f}",
-                    )
+    def _translated(self, url: str) -> AbstractContextManager[None]:
+        return _translated(url, self._settings.min_bytes_per_s)
+
+    def _body(self, url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        with self._translated(url):
+            while chunk := response.read1(_CHUNK_BYTES):
                 yield chunk
+
+
+def _watched_pools(
+    watch: Callable[[io.RawIOBase], io.RawIOBase],
+) -> dict[str, type[HTTPConnectionPool]]:
+    """Return kinds of connections whose answers are watched from the status line on."""
+    response = staticmethod(partial(WatchedResponse, watch=watch))
+    plain = type("_Plain", (HTTPConnection,), {"response_class": response})
+    tls = type("_Tls", (HTTPSConnection,), {"response_class": response})
+    return {
+        "http": type("_PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type("_TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
+    }
 
 
 class HttpsFetcher(_HttpFetcher):
@@ -256,9 +269,12 @@ def _tls(settings: HttpsSettings) -> ssl.SSLContext:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
+def _translated(url: str, least_bytes_per_s: int) -> Iterator[None]:
     try:
         yield
+    except TooSlowError as error:
+        wanted = f">= {least_bytes_per_s} bytes/s"
+        raise SlowRetrievalError(url, expected=wanted, got=str(error)) from error
     except SSLError as error:
         raise UntrustedServerError(url, expected="a server we trust", got=str(error)) from error
     except ReadTimeoutError as error:

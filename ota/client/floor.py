@@ -17,6 +17,7 @@ from pathlib import Path
 from ota.client.durable import make_folder
 from ota.errors import InstallError, RollbackError
 
+_RAISE_STEP_S = 3_600  # a proven time is written once an hour: it is asked more often
 ROOT = "root"  # the role whose floor does not depend on keys
 
 # Numbered steps, forward only: PRAGMA user_version says how many are done.
@@ -34,6 +35,12 @@ _SCHEMA = (
         one INTEGER PRIMARY KEY CHECK (one = 1), counter INTEGER NOT NULL
     ) STRICT;
     INSERT INTO manifest VALUES (1, 0);
+    """,
+    """
+    ALTER TABLE issued ADD COLUMN root_expires_s INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE proven (
+        one INTEGER PRIMARY KEY CHECK (one = 1), utc_s INTEGER NOT NULL
+    ) STRICT;
     """,
 )
 
@@ -101,18 +108,34 @@ class Floor:
                 _raise_issued(database, state)
 
     def lowest_time(self, seen: Sequence[RepositoryState] = ()) -> datetime | None:
-        """Return the latest ``issued`` of accepted Timestamps; None before the first.
+        """Return the latest time that was signed or proven; None before the first Timestamp.
 
         Args:
             seen: What is about to be accepted counts as well, and its new root resets the time of
-                its repository. Nothing is written.
+                its repository, and what was proven. Nothing is written.
         """
         with self._transaction() as database:
-            times = _stored_times(database)
+            times, proven_s = _stored_times(database), _proven_s(database)
+        if any(_is_new_root(times, state) for state in seen):
+            proven_s = 0
         for state in seen:
             _note_issued(times, state)
-        latest = max((utc_s for _, utc_s in times.values()), default=None)
-        return None if latest is None else datetime.fromtimestamp(latest, UTC)
+        latest = max((issued.utc_s for issued in times.values()), default=None)
+        return None if latest is None else datetime.fromtimestamp(max(latest, proven_s), UTC)
+
+    def raise_time(self, utc: datetime) -> None:
+        """Raise the lowest time to ``utc``, which was proven (NTS); a lower one changes nothing.
+
+        No further than the first of both roots expires, and not at all before any is trusted.
+
+        Raises:
+            FloorError: The file cannot be written; the floor is as it was.
+        """
+        with self._transaction() as database:
+            roots = [issued.root_expires_s for issued in _stored_times(database).values()]
+            capped_s = min([int(utc.timestamp()), *roots])
+            if roots and capped_s >= _proven_s(database) + _RAISE_STEP_S:
+                database.execute("REPLACE INTO proven VALUES (1, ?)", (capped_s,))
 
     def release_counter(self, ecu_id: str) -> int:
         """Return the lowest release counter ``ecu_id`` still accepts; 0 before the first commit."""
@@ -206,26 +229,56 @@ def _raise_roles(database: sqlite3.Connection, state: RepositoryState) -> None:
     )
 
 
-def _stored_times(database: sqlite3.Connection) -> dict[str, tuple[int, int]]:
-    """Return, by repository, the root version and the time that was issued under it, seconds."""
-    rows = database.execute("SELECT repository, root_version, utc_s FROM issued")
-    return {repository: (root_version, utc_s) for repository, root_version, utc_s in rows}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Issued:
+    """The latest time that was issued under one root, and when that root ends, in seconds."""
+
+    root_version: int
+    utc_s: int
+    root_expires_s: int
 
 
-def _note_issued(times: dict[str, tuple[int, int]], state: RepositoryState) -> None:
+def _stored_times(database: sqlite3.Connection) -> dict[str, _Issued]:
+    rows = database.execute("SELECT repository, root_version, utc_s, root_expires_s FROM issued")
+    return {
+        repository: _Issued(root_version=version, utc_s=utc_s, root_expires_s=expires_s)
+        for repository, version, utc_s, expires_s in rows
+    }
+
+
+def _proven_s(database: sqlite3.Connection) -> int:
+    row = database.execute("SELECT utc_s FROM proven").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _is_new_root(times: Mapping[str, _Issued], state: RepositoryState) -> bool:
+    before = times.get(state.repository)
+    return before is not None and state.root_version > before.root_version
+
+
+def _note_issued(times: dict[str, _Issued], state: RepositoryState) -> None:
     if state.issued is None:
         return
     # Capped at the root's expiry: a stolen timestamp key must not move our time past every root.
     utc_s = int(min(state.issued, state.root_expires).timestamp())
-    root_version, before_s = times.get(state.repository, (0, 0))
-    is_new_root = state.root_version > root_version
-    times[state.repository] = (state.root_version, utc_s if is_new_root else max(before_s, utc_s))
+    before = times.get(state.repository)
+    if before is not None and not _is_new_root(times, state):
+        utc_s = max(before.utc_s, utc_s)
+    times[state.repository] = _Issued(
+        root_version=state.root_version,
+        utc_s=utc_s,
+        root_expires_s=int(state.root_expires.timestamp()),
+    )
 
 
 def _raise_issued(database: sqlite3.Connection, state: RepositoryState) -> None:
     times = _stored_times(database)
+    if _is_new_root(times, state):
+        database.execute("DELETE FROM proven")
     _note_issued(times, state)
     if state.repository in times:
+        now = times[state.repository]
         database.execute(
-            "REPLACE INTO issued VALUES (?, ?, ?)", (state.repository, *times[state.repository])
+            "REPLACE INTO issued VALUES (?, ?, ?, ?)",
+            (state.repository, now.root_version, now.utc_s, now.root_expires_s),
         )

@@ -18,8 +18,8 @@ from ota.client.durable import make_folder, replace_file, sync_folder
 from ota.client.floor import Floor
 from ota.client.ports import Clock, Fetcher
 from ota.client.repository import Refreshed, Repository, RepositoryAddress
+from ota.client.timekeeper import no_earlier
 from ota.client.uptane import check_no_delegations
-from ota.client.verifier import no_earlier
 from ota.errors import MalformedError, MissingTargetError
 
 _ROOT_NAME = "trusted-root"  # what bootstrap= is given; not among the roles that are kept

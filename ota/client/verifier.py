@@ -1,20 +1,22 @@
 """Full verification: two TUF repositories, the floor below them, the Uptane rules above them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from ota.client.floor import Floor
 from ota.client.offer import Ecu, Offer
-from ota.client.ports import Clock, Fetcher
+from ota.client.ports import Fetcher
 from ota.client.repository import Refreshed, Repository, RepositoryAddress
+from ota.client.timekeeper import TimeKeeper, no_earlier
 from ota.client.uptane import Assignment, check_together, match, read_assignments
 
 
 class Verifier:
     """Asks both repositories what this vehicle should run, and believes only what holds.
 
-    ``folder`` keeps the metadata of both repositories (``director/``, ``image/``).
+    ``folder`` keeps the metadata of both repositories (``director/``, ``image/``). ``running`` says
+    which hashes the image has that an ECU runs for good, by the name of its app.
     """
 
     def __init__(  # noqa: PLR0913 (the doors of one decision, all by name)
@@ -27,11 +29,13 @@ class Verifier:
         folder: Path,
         fetcher: Fetcher,
         floor: Floor,
-        clock: Clock,
+        time: TimeKeeper,
+        running: Callable[[str], Mapping[str, str] | None],
     ) -> None:
         self._ecus = ecus
         self._floor = floor
-        self._clock = clock
+        self._time = time
+        self._running = running
         self._director = Repository(
             "director", director, folder=folder / "director", fetcher=fetcher, vehicle=vehicle
         )
@@ -52,7 +56,9 @@ class Verifier:
         assignments = read_assignments(director.targets, self._ecus)
         image = self._image.refresh(self._floor)
         states = (director.state, image.state)
-        now = no_earlier(self._clock.utc_now(), self._floor.lowest_time(states))
+        for state in states:
+            self._time.check_issued(state.repository, state.issued)
+        now = no_earlier(self._time.witnessed(), self._floor.lowest_time(states))
         director.check_expiry(now)
         image.check_expiry(now)
         self._floor.admit(states)
@@ -60,15 +66,21 @@ class Verifier:
         ids = [ecu.ecu_id for ecu in self._ecus]
         committed = {ecu_id: self._floor.release_counter(ecu_id) for ecu_id in ids}
         check_together(offers, self._ecus, committed)
+        self._commit_running(offers)
         return offers
+
+    def _commit_running(self, offers: Sequence[Offer]) -> None:
+        """Raise the release counters of what runs already: there is nothing left to commit.
+
+        Else an emergency roll-back would leave those who still run the old content open to the
+        release that was taken back.
+        """
+        for offer in offers:
+            if self._running(offer.name) == offer.hashes:
+                self._floor.raise_release_counter(offer.ecu_id, offer.release_counter)
 
     def _offer(self, assignment: Assignment, image: Refreshed, now: datetime) -> Offer:
         ecu = assignment.ecu
         floor = self._floor.release_counter(ecu.ecu_id)
         released = image.find(assignment.file.path, hardware_id=ecu.hardware_id, now=now)
         return match(assignment, released, counter_floor=floor)
-
-
-def no_earlier(wall: datetime, lowest: datetime | None) -> datetime:
-    """Return ``wall``, or the ``lowest`` time it can be when the clock is behind that."""
-    return wall if lowest is None else max(wall, lowest)

@@ -133,12 +133,12 @@ class UpdateSteps:
             step = await asyncio.to_thread(self._actions[entry.state], entry)
         except OtaError as error:
             self.situation = Situation(problem=error)
-            return self._judge(entry, error)
+            return await asyncio.to_thread(self._judge, entry, error)  # it asks the time floor
         self.situation = Situation()
         return step
 
     def give_up(self, entry: JournalEntry) -> Step:
-        """Return the step that ends a state whose attempts are used up."""
+        """Return the step that ends a state whose attempts are used up. Blocks."""
         broken = f"{entry.attempt} attempts that did not end"
         error: OtaError = UnhealthyError(f"state {entry.state}", expected="an end", got=broken)
         if entry.state in {UpdateState.VERIFYING, UpdateState.DOWNLOADING}:

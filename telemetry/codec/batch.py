@@ -2,9 +2,9 @@
 
 Shape (CDDL, RFC 8610; docs/reference/batch.cddl)::
 
-    batch = { 0: 1, 1: "battery", 2: "battery.1", 3: pseudonym, 4: body, 5: counts, 6: nonce }
+    batch = { 0: 1, 1: "battery", 2: "battery.2", 3: pseudonym, 4: body, 5: counts, 6: nonce }
     body = [month: tstr, soh_percent: 0..100 / null, columns: bstr]
-    counts = [rows: uint, missing: uint]
+    counts = [rows: uint, missing: uint, invalid: uint]  ; of battery.1: [rows: uint, gaps: uint]
     pseudonym = nonce = bstr .size 16
 
 Deterministic (RFC 8949, section 4.2) for a given nonce: a consent names the hash of what was
@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from telemetry.codec.cbor import dump, load
+from telemetry.codec.cells import INVALID, Cell, count_gaps, number
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.errors import CodecError
-from telemetry.codec.schemas import BATTERY_1, SCHEMAS, AnySchema, Column, Schema
+from telemetry.codec.schemas import BATTERY_2, SCHEMAS, AnySchema, Column, Schema
 from telemetry.purposes import Purpose
 from telemetry.records import BatteryBatch, BatterySample
 
@@ -50,6 +51,7 @@ class DecodedBatch:
     nonce: bytes  # 16 bytes
     body: BatteryBatch
     columns: tuple[Column, ...]  # of the schema: what was sent, in which steps
+    tells_invalid: bool  # whether a missing value is known not to be an invalid one
 
 
 def batch_id(payload: bytes) -> bytes:
@@ -72,7 +74,8 @@ def claimed_rows(payload: bytes, limits: BatchLimits) -> int:
     Raises:
         CodecError: Not a batch, or more rows than ``limits`` allow.
     """
-    rows = list_of(load_fields(payload, limits)[5], 2, "counts")[0]
+    counts = load_fields(payload, limits)[5]
+    rows = counts[0] if isinstance(counts, list) and counts else None
     if type(rows) is not int or not 0 <= rows <= limits.max_rows:
         raise CodecError(
             f"batch: expected at most {limits.max_rows} rows, got {rows!r:.80}",
@@ -82,7 +85,7 @@ def claimed_rows(payload: bytes, limits: BatchLimits) -> int:
 
 
 def encode_batch(
-    batch: BatteryBatch, *, pseudonym: bytes, nonce: bytes, schema: Schema = BATTERY_1
+    batch: BatteryBatch, *, pseudonym: bytes, nonce: bytes, schema: Schema = BATTERY_2
 ) -> bytes:
     """Encode ``batch`` as one self-contained payload; values go to the nearest step.
 
@@ -98,15 +101,15 @@ def encode_batch(
     check_sixteen("pseudonym", pseudonym)
     check_sixteen("nonce", nonce)
     columns = [[_raw(sample, column) for sample in batch.samples] for column in schema.columns]
-    missing = sum(column.count(None) for column in columns)
+    block = encode_columns(columns, model=schema.model, format_=schema.column_format)
     return dump(
         {
             0: VERSION,
             1: schema.purpose.value,
             2: schema.schema_id,
             3: pseudonym,
-            4: [batch.month, batch.soh_percent, encode_columns(columns, model=schema.model)],
-            5: [len(batch.samples), missing],
+            4: [batch.month, batch.soh_percent, block],
+            5: _counts(schema, len(batch.samples), *count_gaps(columns)),
             6: nonce,
         }
     )
@@ -132,8 +135,9 @@ def decode_batch(
         max_rows=limits.max_rows,
         max_columns=len(opened.schema.columns),
         model=opened.schema.model,
+        format_=opened.schema.column_format,
     )
-    opened.check_counts(len(columns[0]), sum(column.count(None) for column in columns))
+    opened.check_counts(len(columns[0]), *count_gaps(columns))
     return DecodedBatch(
         version=VERSION,
         purpose=opened.schema.purpose,
@@ -142,6 +146,7 @@ def decode_batch(
         nonce=opened.nonce,
         body=_body(opened, columns),
         columns=opened.schema.columns,
+        tells_invalid=opened.schema.tells_invalid,
     )
 
 
@@ -157,9 +162,10 @@ class OpenBatch:
     block: bytes  # columns
     counts: list[Any]  # not yet compared
 
-    def check_counts(self, rows: int, missing: int) -> None:
+    def check_counts(self, rows: int, missing: int, invalid: int) -> None:
         """Compare what the container says with what the columns hold; raise CodecError."""
-        if [type(count) for count in self.counts] != [int, int] or self.counts != [rows, missing]:
+        counts = _counts(self.schema, rows, missing, invalid)
+        if {type(count) for count in self.counts} != {int} or self.counts != counts:
             raise CodecError("batch: the counts differ from the columns", code="codec.counts")
 
 
@@ -174,7 +180,7 @@ def open_batch(
             f"batch: expected columns, {schema.schema_id} has records", code="codec.schema"
         )
     month, soh_percent, block = list_of(fields[4], 3, "body")
-    counts = list_of(fields[5], 2, "counts")
+    counts = list_of(fields[5], len(_counts(schema, 0, 0, 0)), "counts")
     if not isinstance(block, bytes):
         raise CodecError("batch: expected the columns as bytes", code="codec.shape")
     if not isinstance(month, str):
@@ -216,7 +222,11 @@ def schema_of(fields: Mapping[int, Any], schemas: Mapping[str, AnySchema]) -> An
     return schema
 
 
-def _body(opened: OpenBatch, columns: list[list[int | None]]) -> BatteryBatch:
+def _counts(schema: Schema, rows: int, missing: int, invalid: int) -> list[int]:
+    return [rows, missing, invalid] if schema.tells_invalid else [rows, missing + invalid]
+
+
+def _body(opened: OpenBatch, columns: list[list[Cell]]) -> BatteryBatch:
     try:
         rows = zip(*columns, strict=True)
         samples = tuple(_sample(row, opened.schema.columns) for row in rows)
@@ -225,26 +235,31 @@ def _body(opened: OpenBatch, columns: list[list[int | None]]) -> BatteryBatch:
         raise CodecError(f"batch: {error}", code="codec.range") from error
 
 
-def _sample(row: Sequence[int | None], columns: Sequence[Column]) -> BatterySample:
-    values = {column.field: _value(raw, column) for raw, column in zip(row, columns, strict=True)}
-    if row[0] is None:
+def _sample(row: Sequence[Cell], columns: Sequence[Column]) -> BatterySample:
+    cells = {column.field: (cell, column) for cell, column in zip(row, columns, strict=True)}
+    values = {field: _value(cell, column) for field, (cell, column) in cells.items()}
+    time = number(row[0])
+    if time is None:
         raise ValueError("since_start_ms: expected a time in every row, got none")
     return BatterySample(
-        since_start_ms=row[0],
+        since_start_ms=time,
         pack_voltage_v=values.get("pack_voltage_v"),
         pack_current_a=values.get("pack_current_a"),
         soc_percent=values.get("soc_percent"),
         cell_temp_c=values.get("cell_temp_c"),
+        invalid=frozenset(field for field, (cell, _) in cells.items() if cell is INVALID),
     )
 
 
-def _raw(sample: BatterySample, column: Column) -> int | None:
-    value = getattr(sample, column.field)
-    return None if value is None else round(value * column.per_unit)
+def _raw(sample: BatterySample, column: Column) -> Cell:
+    value: float | None = getattr(sample, column.field)
+    if value is None:
+        return INVALID if column.field in sample.invalid else None
+    return round(value * column.per_unit)
 
 
-def _value(raw: int | None, column: Column) -> float | None:
-    return None if raw is None else raw / column.per_unit
+def _value(cell: Cell, column: Column) -> float | None:
+    return cell / column.per_unit if isinstance(cell, int) else None
 
 
 def list_of(value: object, length: int, name: str) -> list[Any]:

@@ -5,15 +5,17 @@ Shape::
     block = format-byte rows columns coded       ; rows and columns: varint (LEB128)
     coded = one range-coded stream, column after column in the model's order
 
-For each column: are rows missing, and which; which of the model's predictors; then for each value
-how far the prediction was off. Missing rows take no part in learning and count as the value
-before them. Values are signed 64-bit. The format byte is the door for the next coder; today's
-costs two to three bits per value on recorded trips (docs/reference/batch.md).
+For each column: are there gaps, and where; in format 3 also whether a gap is a missing value or an
+invalid one; which of the model's predictors; then for each value how far the prediction was off.
+Gaps take no part in learning and count as the value before them. Values are signed 64-bit. The
+format byte is the door for the next coder; today's costs two to three bits per value on recorded
+trips (docs/reference/batch.md).
 """
 
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from telemetry.codec.cells import INVALID, Cell, number
 from telemetry.codec.errors import CodecError
 from telemetry.codec.models import (
     ColumnModel,
@@ -25,23 +27,29 @@ from telemetry.codec.models import (
     generic_model,
 )
 from telemetry.codec.rangecoder import MAX_ANSWERS_PER_BYTE, Decoder, Encoder, Slots, Step
-from telemetry.codec.residuals import ANY_MISSING, MISSING, PREDICTOR
+from telemetry.codec.residuals import ANY_MISSING, INVALID_GAP, MISSING, PREDICTOR
 from telemetry.codec.values import MAX_VALUE, Prediction, read_values, value_steps
 
-FORMAT = 2
+PLAIN_FORMAT = 2  # a gap is a gap
+FORMAT = 3  # missing and invalid are two things
+_FORMATS = frozenset({PLAIN_FORMAT, FORMAT})
 _ROWS_TO_CHOOSE_BY = 256  # about so many rows decide between predictors
 _VARINT_BYTES = 5  # rows and columns are below 2**32
 _SLACK_ANSWERS = 64 * MAX_ANSWERS_PER_BYTE // 8  # what the last bytes may still hold back
 
-Column = Sequence[int | None]
+Column = Sequence[Cell]
+Plain = Sequence[int | None]  # a column whose gaps are told apart elsewhere
 
 
-def encode_columns(columns: Sequence[Column], *, model: Model | None = None) -> bytes:
-    """Encode columns of equal length; None is a missing value. Deterministic.
+def encode_columns(
+    columns: Sequence[Column], *, model: Model | None = None, format_: int = FORMAT
+) -> bytes:
+    """Encode columns of equal length; None is missing, ``INVALID`` invalid. Deterministic.
 
     Args:
         columns: Oldest row first.
         model: Of the schema, for exactly these columns; None if nothing is known about them.
+        format_: ``PLAIN_FORMAT`` for schemas that know no difference: both are gaps there.
 
     Raises:
         ValueError: Columns of different lengths, a value beyond 64 bits, or a model for another
@@ -53,24 +61,41 @@ def encode_columns(columns: Sequence[Column], *, model: Model | None = None) -> 
     coder = Encoder()
     known: list[Filled] = [()] * len(columns)
     for at in model.order if rows else ():
-        known[at] = _put_column(coder, model, at, columns[at], known)
-    return bytes([FORMAT]) + varint(rows) + varint(len(columns)) + coder.finish()
+        known[at] = _put_column(coder, model, at, _Gaps(columns[at], format_), known)
+    return bytes([format_]) + varint(rows) + varint(len(columns)) + coder.finish()
 
 
 def decode_columns(
-    data: bytes, *, max_rows: int, max_columns: int, model: Model | None = None
-) -> list[list[int | None]]:
+    data: bytes,
+    *,
+    max_rows: int,
+    max_columns: int,
+    model: Model | None = None,
+    format_: int | None = None,
+) -> list[list[Cell]]:
     """Return the columns in ``data``; memory and work are bounded, whatever it claims.
+
+    ``format_`` is the one that the schema prescribes; None where any is fine.
 
     Raises:
         CodecError: Not a block, beyond the limits, cut short, or with bytes left over.
         ValueError: ``model`` is for another number of columns than ``max_columns``.
     """
+    check_format(data, format_)
     rows, model, coded = parse_block(data, max_rows=max_rows, max_columns=max_columns, model=model)
     coder = Decoder(coded)
-    columns = _get_columns(coder, model, rows)
+    columns = _get_columns(coder, model, rows, format_=data[0])
     coder.finish()
     return columns
+
+
+def check_format(data: bytes, format_: int | None) -> None:
+    """Return if a block is of the prescribed format, or none is; raise CodecError."""
+    if format_ is not None and data[:1] != bytes([format_]):
+        raise CodecError(
+            f"columns: expected format {format_}, got {data[0] if data else 'no bytes'}",
+            code="codec.version" if data else "codec.truncated",
+        )
 
 
 def parse_block(
@@ -100,20 +125,32 @@ def parse_block(
     return rows, _fitting(model, count), coded
 
 
-def _get_columns(coder: Decoder, model: Model, rows: int) -> list[list[int | None]]:
+def _get_columns(coder: Decoder, model: Model, rows: int, *, format_: int) -> list[list[Cell]]:
     count = len(model.columns)
-    columns: list[list[int | None]] = [[] for _ in range(count)]
+    columns: list[list[Cell]] = [[] for _ in range(count)]
     known: list[Filled] = [()] * count
     for at in model.order if rows else ():
-        columns[at], known[at] = _get_column(coder, model, at, known, rows)
+        columns[at], known[at] = _get_column(coder, model, at, known, rows=rows, format_=format_)
     return columns
 
 
+class _Gaps:
+    """A column on its way into a block: its numbers, and what its gaps are."""
+
+    def __init__(self, column: Column, format_: int) -> None:
+        self.column: Plain = [*column]  # type: ignore[list-item]
+        self.invalid: frozenset[int] = frozenset()
+        self.are_told = format_ != PLAIN_FORMAT
+        if INVALID in column:
+            self.column = [number(cell) for cell in column]
+            self.invalid = frozenset(row for row, cell in enumerate(column) if cell is INVALID)
+
+
 def _put_column(
-    coder: Encoder, model: Model, at: int, column: Column, known: Sequence[Filled]
+    coder: Encoder, model: Model, at: int, gaps: "_Gaps", known: Sequence[Filled]
 ) -> Filled:
-    how, slots = model.columns[at], model.slots(at)
-    coder.put(slots, _missing_steps(column))
+    how, slots, column = model.columns[at], model.slots(at), gaps.column
+    coder.put(slots, _gap_steps(gaps))
     first = external(how.first, known, len(column))[0] >> 16
     filled = _fill(column, first)
     choice, base = _choose(how, filled, known)
@@ -130,11 +167,11 @@ def _put_column(
     return filled
 
 
-def _get_column(
-    coder: Decoder, model: Model, at: int, known: Sequence[Filled], rows: int
-) -> tuple[list[int | None], Filled]:
+def _get_column(  # noqa: PLR0913 (what a column is read from)
+    coder: Decoder, model: Model, at: int, known: Sequence[Filled], *, rows: int, format_: int
+) -> tuple[list[Cell], Filled]:
     how, slots = model.columns[at], model.slots(at)
-    missing = _get_missing(coder, slots, rows)
+    gaps = _get_gaps(coder, slots, rows, are_told=format_ != PLAIN_FORMAT)
     first = external(how.first, known, rows)[0] >> 16
     predictor = how.predictors[get_choice(coder, slots, len(how.predictors))]
     start = Prediction(
@@ -145,8 +182,14 @@ def _get_column(
         calm=how.calm,
         calm_base=calm_base(how.calm, known, rows),
     )
-    column = read_values(coder, slots, missing, start)
-    return column, _fill(column, first)
+    column = read_values(coder, slots, gaps, start)
+    return _with_kinds(column, gaps), _fill(column, first)
+
+
+def _with_kinds(column: list[int | None], gaps: Sequence[int]) -> list[Cell]:
+    if _INVALID not in gaps:
+        return cast("list[Cell]", column)
+    return [INVALID if gap == _INVALID else cell for cell, gap in zip(column, gaps, strict=True)]
 
 
 def _choose(how: ColumnModel, filled: Filled, known: Sequence[Filled]) -> tuple[int, list[int]]:
@@ -171,7 +214,7 @@ def _cost(predictor: Predictor, base: Sequence[int], filled: Filled) -> int:
     )
 
 
-def _fill(column: Column, first: int) -> Filled:
+def _fill(column: Plain, first: int) -> Filled:
     if None not in column:
         return cast("Filled", column)
     filled = []
@@ -183,25 +226,35 @@ def _fill(column: Column, first: int) -> Filled:
     return filled
 
 
-def _missing_steps(column: Column) -> Iterator[Step]:
-    some = None in column
+_NO_GAP, _MISSING, _INVALID = 0, 1, 2
+
+
+def _gap_steps(gaps: _Gaps) -> Iterator[Step]:
+    some = None in gaps.column
     yield ANY_MISSING << 1 | some
-    before = 0
-    for value in column if some else ():
-        missing = int(value is None)
-        yield MISSING + before << 1 | missing
-        before = missing
+    before = kind = 0
+    for row, value in enumerate(gaps.column if some else ()):
+        is_gap = int(value is None)
+        yield MISSING + before << 1 | is_gap
+        before = is_gap
+        if is_gap and gaps.are_told:
+            is_invalid = int(row in gaps.invalid)
+            yield INVALID_GAP + kind << 1 | is_invalid
+            kind = is_invalid
 
 
-def _get_missing(coder: Decoder, slots: Slots, rows: int) -> list[bool]:
+def _get_gaps(coder: Decoder, slots: Slots, rows: int, *, are_told: bool) -> list[int]:
+    """Return for each row whether it is a gap, and of which kind."""
     if not coder.get(slots, ANY_MISSING):
-        return [False] * rows
-    missing = []
-    before = 0
+        return [_NO_GAP] * rows
+    gaps = []
+    before = kind = 0
     for _ in range(rows):
         before = coder.get(slots, MISSING + before)
-        missing.append(bool(before))
-    return missing
+        if before and are_told:
+            kind = coder.get(slots, INVALID_GAP + kind)
+        gaps.append(_NO_GAP if not before else _INVALID if kind else _MISSING)
+    return gaps
 
 
 def _choice_steps(choice: int, count: int) -> list[Step]:
@@ -220,7 +273,7 @@ def _check_columns(columns: Sequence[Column], rows: int) -> None:
     for column in columns:
         if len(column) != rows:
             raise ValueError(f"expected columns of {rows} rows, got one of {len(column)}")
-        present = [value for value in column if value is not None]
+        present = [value for value in column if isinstance(value, int)]
         if present and not -MAX_VALUE <= min(present) <= max(present) <= MAX_VALUE:
             raise ValueError("expected values of at most 63 bits and a sign")
 
@@ -236,8 +289,11 @@ def _fitting(model: Model | None, columns: int) -> Model:
 def _parse_head(data: bytes) -> tuple[int, int, bytes]:
     if not data:
         raise CodecError("columns: expected a block, got no bytes", code="codec.truncated")
-    if data[0] != FORMAT:
-        raise CodecError(f"columns: expected format {FORMAT}, got {data[0]}", code="codec.version")
+    if data[0] not in _FORMATS:
+        raise CodecError(
+            f"columns: expected format {PLAIN_FORMAT} or {FORMAT}, got {data[0]}",
+            code="codec.version",
+        )
     rows, at = _parse_varint(data, 1)
     count, at = _parse_varint(data, at)
     return rows, count, data[at:]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from telemetry.codec.rangecoder import ONE, Slots
-from telemetry.codec.residuals import SLOTS
+from telemetry.codec.residuals import GAP_SLOTS, SLOTS
 from telemetry.codec.trained_generic import ODDS as GENERIC_ODDS
 
 Filled = Sequence[int]  # a column with its missing rows filled in
@@ -112,7 +112,7 @@ class Model:
     def slots(self, column: int) -> Slots:
         """Return a fresh copy of a column's odds."""
         start = self.odds[column]
-        return Slots(start.chances, start.asked)
+        return Slots([*start.chances, *_GAP_CHANCES], [*start.asked, *_GAP_ASKED])
 
 
 def trained_model(order: tuple[int, ...], columns: tuple[ColumnModel, ...], odds: str) -> Model:
@@ -152,6 +152,7 @@ def unpack_odds(odds: str, columns: int) -> tuple[Slots, ...]:
     return tuple(Slots(chances[at : at + SLOTS], asked[at : at + SLOTS]) for at in starts)
 
 
+_GAP_CHANCES, _GAP_ASKED = [ONE // 2] * GAP_SLOTS, [0] * GAP_SLOTS
 _GENERIC = unpack_odds(GENERIC_ODDS, 1)[0]
 
 

@@ -1,13 +1,15 @@
-"""Parts of a batch that is too large for one packet of the broker. Pure.
+"""Parts of a sealed batch that is too large for one packet of the broker. Pure.
 
 Shape (CDDL, RFC 8610; docs/reference/parts.md)::
 
-    part = { 0: 1, 1: batch-id, 2: part: 1..1024, 3: parts: 2..1024, 4: size: uint, 5: chunk: bstr }
-    batch-id = bstr .size 32           ; SHA-256 of the whole batch
-    size = uint                        ; bytes of the whole batch
+    part = { 0: 1, 1: id, 2: part: 1..1024, 3: parts: 2..1024, 4: size: uint, 5: chunk: bstr }
+    id = bstr .size 32                 ; sealed id: SHA-256 of the whole sealed batch
+    size = uint                        ; bytes of the whole sealed batch
 
 Deterministic CBOR. Parts count from 1, because receipts use part 0 for the batch as a whole: a
-receipt for part 3 says that this part is kept, only one for part 0 says that the batch is stored.
+receipt for part 3 names the sealed id and says that this part is kept; only one for part 0, which
+names the batch id, says that the batch is stored. Sealed again, a batch has another sealed id, so
+that parts of two ciphertexts are never mixed.
 """
 
 from collections.abc import Sequence
@@ -30,10 +32,10 @@ _KEYS = {0, 1, 2, 3, 4, 5}
 class Part:
     """One part; ``chunk`` is not believed before all parts are joined."""
 
-    batch_id: bytes  # of the whole batch, 32 bytes
+    sealed_id: bytes  # of the whole sealed batch, 32 bytes
     part: int  # from 1
     parts: int
-    size_bytes: int  # of the whole batch
+    size_bytes: int  # of the whole sealed batch
     chunk: bytes
 
 
@@ -60,7 +62,7 @@ def split(payload: bytes, *, max_bytes: int) -> list[bytes]:
 
 
 def decode_part(data: bytes, *, max_bytes: int) -> Part:
-    """Return the part in ``data``; the batch it belongs to may have ``max_bytes`` at most.
+    """Return the part in ``data``; the sealed batch it is of may have ``max_bytes`` at most.
 
     Raises:
         CodecError: Not a part of version 1, or of a batch that is too large.
@@ -72,15 +74,15 @@ def decode_part(data: bytes, *, max_bytes: int) -> Part:
 
 
 def join(parts: Sequence[Part]) -> bytes:
-    """Return the batch that ``parts``, complete and in order, belong to.
+    """Return the sealed batch that ``parts``, complete and in order, belong to.
 
     Raises:
-        CodecError: Their bytes are not those of the batch id.
+        CodecError: Their bytes are not those of the sealed id.
     """
     payload = b"".join(part.chunk for part in parts)
-    if batch_id(payload) != parts[0].batch_id:
+    if batch_id(payload) != parts[0].sealed_id:
         raise CodecError(
-            f"part: {len(parts)} parts do not make batch {parts[0].batch_id.hex()[:16]}",
+            f"part: {len(parts)} parts do not make sealed batch {parts[0].sealed_id.hex()[:16]}",
             code="codec.parts_differ",
         )
     return payload
@@ -91,7 +93,7 @@ def _checked(fields: dict[int, Any], max_bytes: int) -> Part:
     if type(version) is not int or version != VERSION:
         raise CodecError("part: expected version 1", code="codec.version")
     if not isinstance(identity, bytes) or len(identity) != BATCH_ID_BYTES:
-        raise CodecError("part: expected a batch id of 32 bytes", code="codec.shape")
+        raise CodecError("part: expected a sealed id of 32 bytes", code="codec.shape")
     if [type(number) for number in (part, parts, size_bytes)] != [int] * 3:
         raise CodecError("part: expected whole numbers", code="codec.shape")
     if not 2 <= parts <= MAX_PARTS or not 1 <= part <= parts:  # noqa: PLR2004 (as in the shape)
@@ -103,4 +105,4 @@ def _checked(fields: dict[int, Any], max_bytes: int) -> Part:
         )
     if not isinstance(chunk, bytes) or not 0 < len(chunk) <= size_bytes:
         raise CodecError("part: expected a chunk that is part of the batch", code="codec.shape")
-    return Part(batch_id=identity, part=part, parts=parts, size_bytes=size_bytes, chunk=chunk)
+    return Part(sealed_id=identity, part=part, parts=parts, size_bytes=size_bytes, chunk=chunk)

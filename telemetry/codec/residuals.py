@@ -15,6 +15,7 @@ Slots of one column::
     6 ..       per class: zero for each quarter, negative for each quarter,
                "more digits than n" for n = 1 .. 21
     then       the second and third binary digit, per number of digits
+    last two   this gap is an invalid reading; the gap before was missing, was invalid (format 3)
 """
 
 from functools import cache, lru_cache
@@ -33,6 +34,8 @@ PER_CLASS = 2 * QUARTERS + DIGIT_SLOTS
 TAILS = CLASSES + (FIRST_VALUE + 1) * PER_CLASS
 PER_TAIL = 3
 SLOTS = TAILS + (DIGIT_SLOTS + 1) * PER_TAIL
+INVALID_GAP = SLOTS  # and one more; not among those that training writes down
+GAP_SLOTS = 2
 _USUAL_OF_FIRST = 4
 SMALL = 128  # decisions about distances below are kept at hand
 _LEARNED_DIGITS = 3  # the first is always 1; two are learned

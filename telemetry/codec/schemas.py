@@ -6,9 +6,10 @@ vehicle, and a schema id never changes its meaning: another set of fields is a n
 one stays readable.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telemetry.codec import trained_battery_1
+from telemetry.codec.columns import FORMAT, PLAIN_FORMAT
 from telemetry.codec.models import Model, trained_model
 from telemetry.purposes import Purpose
 
@@ -30,6 +31,12 @@ class Schema:
     purpose: Purpose
     columns: tuple[Column, ...]
     model: Model  # part of the format: what the columns are expected to be like
+    column_format: int = FORMAT  # of the column code
+
+    @property
+    def tells_invalid(self) -> bool:
+        """Tell whether a value that was not to be believed is more than a missing one."""
+        return self.column_format != PLAIN_FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,8 @@ BATTERY_1 = Schema(
         columns=trained_battery_1.COLUMNS,
         odds=trained_battery_1.ODDS,
     ),
+    column_format=PLAIN_FORMAT,
 )
+BATTERY_2 = replace(BATTERY_1, schema_id="battery.2", column_format=FORMAT)  # tells invalid values
 
-SCHEMAS: dict[str, AnySchema] = {schema.schema_id: schema for schema in (BATTERY_1,)}
+SCHEMAS: dict[str, AnySchema] = {schema.schema_id: schema for schema in (BATTERY_1, BATTERY_2)}

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from telemetry.codec.cells import Cell
 from telemetry.codec.columns import decode_columns, encode_columns, varint
 from telemetry.codec.errors import CodecError
 from telemetry.codec.models import Model
@@ -20,7 +21,7 @@ BLOCK_ROWS = 4_096
 MAX_BLOCK_BYTES = 4 << 20  # a block of 4,096 rows of 100 columns of 10 bytes
 _LENGTH_BYTES = 4  # enough for MAX_BLOCK_BYTES
 
-Row = Sequence[int | None]
+Row = Sequence[Cell]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ def encode_stream(
 
 def decode_stream(
     chunks: Iterable[bytes], *, limits: StreamLimits, model: Model | None = None
-) -> Iterator[tuple[int | None, ...]]:
+) -> Iterator[tuple[Cell, ...]]:
     """Yield the rows of a stream that arrives in ``chunks`` of any size.
 
     Raises:

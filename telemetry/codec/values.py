@@ -76,9 +76,9 @@ def value_steps(column: Sequence[int | None], how: Prediction) -> list[Step]:
 
 
 def read_values(  # noqa: C901, PLR0912, PLR0915 (one loop with everything at hand, for speed)
-    coder: Decoder, slots: Slots, missing: Sequence[bool], how: Prediction
+    coder: Decoder, slots: Slots, gaps: Sequence[int], how: Prediction
 ) -> list[int | None]:
-    """Return the values of one column.
+    """Return the values of one column; None where ``gaps`` is not 0.
 
     Raises:
         CodecError: A value beyond 64 bits.
@@ -91,8 +91,8 @@ def read_values(  # noqa: C901, PLR0912, PLR0915 (one loop with everything at ha
     off1 = off2 = off3 = how.calm.start
     began = False
     column: list[int | None] = []
-    for is_missing, base, calm_base in zip(missing, how.base, how.calm_base, strict=True):
-        if is_missing:
+    for is_gap, base, calm_base in zip(gaps, how.base, how.calm_base, strict=True):
+        if is_gap:
             column.append(None)
             if began:
                 before, third = last, before

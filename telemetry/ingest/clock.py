@@ -25,8 +25,3 @@ class SystemClock:
     def monotonic_s(self) -> float:
         """Return seconds since an arbitrary start. It never goes back."""
         return time.monotonic()
-
-
-def minute_of(moment: datetime) -> datetime:
-    """Return ``moment`` without its seconds: all that ingest remembers of an arrival."""
-    return moment.replace(second=0, microsecond=0)

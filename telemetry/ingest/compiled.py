@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.codec.columns import get_choice, parse_block
+from telemetry.codec.columns import PLAIN_FORMAT, check_format, get_choice, parse_block
 from telemetry.codec.models import GRID_BITS, GRID_ONE, Calm, Grid, Model, Predictor
 from telemetry.codec.rangecoder import LAST_RATE, ONE, RATES, TOP, Decoder, Slots, check_end
 from telemetry.codec.residuals import (
@@ -26,6 +26,7 @@ from telemetry.codec.residuals import (
     CLASSES,
     DIGIT_SLOTS,
     FIRST_VALUE,
+    INVALID_GAP,
     MISSING,
     PER_CLASS,
     PER_TAIL,
@@ -55,10 +56,11 @@ class TooWideError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Decoded columns: values (missing ones repeat the one before) and which are missing."""
+    """Decoded columns: values (gaps repeat the one before), which are gaps, and which invalid."""
 
     values: list[Integers]
-    missing: list[Flags]
+    gaps: list[Flags]
+    invalid: list[Flags]  # of the gaps
 
 
 def _compiled(function: _F) -> _F:
@@ -78,36 +80,53 @@ def _inlined(function: _F) -> _F:
     return cast("_F", importlib.import_module("numba").njit(inline="always")(function))
 
 
-def decode_table(data: bytes, *, max_rows: int, max_columns: int, model: Model | None) -> Table:
+def decode_table(
+    data: bytes,
+    *,
+    max_rows: int,
+    max_columns: int,
+    model: Model | None,
+    format_: int | None = None,
+) -> Table:
     """Return the columns in ``data``, as ``telemetry.codec.columns.decode_columns`` does.
 
     Raises:
         CodecError: As there.
         TooWideError: The plain decoder must answer.
     """
+    check_format(data, format_)
     rows, fitting, coded = parse_block(
         data, max_rows=max_rows, max_columns=max_columns, model=model
     )
     count = len(fitting.columns)
-    table = Table([np.zeros(0, np.int64)] * count, [np.zeros(0, np.bool_)] * count)
+    none = np.zeros(0, np.bool_)
+    table = Table([np.zeros(0, np.int64)] * count, [none] * count, [none] * count)
+    are_told = data[0] != PLAIN_FORMAT
     coder = Decoder(coded)
     source = np.frombuffer(coded + bytes(4), np.uint8)
     for at in fitting.order if rows else ():
-        _read_column(coder, source, fitting, at, table, rows)
+        _read_column(coder, source, fitting, at, table, rows, are_told=are_told)
     check_end(coded, coder.at - 4, coder.low, coder.high)
     return table
 
 
 def _read_column(  # noqa: PLR0913, PLR0917 (what a column is read from and goes to)
-    coder: Decoder, source: Bytes, model: Model, at: int, table: Table, rows: int
+    coder: Decoder,
+    source: Bytes,
+    model: Model,
+    at: int,
+    table: Table,
+    rows: int,
+    *,
+    are_told: bool,
 ) -> None:
     how, slots = model.columns[at], model.slots(at)
-    missing = np.zeros(rows, np.bool_)
+    gaps, invalid = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
     some = coder.get(slots, ANY_MISSING)
     chances, asked = np.array(slots.chances, np.int64), np.array(slots.asked, np.int64)
     state = np.array([coder.low, coder.high, coder.code, coder.at], np.int64)
     if some:
-        _read_missing(source, state, chances, asked, missing)
+        _read_gaps(source, state, chances, asked, gaps, invalid, are_told)
     first = int(_external(how.first, table.values, rows)[0]) >> 16
     choice = _in_python(coder, state, chances, asked, len(how.predictors))
     predictor = how.predictors[choice]
@@ -117,13 +136,13 @@ def _read_column(  # noqa: PLR0913, PLR0917 (what a column is read from and goes
         raise TooWideError
     base, calm_base = _external(predictor, table.values, rows), _calm(how.calm, table.values, rows)
     fits = _read_values(
-        source, state, chances, asked, missing, base, calm_base,
+        source, state, chances, asked, gaps, base, calm_base,
         np.array(numbers, np.int64), values,
     )  # fmt: skip
     if not fits:
         raise TooWideError
     coder.low, coder.high, coder.code, coder.at = state.tolist()
-    table.values[at], table.missing[at] = values, missing
+    table.values[at], table.gaps[at], table.invalid[at] = values, gaps, invalid
 
 
 def _in_python(
@@ -246,13 +265,22 @@ def _raw(source: Bytes, state: Integers, count: int) -> int:
 
 
 @_compiled
-def _read_missing(
-    source: Bytes, state: Integers, chances: Integers, asked: Integers, missing: Flags
+def _read_gaps(  # noqa: PLR0913, PLR0917 (numba passes by position)
+    source: Bytes,
+    state: Integers,
+    chances: Integers,
+    asked: Integers,
+    gaps: Flags,
+    invalid: Flags,
+    are_told: bool,  # noqa: FBT001
 ) -> None:
-    before = 0
-    for row in range(len(missing)):
+    before = kind = 0
+    for row in range(len(gaps)):
         before = 1 if _ask(source, state, chances, asked, MISSING + before) else 0
-        missing[row] = before == 1
+        gaps[row] = before == 1
+        if before == 1 and are_told:
+            kind = 1 if _ask(source, state, chances, asked, INVALID_GAP + kind) else 0
+            invalid[row] = kind == 1
 
 
 @_inlined
@@ -306,7 +334,7 @@ def _read_values(  # noqa: PLR0913, PLR0917 (numba passes by position)
     state: Integers,
     chances: Integers,
     asked: Integers,
-    missing: Flags,
+    gaps: Flags,
     bases: Integers,
     calm_bases: Integers,
     numbers: Integers,
@@ -318,7 +346,7 @@ def _read_values(  # noqa: PLR0913, PLR0917 (numba passes by position)
     off1, off2, off3 = start, start, start
     began = False
     for row in range(len(values)):
-        if missing[row]:
+        if gaps[row]:
             if began:
                 before, third = last, before
             values[row] = filled

@@ -41,6 +41,15 @@ class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     quarantine_max: Annotated[int, Meta(ge=1)] = 10_000  # batches; the oldest go first
 
 
+class StoreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where what was received is kept. No secrets here: they stand in files."""
+
+    index: str = "sqlite:index.sqlite"  # below folder; or postgresql://USER@HOST/DB?passfile=FILE
+    batches: str = "folder"  # parquet/ below folder; or s3:// gs:// az:// file:// memory://
+    options: dict[str, str | bool] = {}  # of the object store: endpoint, region, allow_http ...
+    secrets_file: Path | None = None  # TOML, 0600: options that nobody else may read
+
+
 class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Prometheus text over HTTP, on loopback only; `okdrive-ingest metrics` works without it."""
 
@@ -50,9 +59,11 @@ class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class IngestConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything ingest is told."""
 
-    folder: Path  # index.sqlite and parquet/
+    folder: Path  # index.sqlite and parquet/, unless [store] says otherwise
     receipt_key: Path  # Ed25519 private key, PEM, 0600
+    sealing_keys: Path  # folder of private keys that open batches (`okdrive-ingest keys make`)
     broker: BrokerConfig
+    store: StoreConfig = StoreConfig()
     limits: LimitsConfig = LimitsConfig()
     decoders: Annotated[int, Meta(ge=0, le=64)] = 1  # child processes; 0: decode in this one
     metrics: MetricsConfig = MetricsConfig()
@@ -76,10 +87,16 @@ def _anchored(config: IngestConfig, base: Path) -> IngestConfig:
         cert_file=base / config.broker.cert_file,
         key_file=base / config.broker.key_file,
     )
+    secrets = config.store.secrets_file
+    store = msgspec.structs.replace(
+        config.store, secrets_file=None if secrets is None else base / secrets
+    )
     return msgspec.structs.replace(
         config,
+        store=store,
         folder=base / config.folder,
         receipt_key=base / config.receipt_key,
+        sealing_keys=base / config.sealing_keys,
         broker=broker,
     )
 

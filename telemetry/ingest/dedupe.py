@@ -1,179 +1,47 @@
-"""A batch counts once: the index of everything stored, refused and answered.
+"""A batch counts once: which batches are stored, arriving, or taken back.
 
-One SQLite file. What is known of an arrival is its minute: no client id, no response topic, no
-address, no order within the minute (tables without row ids are ordered by their key, not by time).
+The row comes first and the file second, so that every file that may exist has a row that names it:
+what a vehicle takes back is found even if a receiver died while it was writing. A row starts as
+*arriving* and becomes *stored* when its file is whole; only then is there a receipt.
 """
 
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Self
+from datetime import date
+from enum import StrEnum
+from typing import Any
 
-from telemetry.codec.part import Part
-from telemetry.ingest.clock import minute_of
-from telemetry.ingest.errors import StorageError
-from telemetry.records import Receipt
+from telemetry.ingest.database import Connection, Database, day_text
+from telemetry.ingest.entries import StoredBatch
 
-# Step i leads from schema version i to i + 1. Only append; never edit one that was released.
-_STEPS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE batches (
-        pseudonym BLOB NOT NULL,
-        batch_id BLOB NOT NULL,
-        part INTEGER NOT NULL,
-        purpose TEXT NOT NULL,
-        schema_id TEXT NOT NULL,
-        month TEXT NOT NULL,
-        row_count INTEGER NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        file TEXT NOT NULL,             -- below parquet/
-        stored_minute TEXT NOT NULL,
-        PRIMARY KEY (pseudonym, batch_id, part)
-    ) WITHOUT ROWID""",
-        "CREATE INDEX batches_by_id ON batches (batch_id)",
-        """CREATE TABLE quarantine (
-        batch_id BLOB PRIMARY KEY,
-        code TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        payload BLOB,                   -- as received; NULL if it was too large to keep
-        minute TEXT NOT NULL
-    ) WITHOUT ROWID""",
-        """CREATE TABLE receipts (
-        batch_id BLOB NOT NULL,
-        part INTEGER NOT NULL,
-        status TEXT NOT NULL,
-        code TEXT,
-        answers INTEGER NOT NULL,       -- how often this answer was given
-        minute TEXT NOT NULL,           -- of the first time
-        PRIMARY KEY (batch_id, part, status)
-    ) WITHOUT ROWID""",
-    ),
-    (
-        """CREATE TABLE parts (
-        batch_id BLOB NOT NULL,
-        parts INTEGER NOT NULL,
-        part INTEGER NOT NULL,
-        size_bytes INTEGER NOT NULL,    -- of the whole batch
-        chunk BLOB NOT NULL,
-        minute TEXT NOT NULL,
-        PRIMARY KEY (batch_id, parts, part)
-    ) WITHOUT ROWID""",
-    ),
+_KEY = "pseudonym=? AND batch_id=? AND part=?"
+_COLUMNS = (
+    "pseudonym, batch_id, part, purpose, schema_id, month, row_count, size_bytes, file, stored_day"
 )
-_BUSY_TIMEOUT_S = 10.0
+NO_LIMIT = 1 << 62
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredBatch:
-    """One stored part of a batch. (pseudonym, batch_id, part) is unique."""
+class Standing(StrEnum):
+    """How a batch stands in the store."""
 
-    pseudonym: bytes
-    batch_id: bytes
-    part: int
-    purpose: str
-    schema_id: str
-    month: str  # "YYYY-MM", as the batch says
-    row_count: int
-    size_bytes: int  # on the wire
-    file: str  # below the parquet folder
-    stored_minute: datetime
+    NEW = "new"  # not stored; its file is to be written
+    STORED = "stored"
+    KNOWN = "known"  # stored before
+    WITHDRAWN = "withdrawn"  # its vehicle took it back: nothing of it may be kept
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
-    """Bytes that were no batch, kept for a few days with the reason."""
+class Batches:
+    """The rows of batches. Every method blocks, raises StorageError, may be called anywhere."""
 
-    batch_id: bytes  # SHA-256 of the payload
-    code: str
-    reason: str
-    size_bytes: int
-    payload: bytes | None  # None: too large to keep
-    minute: datetime
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenReceipt:
-    """An answer that was given, and how often."""
-
-    batch_id: bytes
-    part: int
-    status: str
-    code: str | None
-    answers: int
-    minute: datetime
-
-
-class Index:
-    """The index file. Every method blocks and may be called from any thread."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-        self._lock = threading.RLock()
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open or create ``path``; raise StorageError."""
-        with _translated(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            try:
-                _prepare(path, connection)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(path, connection)
-
-    @classmethod
-    def open_to_read(cls, path: Path) -> Self:
-        """Open an existing index beside a running receiver; raise StorageError."""
-        if not path.exists():
-            raise StorageError(
-                f"{path}: expected the index of an ingest, found none",
-                intact="nothing was changed",
-                advice="start okdrive-ingest run once, or name its configuration with --config",
-            )
-        with _translated(path):
-            connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro",
-                uri=True,
-                timeout=_BUSY_TIMEOUT_S,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                _expect_version(path, connection)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(path, connection)
-
-    def close(self) -> None:
-        """Close the file; an unfinished transaction is undone."""
-        with self._lock, suppress(sqlite3.Error):
-            self._connection.close()
-
-    def knows(self, batch: StoredBatch) -> bool:
-        """Tell whether this part of this batch is stored."""
-        with self._reading() as connection:
-            row = connection.execute(
-                "SELECT 1 FROM batches WHERE pseudonym=? AND batch_id=? AND part=?",
-                (batch.pseudonym, batch.batch_id, batch.part),
-            ).fetchone()
-        return row is not None
-
-    def add(self, batch: StoredBatch) -> bool:
-        """Store ``batch`` durably; return False if it was there already."""
-        with self._transaction() as connection:
+    def begin(self, batch: StoredBatch) -> Standing:
+        """Note durably that the file of ``batch`` is about to be written."""
+        with self._database.writing(batch.pseudonym) as connection:
+            if _is_withdrawn(connection, batch):
+                return Standing.WITHDRAWN
             added = connection.execute(
-                "INSERT OR IGNORE INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO batches ({_COLUMNS}, state)"  # noqa: S608 (our own names)
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'arriving') ON CONFLICT DO NOTHING",
                 (
                     batch.pseudonym,
                     batch.batch_id,
@@ -184,274 +52,96 @@ class Index:
                     batch.row_count,
                     batch.size_bytes,
                     batch.file,
-                    _text(batch.stored_minute),
+                    day_text(batch.stored_day),
                 ),
             )
-        return bool(added.rowcount)
+            if added.rowcount or _state(connection, batch) == "arriving":
+                return Standing.NEW  # perhaps begun by a receiver that died: the file is the same
+            return Standing.KNOWN
 
-    def has(self, batch_id: bytes) -> bool:
-        """Tell whether a batch is stored, whoever sent it."""
-        with self._reading() as connection:
-            row = connection.execute(
-                "SELECT 1 FROM batches WHERE batch_id=? LIMIT 1", (batch_id,)
-            ).fetchone()
-        return row is not None
+    def finish(self, batch: StoredBatch) -> Standing:
+        """Make ``batch`` count, now that its file is whole: from here on it may have a receipt.
 
-    def keep_part(self, part: Part, now: datetime, *, max_bytes: int) -> list[Part]:
-        """Keep a part durably; return all parts of its batch, in order, once they are complete.
-
-        Beyond ``max_bytes`` of parts the unfinished batches that came first go: their vehicles
-        have no receipt for a whole batch and send again.
+        *Withdrawn*: it was taken back meanwhile; delete the file, then ``forget`` it.
         """
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    part.batch_id,
-                    part.parts,
-                    part.part,
-                    part.size_bytes,
-                    part.chunk,
-                    _text(minute_of(now)),
-                ),
+        with self._database.writing(batch.pseudonym) as connection:
+            changed = connection.execute(
+                f"UPDATE batches SET state='stored' WHERE {_KEY} AND state='arriving'",  # noqa: S608
+                _key(batch),
             )
-            _make_room(connection, part.batch_id, max_bytes)
+            if changed.rowcount:
+                return Standing.STORED
+            is_there = _state(connection, batch) == "stored"
+            return Standing.KNOWN if is_there else Standing.WITHDRAWN
+
+    def forget(self, batch: StoredBatch) -> None:
+        """Delete the row of a batch that was taken back while it arrived; its file is gone."""
+        with self._database.writing(batch.pseudonym) as connection:
+            connection.execute(
+                f"DELETE FROM batches WHERE {_KEY} AND state='halted'",  # noqa: S608
+                _key(batch),
+            )
+
+    def halted(self, before: date) -> list[StoredBatch]:
+        """Return what was taken back while it arrived, before a day: its writer is long gone."""
+        return self._select("state='halted' AND stored_day < ?", (day_text(before),))
+
+    def batches(self, *, limit: int = NO_LIMIT) -> list[StoredBatch]:
+        """Return stored batches, newest day first."""
+        return self._select("state='stored'", (), limit)
+
+    def matching(self, first: bytes, after: bytes) -> list[StoredBatch]:
+        """Return at most two stored batches whose id lies from ``first`` to ``after``."""
+        where = "state='stored' AND batch_id >= ? AND batch_id <= ?"
+        return self._select(where, (first, after), limit=2)
+
+    def unfinished(self) -> list[StoredBatch]:
+        """Return batches whose files are being written, or were when a receiver died."""
+        return self._select("state='arriving'", ())
+
+    def _select(
+        self, where: str, values: tuple[object, ...], limit: int = NO_LIMIT
+    ) -> list[StoredBatch]:
+        with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT part, chunk FROM parts WHERE batch_id=? AND parts=? AND size_bytes=?"
-                " ORDER BY part",
-                (part.batch_id, part.parts, part.size_bytes),
+                f"SELECT {_COLUMNS} FROM batches WHERE {where}"  # noqa: S608 (our own conditions)
+                " ORDER BY stored_day DESC, batch_id LIMIT ?",
+                (*values, limit),
             ).fetchall()
-        if len(rows) < part.parts:
-            return []
-        return [replace(part, part=number, chunk=chunk) for number, chunk in rows]
-
-    def forget_parts(self, batch_id: bytes) -> None:
-        """Delete the parts of a batch that was stored or refused."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM parts WHERE batch_id=?", (batch_id,))
-
-    def purge_parts(self, now: datetime, *, days: int) -> int:
-        """Delete parts that have waited ``days`` for the others; return how many."""
-        before = _text(minute_of(now - timedelta(days=days)))
-        with self._transaction() as connection:
-            return connection.execute("DELETE FROM parts WHERE minute < ?", (before,)).rowcount
-
-    def quarantine(self, batch: Quarantined, *, keep: int) -> None:
-        """Keep what was refused; beyond ``keep`` batches the oldest go."""
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    batch.batch_id,
-                    batch.code,
-                    batch.reason,
-                    batch.size_bytes,
-                    batch.payload,
-                    _text(batch.minute),
-                ),
-            )
-            connection.execute(
-                "DELETE FROM quarantine WHERE batch_id IN (SELECT batch_id FROM quarantine"
-                " ORDER BY minute DESC, batch_id LIMIT -1 OFFSET ?)",
-                (keep,),
-            )
-
-    def refusals(self) -> dict[str, int]:
-        """Return how many batches are in quarantine, by code."""
-        with self._reading() as connection:
-            return dict(
-                connection.execute("SELECT code, count(*) FROM quarantine GROUP BY code").fetchall()
-            )
-
-    def answers(self) -> dict[str, int]:
-        """Return how many receipts were given, by status."""
-        with self._reading() as connection:
-            return dict(
-                connection.execute(
-                    "SELECT status, sum(answers) FROM receipts GROUP BY status"
-                ).fetchall()
-            )
-
-    def purge_quarantine(self, now: datetime, *, days: int) -> int:
-        """Delete what was refused more than ``days`` ago; return how many."""
-        before = _text(minute_of(now - timedelta(days=days)))
-        with self._transaction() as connection:
-            return connection.execute("DELETE FROM quarantine WHERE minute < ?", (before,)).rowcount
-
-    def note_receipt(self, receipt: Receipt, now: datetime) -> None:
-        """Count an answer."""
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO receipts VALUES (?, ?, ?, ?, 1, ?)"
-                " ON CONFLICT (batch_id, part, status) DO UPDATE SET answers = answers + 1",
-                (
-                    receipt.batch_id,
-                    receipt.part,
-                    receipt.status,
-                    receipt.code,
-                    _text(minute_of(now)),
-                ),
-            )
-
-    def batches(self, *, limit: int = -1) -> list[StoredBatch]:
-        """Return stored batches, newest minute first; all of them if ``limit`` is negative."""
-        return [
-            StoredBatch(
-                pseudonym=row[0],
-                batch_id=row[1],
-                part=row[2],
-                purpose=row[3],
-                schema_id=row[4],
-                month=row[5],
-                row_count=row[6],
-                size_bytes=row[7],
-                file=row[8],
-                stored_minute=_time(row[9]),
-            )
-            for row in self._rows(
-                "SELECT * FROM batches ORDER BY stored_minute DESC, batch_id LIMIT ?", limit
-            )
-        ]
-
-    def quarantined(self, *, limit: int = -1) -> list[Quarantined]:
-        """Return what was refused, newest minute first."""
-        return [
-            Quarantined(
-                batch_id=row[0],
-                code=row[1],
-                reason=row[2],
-                size_bytes=row[3],
-                payload=row[4],
-                minute=_time(row[5]),
-            )
-            for row in self._rows(
-                "SELECT * FROM quarantine ORDER BY minute DESC, batch_id LIMIT ?", limit
-            )
-        ]
-
-    def receipts(self, *, limit: int = -1) -> list[GivenReceipt]:
-        """Return the answers that were given, newest minute first."""
-        return [
-            GivenReceipt(
-                batch_id=row[0],
-                part=row[1],
-                status=row[2],
-                code=row[3],
-                answers=row[4],
-                minute=_time(row[5]),
-            )
-            for row in self._rows(
-                "SELECT * FROM receipts ORDER BY minute DESC, batch_id, status LIMIT ?", limit
-            )
-        ]
-
-    def counts(self) -> dict[str, int]:
-        """Return how many batches, rows, bytes on the wire, refused batches and duplicates."""
-        with self._reading() as connection:
-            batches, rows, size = connection.execute(
-                "SELECT count(*), total(row_count), total(size_bytes) FROM batches"
-            ).fetchone()
-            refused = connection.execute("SELECT count(*) FROM quarantine").fetchone()[0]
-            parts, parts_bytes = connection.execute(
-                "SELECT count(*), total(length(chunk)) FROM parts"
-            ).fetchone()
-            duplicates = connection.execute(
-                "SELECT total(answers) FROM receipts WHERE status='duplicate'"
-            ).fetchone()[0]
-        return {
-            "batches": batches,
-            "rows": int(rows),
-            "bytes": int(size),
-            "quarantined": refused,
-            "duplicates": int(duplicates),
-            "parts": parts,
-            "parts_bytes": int(parts_bytes),
-        }
-
-    def _rows(self, query: str, limit: int) -> list[tuple[Any, ...]]:
-        with self._reading() as connection:
-            return connection.execute(query, (limit,)).fetchall()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _translated(self.path):
-            yield self._connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+        return [batch_of(row) for row in rows]
 
 
-def _prepare(path: Path, connection: sqlite3.Connection) -> None:
-    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-    if mode != "wal":  # the switch can fail without an error
-        raise _storage_error(path, f"expected journal mode wal, the file stayed in {mode}")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("BEGIN IMMEDIATE")
-    for step in _STEPS[_version(connection) :]:
-        for statement in step:
-            connection.execute(statement)
-    if _version(connection) < len(_STEPS):
-        connection.execute(f"PRAGMA user_version={len(_STEPS)}")
-    _expect_version(path, connection)
-    connection.execute("COMMIT")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _make_room(connection: sqlite3.Connection, keep: bytes, max_bytes: int) -> None:
-    size = connection.execute("SELECT total(length(chunk)) FROM parts").fetchone()[0]
-    if size <= max_bytes:
-        return
-    oldest = connection.execute(
-        "SELECT batch_id, total(length(chunk)) FROM parts WHERE batch_id <> ?"
-        " GROUP BY batch_id ORDER BY min(minute)",
-        (keep,),
-    ).fetchall()
-    for batch, bytes_ in oldest:
-        if size <= max_bytes:
-            return
-        connection.execute("DELETE FROM parts WHERE batch_id=?", (batch,))
-        size -= bytes_
-
-
-def _expect_version(path: Path, connection: sqlite3.Connection) -> None:
-    found = _version(connection)
-    if found != len(_STEPS):
-        raise _storage_error(path, f"expected schema version {len(_STEPS)}, found {found}")
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _storage_error(path, str(error)) from error
-    except OSError as error:
-        raise _storage_error(path, str(error.strerror)) from error
-
-
-def _storage_error(path: Path, why: str) -> StorageError:
-    return StorageError(
-        f"{path}: {why}",
-        intact="what was stored is intact; nothing was half-written and no receipt was sent",
-        advice="check that the disk has room, is writable and holds the right file",
+def batch_of(row: tuple[Any, ...]) -> StoredBatch:
+    """Return the batch in a row of the columns in their order."""
+    return StoredBatch(
+        pseudonym=row[0],
+        batch_id=row[1],
+        part=row[2],
+        purpose=row[3],
+        schema_id=row[4],
+        month=row[5],
+        row_count=row[6],
+        size_bytes=row[7],
+        file=row[8],
+        stored_day=date.fromisoformat(row[9]),
     )
 
 
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="minutes")
+def _key(batch: StoredBatch) -> tuple[bytes, bytes, int]:
+    return batch.pseudonym, batch.batch_id, batch.part
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _state(connection: Connection, batch: StoredBatch) -> str | None:
+    row = connection.execute(
+        f"SELECT state FROM batches WHERE {_KEY}",  # noqa: S608 (our own names)
+        _key(batch),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _is_withdrawn(connection: Connection, batch: StoredBatch) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM erased WHERE pseudonym=? AND batch_id IN (?, ?)",
+        (batch.pseudonym, batch.batch_id, b""),
+    ).fetchone()
+    return row is not None

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from telemetry.ingest.config import IngestConfig
-from telemetry.ingest.dedupe import Index
 from telemetry.ingest.errors import IngestError
+from telemetry.ingest.keyring import load_keys
 from telemetry.ingest.signing import load_signer
 from telemetry.ingest.sink import ParquetSink
+from telemetry.ingest.store import Index, open_to_read
 
 _LOW_SPACE_BYTES = 256 * 1024 * 1024
 
@@ -24,18 +25,24 @@ class Check:
     advice: str = ""
 
 
-def check_all(config: IngestConfig, *, index: Path, parquet: Path) -> list[Check]:
+def check_all(config: IngestConfig) -> list[Check]:
     """Run every check, in the order a person would look."""
-    checks = [check_files(config), check_key(config), check_room(config.folder)]
+    checks = [check_files(config), check_key(config), check_keys(config)]
+    checks.append(check_room(config.folder))
     try:
-        opened = Index.open_to_read(index)
+        store = open_to_read(config)
     except IngestError as error:
         return [*checks, _failed("store", error)]
     try:
-        sink = ParquetSink(parquet, opened)
-        return [*checks, check_store(opened), check_parquet(sink), check_quarantine(opened)]
+        sink = ParquetSink(store.files, store.index)
+        return [
+            *checks,
+            check_store(store.index),
+            check_batch_files(sink),
+            check_quarantine(store.index),
+        ]
     finally:
-        opened.close()
+        store.close()
 
 
 def exit_code(checks: Sequence[Check]) -> int:
@@ -71,6 +78,23 @@ def check_key(config: IngestConfig) -> Check:
     return Check(name="receipt key", verdict="ok", finding=f"key id {signer.key_id}")
 
 
+def check_keys(config: IngestConfig) -> Check:
+    """Check that batches can be opened."""
+    try:
+        keys = load_keys(config.sealing_keys)
+    except IngestError as error:
+        return _failed("sealing keys", error)
+    found = ", ".join(f"{purpose} {key_id.hex()}" for purpose, key_id in keys)
+    if not found:
+        return Check(
+            name="sealing keys",
+            verdict="fail",
+            finding=f"{config.sealing_keys}: no key, nothing can be opened",
+            advice="okdrive-ingest keys make",
+        )
+    return Check(name="sealing keys", verdict="ok", finding=found)
+
+
 def check_room(folder: Path) -> Check:
     """Check that the disk has room."""
     if not folder.is_dir():
@@ -101,24 +125,24 @@ def check_store(index: Index) -> Check:
     )
 
 
-def check_parquet(sink: ParquetSink) -> Check:
+def check_batch_files(sink: ParquetSink) -> Check:
     """Check that index and files agree."""
     missing, orphans = sink.missing(), sink.orphans()
     if missing:
         return Check(
-            name="parquet",
+            name="files",
             verdict="fail",
             finding=f"{len(missing)} stored batches have no file, first {missing[0]}",
-            advice="restore the folder from a backup",
+            advice="restore the files from a backup",
         )
     if orphans:
         return Check(
-            name="parquet",
+            name="files",
             verdict="warn",
             finding=f"{len(orphans)} files are not in the index, first {orphans[0]}",
-            advice="their vehicles send again; do not count them",
+            advice="no receiver wrote them here; do not count them",
         )
-    return Check(name="parquet", verdict="ok", finding="every stored batch has its file")
+    return Check(name="files", verdict="ok", finding="every stored batch has its file")
 
 
 def check_quarantine(index: Index) -> Check:

@@ -4,6 +4,7 @@ IngestError
  +-- ConfigError      the configuration is missing or wrong: nothing was started
  +-- StorageError     the disk is wrong: nothing was half-written, no receipt was sent
  +-- NotFoundError    what was asked for is not stored
+ +-- ConflictError    what is there already stands in the way
  +-- RefusedError     the broker will not serve us until somebody changes something
 """
 
@@ -39,6 +40,13 @@ class NotFoundError(IngestError):
 
     code = "ingest.not_found"
     exit_code = 6
+
+
+class ConflictError(IngestError):
+    """What was asked for does not go together with what is there."""
+
+    code = "ingest.conflict"
+    exit_code = 7
 
 
 class InspectError(IngestError):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from telemetry.codec.anybatch import ALL_SCHEMAS
 from telemetry.codec.batch import (
     BatchLimits,
     DecodedBatch,
@@ -12,20 +13,23 @@ from telemetry.codec.batch import (
     load_fields,
     schema_of,
 )
-from telemetry.codec.schemas import SCHEMAS, AnySchema, Column, Field, RecordSchema
+from telemetry.codec.schemas import AnySchema, Column, Field, RecordSchema
 from telemetry.codec.sessions import DecodedRecords, Value, decode_records
+from telemetry.records import BatterySample
 
+_INVALID = "invalid"
 _NAMES_OF_ROWS = 5  # shown at the beginning in plain words; JSON has all
 
 
 def inspect_batch(
-    payload: bytes, *, limits: BatchLimits, schemas: Mapping[str, AnySchema] = SCHEMAS
+    payload: bytes, *, limits: BatchLimits, schemas: Mapping[str, AnySchema] = ALL_SCHEMAS
 ) -> dict[str, Any]:
     """Return everything a batch says as a JSON document; raise CodecError if it is none.
 
     Keys of both kinds: batch_id, bytes, version, purpose, schema_id, kind (columns or records),
-    pseudonym, nonce, month, rows, missing, fields, values; columns also have soh_percent and
-    bits_per_value.
+    pseudonym, nonce, month, rows, missing, fields, values; columns also have soh_percent,
+    bits_per_value and invalid (null where the schema does not tell it from missing), and a row with
+    readings that were not to be believed names them under "invalid".
     """
     schema = schema_of(load_fields(payload, limits), schemas)
     if isinstance(schema, RecordSchema):
@@ -70,6 +74,7 @@ def _unit(document: Mapping[str, Any]) -> str:
 def _field_line(field: Mapping[str, Any]) -> str:
     steps = f"in steps of {field['step']:g} {field['unit']}".rstrip()
     missing = f", {field['missing']} missing" if field["missing"] else ""
+    missing += f", {field['invalid']} invalid" if field.get("invalid") else ""
     if field["least"] is None:
         return f"{field['name']:16} {steps}: no value{missing}"
     return f"{field['name']:16} {steps}: {field['least']:g} to {field['most']:g}{missing}"
@@ -78,17 +83,27 @@ def _field_line(field: Mapping[str, Any]) -> str:
 def _first_rows(document: Mapping[str, Any]) -> list[str]:
     values = document["values"]
     lines = [
-        ", ".join(f"{name} {'none' if value is None else value}" for name, value in row.items())
+        ", ".join(f"{name} {_word(row, name)}" for name in row if name != _INVALID)
         for row in values[:_NAMES_OF_ROWS]
     ]
     more = len(values) - len(lines)
     return [*lines, f"... and {more} more; --json prints all"] if more else lines
 
 
+def _word(row: Mapping[str, Any], name: str) -> object:
+    if name in row.get(_INVALID, ()):
+        return _INVALID
+    return "none" if row[name] is None else row[name]
+
+
 def _columns(batch: DecodedBatch, size: int) -> dict[str, Any]:
-    rows = [asdict(sample) for sample in batch.body.samples]
+    samples = batch.body.samples
+    rows = [asdict(sample) for sample in samples]
     names = [column.field for column in batch.columns]
     values = [{name: row[name] for name in names} for row in rows]
+    gaps = sum(value is None for row in values for value in row.values())
+    invalid = sum(len(sample.invalid) for sample in samples)
+    told = [_invalid(sample) for sample in samples]
     return {
         "kind": "columns",
         "pseudonym": batch.pseudonym.hex(),
@@ -96,19 +111,29 @@ def _columns(batch: DecodedBatch, size: int) -> dict[str, Any]:
         "month": batch.body.month,
         "soh_percent": batch.body.soh_percent,
         "rows": len(rows),
-        "missing": sum(value is None for row in values for value in row.values()),
+        "missing": gaps - invalid,
+        "invalid": invalid if batch.tells_invalid else None,
         "from_s": rows[0]["since_start_ms"] / 1000,
         "to_s": rows[-1]["since_start_ms"] / 1000,
         "bits_per_value": round(8 * size / (len(rows) * len(names)), 3),
         "fields": [
-            _column(column, [row[column.field] for row in values]) for column in batch.columns
+            _column(column, [row[column.field] for row in values], samples)
+            for column in batch.columns
         ],
-        "values": values,
+        "values": [value | wrong for value, wrong in zip(values, told, strict=True)],
     }
 
 
-def _column(column: Column, values: Sequence[float | None]) -> dict[str, Any]:
-    return _summary(column.field, column.unit, 1 / column.per_unit, values)
+def _invalid(sample: BatterySample) -> dict[str, list[str]]:
+    return {_INVALID: sorted(sample.invalid)} if sample.invalid else {}
+
+
+def _column(
+    column: Column, values: Sequence[float | None], samples: Sequence[BatterySample]
+) -> dict[str, Any]:
+    found = _summary(column.field, column.unit, 1 / column.per_unit, values)
+    invalid = sum(column.field in sample.invalid for sample in samples)
+    return found | {"missing": found["missing"] - invalid, "invalid": invalid}
 
 
 def _records(batch: DecodedRecords) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 
-from telemetry.ingest.dedupe import Index
 from telemetry.ingest.service import IngestService
+from telemetry.ingest.store import Index
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ def store_text(index: Index) -> str:
         *_metric(
             "quarantined", "gauge", "Refused batches kept aside.", _by("code", index.refusals())
         ),
+        *_metric("unfinished", "gauge", "Batches being written.", {"": counts["unfinished"]}),
         *_metric("receipts_total", "counter", "Answers given.", _by("status", index.answers())),
     ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""The receiver: subscribe -> decode -> dedupe -> sink -> signed receipt -> acknowledge.
+"""The receiver: subscribe -> open -> decode -> dedupe -> sink -> signed receipt -> acknowledge.
 
 The order is the promise. A receipt is sent only after the commit, and the broker is told "done"
 only after the receipt: killed anywhere in between, the batch comes again and is answered with
@@ -8,30 +8,25 @@ only after the receipt: killed anywhere in between, the batch comes again and is
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-from telemetry.codec.batch import BatchLimits, batch_id, claimed_rows
-from telemetry.codec.errors import CodecError
-from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
-from telemetry.codec.part import Part, decode_part, join
+from telemetry.codec.erase import RECEIPT_TYPE as ERASURE_TYPE
+from telemetry.codec.erase import Erasure
 from telemetry.codec.receipt import CONTENT_TYPE
-from telemetry.ingest.clock import Clock, minute_of
-from telemetry.ingest.dedupe import Index, Quarantined
+from telemetry.ingest.desk import Desk
 from telemetry.ingest.errors import RefusedError, StorageError
 from telemetry.ingest.signing import ReceiptSigner
-from telemetry.ingest.sink import Arrival, Prepared, Sink, prepare
 from telemetry.link import Backoff, LinkError
 from telemetry.mqtt.messages import Message
-from telemetry.records import Receipt, ReceiptStatus
-from telemetry.topics import TopicError, is_ack_topic, parse_uplink
+from telemetry.records import Receipt
+from telemetry.topics import ERASE_TOPIC, is_ack_topic
 
 log = logging.getLogger(__name__)
 
 SUBSCRIPTION = "$share/ingest/okdrive/1/up/+"  # shared: any number of receivers, each batch once
 _PURGE_EVERY_S = 3600.0
-_REASON_CHARS = 300
 
 
 class Link(Protocol):
@@ -69,135 +64,11 @@ MakeLink = Callable[[Callable[[Message], None]], Link]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """Limits and patience."""
+    """Patience, and how much at the same time."""
 
-    limits: BatchLimits = field(default_factory=BatchLimits)
-    quarantine_days: int = 7
-    quarantine_max: int = 10_000
     answer_timeout_s: float = 10.0
-    max_rows_per_byte: int = 2_000  # a small batch may not claim to be a huge one
-    parts_days: int = 7  # parts wait this long for the others
-    parts_max_bytes: int = 256 * 1024 * 1024
     workers: int = 1  # batches looked at at the same time
     max_waiting: int = 100  # messages in memory; the broker holds back what is not acknowledged
-
-
-Prepare = Callable[[bytes], Prepared]  # decodes and checks; raises CodecError
-
-
-class Desk:
-    """Takes one message at a time and says what to answer. Blocks; knows no network.
-
-    Any number of threads and processes may take messages for the same store.
-    """
-
-    def __init__(
-        self,
-        *,
-        index: Index,
-        sink: Sink,
-        clock: Clock,
-        settings: ServiceSettings,
-        prepare_batch: Prepare | None = None,
-    ) -> None:
-        self._index = index
-        self._sink = sink
-        self._clock = clock
-        self._settings = settings
-        self._prepare = prepare_batch or (lambda payload: prepare(payload, settings.limits))
-
-    def take(self, topic: str, payload: bytes, content_type: str | None = None) -> Receipt:
-        """Store a batch or a part, or refuse it into quarantine; then the answer is true.
-
-        Raises:
-            StorageError: Neither could be written; there is no answer.
-        """
-        is_part = content_type == PART_TYPE
-        receipt = self._take_part(topic, payload) if is_part else self._take_whole(topic, payload)
-        self._index.note_receipt(receipt, self._clock.utc_now())
-        return receipt
-
-    def purge(self) -> int:
-        """Delete what has been in quarantine long enough, and parts nobody completed."""
-        now = self._clock.utc_now()
-        purged = self._index.purge_quarantine(now, days=self._settings.quarantine_days)
-        return purged + self._index.purge_parts(now, days=self._settings.parts_days)
-
-    def _take_whole(self, topic: str, payload: bytes) -> Receipt:
-        identity = batch_id(payload)
-        try:
-            batch = self._prepared(topic, payload)
-        except (CodecError, TopicError) as error:
-            return self._refuse(identity, payload, error)
-        arrival = Arrival(
-            batch_id=identity,
-            part=0,
-            batch=batch,
-            size_bytes=len(payload),
-            minute=minute_of(self._clock.utc_now()),
-        )
-        status = ReceiptStatus.STORED if self._sink.store(arrival) else ReceiptStatus.DUPLICATE
-        return Receipt(batch_id=identity, part=0, status=status, code=None)
-
-    def _take_part(self, topic: str, payload: bytes) -> Receipt:
-        try:
-            parse_uplink(topic)
-            part = decode_part(payload, max_bytes=self._settings.limits.max_bytes)
-        except (CodecError, TopicError) as error:
-            return self._refuse(batch_id(payload), payload, error)
-        if self._index.has(part.batch_id):
-            return Receipt(
-                batch_id=part.batch_id, part=0, status=ReceiptStatus.DUPLICATE, code=None
-            )
-        parts = self._index.keep_part(
-            part, self._clock.utc_now(), max_bytes=self._settings.parts_max_bytes
-        )
-        if not parts:
-            return Receipt(
-                batch_id=part.batch_id, part=part.part, status=ReceiptStatus.STORED, code=None
-            )
-        return self._complete(topic, parts)
-
-    def _complete(self, topic: str, parts: Sequence[Part]) -> Receipt:
-        identity = parts[0].batch_id
-        try:
-            receipt = self._take_whole(topic, join(parts))
-        except CodecError as error:
-            joined = b"".join(part.chunk for part in parts)
-            receipt = self._refuse(identity, joined, error)
-        self._index.forget_parts(identity)
-        return receipt
-
-    def _prepared(self, topic: str, payload: bytes) -> Prepared:
-        purpose = parse_uplink(topic)
-        limits = self._settings.limits
-        rows = claimed_rows(payload, limits)
-        if rows > self._settings.max_rows_per_byte * len(payload):
-            raise CodecError(
-                f"batch: expected at most {self._settings.max_rows_per_byte} rows a byte,"
-                f" got {rows} rows in {len(payload)} bytes",
-                code="ingest.ratio",
-            )
-        batch = self._prepare(payload)
-        if batch.purpose != purpose:
-            raise CodecError(
-                f"batch: expected purpose {purpose} on this topic, got {batch.purpose}",
-                code="ingest.wrong_topic",
-            )
-        return batch
-
-    def _refuse(self, identity: bytes, payload: bytes, error: CodecError | TopicError) -> Receipt:
-        is_small = len(payload) <= self._settings.limits.max_bytes
-        refused = Quarantined(
-            batch_id=identity,
-            code=error.code,
-            reason=str(error)[:_REASON_CHARS],
-            size_bytes=len(payload),
-            payload=payload if is_small else None,
-            minute=minute_of(self._clock.utc_now()),
-        )
-        self._index.quarantine(refused, keep=self._settings.quarantine_max)
-        return Receipt(batch_id=identity, part=0, status=ReceiptStatus.REFUSED, code=error.code)
 
 
 class IngestService:
@@ -310,27 +181,41 @@ class IngestService:
         await self._end_all(waiting)
 
     async def _answer(self, link: Link, message: Message) -> None:
-        receipt = await asyncio.to_thread(
-            self._desk.take, message.topic, message.payload, message.content_type
-        )
-        self.counters[f"batches.{'part' if receipt.part else receipt.status}"] += 1
-        log.info("batch", extra={"batch": receipt.batch_id.hex(), "batch_status": receipt.status})
-        await self._send_receipt(link, message, receipt)
+        if message.topic == ERASE_TOPIC:
+            answer = await asyncio.to_thread(self._desk.erase, message.payload)
+        else:
+            answer = await asyncio.to_thread(
+                self._desk.take, message.topic, message.payload, message.content_type
+            )
+        self._count(answer)
+        await self._send(link, message, answer)
         link.ack(message)
         self._backoff.reset()
 
-    async def _send_receipt(self, link: Link, message: Message, receipt: Receipt) -> None:
+    def _count(self, answer: Receipt | Erasure) -> None:
+        if isinstance(answer, Erasure):
+            self.counters["erasures"] += 1
+            log.info("erased", extra={"batches": answer.batches, "rows": answer.rows})
+            return
+        self.counters[f"batches.{'part' if answer.part else answer.status}"] += 1
+        log.info("batch", extra={"batch": answer.batch_id.hex(), "batch_status": answer.status})
+
+    async def _send(self, link: Link, message: Message, answer: Receipt | Erasure) -> None:
         topic = message.response_topic
         if topic is None or not is_ack_topic(topic):  # never publish where a stranger points
             self.counters["receipts.no_topic"] += 1
             return
+        if isinstance(answer, Erasure):
+            identity, content_type = answer.erase_id, ERASURE_TYPE
+        else:
+            identity, content_type = answer.batch_id, CONTENT_TYPE
         try:
             await link.publish(
                 topic,
-                self._signer.signed(receipt),
+                self._signer.signed(answer),
                 timeout_s=self._settings.answer_timeout_s,
-                content_type=CONTENT_TYPE,
-                correlation_data=receipt.batch_id,
+                content_type=content_type,
+                correlation_data=identity,
             )
         except LinkError as error:
             if not error.is_permanent:

@@ -7,6 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from telemetry.codec.erase import Erasure, encode_erasure
 from telemetry.codec.receipt import encode_receipt, pack_signed
 from telemetry.ingest.errors import ConfigError
 from telemetry.records import Receipt
@@ -17,12 +18,12 @@ class ReceiptSigner:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        public = key.public_key().public_bytes_raw()
-        self.key_id = hashlib.sha256(public).hexdigest()[:16]
+        self.public = key.public_key()
+        self.key_id = hashlib.sha256(self.public.public_bytes_raw()).hexdigest()[:16]
 
-    def signed(self, receipt: Receipt) -> bytes:
-        """Return what goes on the wire: the receipt and the signature over it."""
-        body = encode_receipt(receipt)
+    def signed(self, answer: Receipt | Erasure) -> bytes:
+        """Return what goes on the wire: the answer and the signature over it."""
+        body = encode_erasure(answer) if isinstance(answer, Erasure) else encode_receipt(answer)
         return pack_signed(body, self._key.sign(body))
 
 

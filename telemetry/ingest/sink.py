@@ -1,19 +1,14 @@
-"""Where batches go: one Parquet file per batch, then one row in the index.
+"""Where batches go: a row that says *arriving*, one Parquet file, and the row says *stored*.
 
-The file is whole before the index names it, and its name follows from its content. A crash between
-the two leaves a file without a row: the vehicle has no receipt, sends again, and the same name is
-written again. Nothing is stored twice and nothing is lost.
+The name of the file follows from its content. A crash leaves a row that is still arriving, and
+perhaps its file: the vehicle has no receipt, sends again, and the same name is written again.
+Nothing is stored twice, nothing is lost, and there is no file that no row names.
 """
 
 import importlib
 import importlib.util
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from datetime import date, timedelta
 from typing import Protocol
 
 import pyarrow as pa
@@ -21,8 +16,11 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from telemetry.codec.batch import BatchLimits, DecodedBatch, decode_batch
-from telemetry.ingest.dedupe import Index, StoredBatch
+from telemetry.ingest.dedupe import Batches, Standing
+from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.errors import StorageError
+from telemetry.ingest.files import Files
+from telemetry.records import BATTERY_FIELDS, BatterySample
 
 _SCHEMA = pa.schema(
     [
@@ -34,9 +32,11 @@ _SCHEMA = pa.schema(
         ("cell_temp_c", pa.float64()),
         ("soh_percent", pa.int8()),
         ("month", pa.string()),
+        # true: a reading came and was wrong; false: none came, or there is a value;
+        # null: an older schema, which did not tell
+        *((f"{name}_invalid", pa.bool_()) for name in BATTERY_FIELDS),
     ]
 )
-_TMP = ".tmp"
 HAS_COMPILER = importlib.util.find_spec("numba") is not None
 
 
@@ -91,12 +91,13 @@ def prepare_quickly(payload: bytes, limits: BatchLimits) -> Prepared | None:
     arrays = [
         pa.repeat(pa.scalar(opened.pseudonym, pa.binary(16)), rows),
         pa.array(table.since_start_ms),
-        *(
-            pa.array(value, mask=missing)
-            for value, missing in zip(table.values, table.missing, strict=True)
-        ),
+        *(pa.array(value, mask=gaps) for value, gaps in zip(table.values, table.gaps, strict=True)),
         pa.repeat(pa.scalar(opened.soh_percent, pa.int8()), rows),
         pa.repeat(pa.scalar(opened.month, pa.string()), rows),
+        *(
+            pa.array(flags) if opened.schema.tells_invalid else pa.nulls(rows, pa.bool_())
+            for flags in table.invalid
+        ),
     ]
     return Prepared(
         purpose=opened.schema.purpose.value,
@@ -123,73 +124,69 @@ class Arrival:
     part: int
     batch: Prepared
     size_bytes: int
-    minute: datetime  # all that is known of when it came
+    day: date  # all that is known of when it came
 
 
 class Sink(Protocol):
     """Stores each part of each batch once."""
 
-    def store(self, arrival: Arrival) -> bool:
-        """Store durably; return False if it was there already; raise StorageError."""
+    def store(self, arrival: Arrival) -> Standing:
+        """Store durably; say whether it is stored, was known or is withdrawn.
+
+        Raises:
+            StorageError: It is not stored; the next try finds everything in order.
+        """
 
 
 class ParquetSink:
-    """A folder of Parquet files beside the index. Blocks."""
+    """One Parquet file for each batch, and the row that names it. Blocks."""
 
-    def __init__(self, folder: Path, index: Index) -> None:
-        self.folder = folder
-        self._index = index
+    def __init__(self, files: Files, batches: Batches) -> None:
+        self._files = files
+        self._batches = batches
 
-    def store(self, arrival: Arrival) -> bool:
-        """Write the file, then the row; return False if the batch was stored before."""
+    def store(self, arrival: Arrival) -> Standing:
+        """Write the row, the file, and the row again: now it counts."""
         row = _row(arrival)
-        if self._index.knows(row):
-            return False
-        with _translated(self.folder):
-            self._write(self.folder / row.file, arrival.batch.parquet, arrival.minute)
-        return self._index.add(row)
+        standing = self._batches.begin(row)
+        if standing is not Standing.NEW:
+            return standing
+        self._files.write(row.file, arrival.batch.parquet, row.stored_day)
+        standing = self._batches.finish(row)
+        if standing is Standing.WITHDRAWN:
+            self._files.delete(row.file)
+            self._batches.forget(row)
+        return standing
+
+    def sweep(self, today: date) -> int:
+        """Delete what was taken back while a receiver that died wrote it; return how many."""
+        halted = self._batches.halted(today - timedelta(days=1))
+        for row in halted:
+            self._files.delete(row.file)
+            self._batches.forget(row)
+        return len(halted)
 
     def orphans(self) -> list[str]:
-        """Return files that no row names: their vehicles will send again."""
-        known = {batch.file for batch in self._index.batches()}
-        found = (path.relative_to(self.folder) for path in self.folder.glob("*/*/*.parquet"))
-        return sorted(str(path) for path in found if str(path) not in known)
+        """Return files that no row names."""
+        known = {row.file for row in (*self._batches.batches(), *self._batches.unfinished())}
+        return sorted(name for name in self._files.names() if name not in known)
 
     def missing(self) -> list[str]:
-        """Return files that a row names and the folder does not hold."""
-        files = (batch.file for batch in self._index.batches())
-        return sorted(file for file in files if not (self.folder / file).exists())
-
-    def _write(self, path: Path, content: bytes, minute: datetime) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}{_TMP}")
-        try:
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.utime(beside, (minute.timestamp(), minute.timestamp()))  # not the second it came
-            beside.rename(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-        for folder in (path.parent, path.parent.parent, self.folder):
-            _sync_folder(folder)
+        """Return files that a stored row names and nobody holds."""
+        there = set(self._files.names())
+        return sorted(row.file for row in self._batches.batches() if row.file not in there)
 
 
-def clean_unfinished(folder: Path) -> int:
-    """Delete unfinished files of an earlier run, while nobody writes; return how many."""
-    with _translated(folder):
-        unfinished = list(folder.glob(f"*/*/*{_TMP}"))
-        for path in unfinished:
-            path.unlink()
-    return len(unfinished)
-
-
-def read_rows(path: Path) -> list[dict[str, object]]:
-    """Return the rows of one stored batch; raise StorageError."""
-    with _translated(path):
-        rows: list[dict[str, object]] = pq.read_table(path, schema=_SCHEMA).to_pylist()
+def read_rows(content: bytes) -> list[dict[str, object]]:
+    """Return the rows in the file of one stored batch; raise StorageError."""
+    try:
+        rows: list[dict[str, object]] = pq.read_table(pa.BufferReader(content)).to_pylist()
+    except pa.ArrowException as error:
+        raise StorageError(
+            f"a stored file: {error}",
+            intact="the file was only read",
+            advice="restore it from a backup; okdrive-ingest doctor compares index and files",
+        ) from error
     return rows
 
 
@@ -206,7 +203,7 @@ def _row(arrival: Arrival) -> StoredBatch:
         row_count=batch.row_count,
         size_bytes=arrival.size_bytes,
         file=f"{batch.purpose}/{batch.month}/{name}",
-        stored_minute=arrival.minute,
+        stored_day=arrival.day,
     )
 
 
@@ -223,26 +220,14 @@ def _table(batch: DecodedBatch) -> pa.Table:
             pa.array([sample.cell_temp_c for sample in samples], pa.float64()),
             pa.array([batch.body.soh_percent] * count, pa.int8()),
             pa.array([batch.body.month] * count, pa.string()),
+            *(
+                pa.array([_is_invalid(batch, sample, name) for sample in samples], pa.bool_())
+                for name in BATTERY_FIELDS
+            ),
         ],
         schema=_SCHEMA,
     )
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        raise StorageError(
-            f"{path}: {error}",
-            intact="what was stored is intact; nothing was half-written and no receipt was sent",
-            advice="check that the disk has room and is writable",
-        ) from error
+def _is_invalid(batch: DecodedBatch, sample: BatterySample, name: str) -> bool | None:
+    return name in sample.invalid if batch.tells_invalid else None

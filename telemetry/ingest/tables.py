@@ -4,6 +4,7 @@ This is the quick way for batches that are in order. Whatever is not, and whatev
 decoder cannot tell, goes the plain way through the records, which says what is wrong.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from telemetry.codec.batch import BatchLimits, OpenBatch, open_batch
 from telemetry.codec.errors import CodecError
-from telemetry.codec.schemas import BATTERY_1
+from telemetry.codec.schemas import BATTERY_1, BATTERY_2
 from telemetry.ingest.compiled import Table, TooWideError, decode_table
 from telemetry.records import (
     MAX_CURRENT_A,
@@ -23,7 +24,8 @@ from telemetry.records import (
     BatterySample,
 )
 
-_RANGES = (  # of the columns of battery.1, in their units, as BatterySample has them
+_TAKEN = (BATTERY_1, BATTERY_2)
+_RANGES = (  # of their columns, in their units, as BatterySample has them
     (0.0, float(MAX_SINCE_START_MS)),
     (0.0, MAX_VOLTAGE_V),
     (-MAX_CURRENT_A, MAX_CURRENT_A),
@@ -39,7 +41,8 @@ class BatteryTable:
     opened: OpenBatch
     since_start_ms: NDArray[np.int64]
     values: tuple[NDArray[np.float64], ...]  # volts, amps, percent, degrees: in their units
-    missing: tuple[NDArray[np.bool_], ...]  # where a value is none
+    gaps: tuple[NDArray[np.bool_], ...]  # where there is no value
+    invalid: tuple[NDArray[np.bool_], ...]  # the gaps where a reading was not to be believed
 
     @property
     def rows(self) -> int:
@@ -51,25 +54,31 @@ def battery_table(payload: bytes, *, limits: BatchLimits) -> BatteryTable | None
     """Return ``payload`` as a table, or None if the plain decoder must look at it."""
     try:
         opened = open_batch(payload, limits=limits)
-        if opened.schema is not BATTERY_1:
+        if opened.schema not in _TAKEN:
             return None
         table = decode_table(
             opened.block,
             max_rows=limits.max_rows,
             max_columns=len(opened.schema.columns),
             model=opened.schema.model,
+            format_=opened.schema.column_format,
         )
-        opened.check_counts(len(table.values[0]), sum(int(flags.sum()) for flags in table.missing))
+        gaps, invalid = _count(table.gaps), _count(table.invalid)
+        opened.check_counts(len(table.values[0]), gaps - invalid, invalid)
         return _checked(opened, table)
     except (CodecError, TooWideError, ValueError):
         return None
 
 
+def _count(columns: Sequence[NDArray[np.bool_]]) -> int:
+    return sum(int(flags.sum()) for flags in columns)
+
+
 def _checked(opened: OpenBatch, table: Table) -> BatteryTable | None:
-    times, missing = table.values[0], table.missing
-    if missing[0].any() or not len(times) or (np.diff(times) <= 0).any():
+    times, gaps = table.values[0], table.gaps
+    if gaps[0].any() or not len(times) or (np.diff(times) <= 0).any():
         return None
-    columns = zip(table.values, missing, opened.schema.columns, _RANGES, strict=True)
+    columns = zip(table.values, gaps, opened.schema.columns, _RANGES, strict=True)
     units = []
     for raw, flags, column, (low, high) in columns:
         value = raw / column.per_unit
@@ -78,7 +87,11 @@ def _checked(opened: OpenBatch, table: Table) -> BatteryTable | None:
         units.append(value)
     _check_head(opened, int(times[0]))
     return BatteryTable(
-        opened=opened, since_start_ms=times, values=tuple(units[1:]), missing=tuple(missing[1:])
+        opened=opened,
+        since_start_ms=times,
+        values=tuple(units[1:]),
+        gaps=tuple(gaps[1:]),
+        invalid=tuple(table.invalid[1:]),
     )
 
 

@@ -3,19 +3,20 @@
 import os
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 from telemetry.codec.batch import BatchLimits
 from telemetry.ingest.clock import Clock
 from telemetry.ingest.config import BrokerConfig, IngestConfig
-from telemetry.ingest.dedupe import Index
+from telemetry.ingest.desk import Desk, DeskSettings
+from telemetry.ingest.keyring import Keyring
 from telemetry.ingest.pool import DecodePool, PoolSettings
-from telemetry.ingest.service import Desk, IngestService, MakeLink, ServiceSettings
+from telemetry.ingest.service import IngestService, MakeLink, ServiceSettings
 from telemetry.ingest.signing import load_signer
-from telemetry.ingest.sink import ParquetSink
+from telemetry.ingest.store import Store, open_store
 from telemetry.link import Backoff
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import MqttSettings
+from telemetry.seal import largest_sealed
 from telemetry.topics import CLIENT_ID_BYTES, new_client_id
 
 _PACKET_OVERHEAD_BYTES = 65_536  # topic and properties of a message beside its payload
@@ -26,7 +27,7 @@ class Parts:
     """A service ready to run, and what to close after it."""
 
     service: IngestService
-    index: Index
+    store: Store
     pool: DecodePool | None
 
     @property
@@ -35,23 +36,22 @@ class Parts:
         return 0 if self.pool is None else self.pool.deaths
 
     def close(self) -> None:
-        """End the decoders and close the index. Blocks."""
+        """End the decoders and close the store. Blocks."""
         if self.pool is not None:
             self.pool.close()
-        self.index.close()
+        self.store.close()
 
 
-def build_service(config: IngestConfig, *, index: Path, parquet: Path, clock: Clock) -> Parts:
+def build_service(config: IngestConfig, *, clock: Clock) -> Parts:
     """Open the store and build the service; raise IngestError. Blocks."""
     signer = load_signer(config.receipt_key)
-    opened = Index.open(index)
-    sink = ParquetSink(parquet, opened)
-    settings, pool = _settings(config), _pool(config)
+    keyring = Keyring(config.sealing_keys, max_bytes=config.limits.max_batch_bytes)
+    store, pool = open_store(config), _pool(config)
     desk = Desk(
-        index=opened,
-        sink=sink,
+        store=store,
+        open_batch=keyring.open,
         clock=clock,
-        settings=settings,
+        settings=_desk_settings(config),
         prepare_batch=pool.prepare if pool else None,
     )
     service = IngestService(
@@ -59,9 +59,13 @@ def build_service(config: IngestConfig, *, index: Path, parquet: Path, clock: Cl
         desk=desk,
         signer=signer,
         backoff=Backoff(random.SystemRandom().random, cap_s=30.0, storm_s=30.0),
-        settings=settings,
+        settings=ServiceSettings(
+            answer_timeout_s=config.broker.answer_timeout_s,
+            workers=max(1, config.decoders),
+            max_waiting=config.broker.in_flight * 2,
+        ),
     )
-    return Parts(service=service, index=opened, pool=pool)
+    return Parts(service=service, store=store, pool=pool)
 
 
 def _pool(config: IngestConfig) -> DecodePool | None:
@@ -88,7 +92,7 @@ def link_maker(broker: BrokerConfig, *, max_batch_bytes: int) -> MakeLink:
         key_file=broker.key_file,
         connect_timeout_s=broker.connect_timeout_s,
         receive_maximum=broker.in_flight,
-        max_packet_bytes=max_batch_bytes + _PACKET_OVERHEAD_BYTES,
+        max_packet_bytes=largest_sealed(max_batch_bytes) + _PACKET_OVERHEAD_BYTES,
     )
     return lambda on_message: MqttLink(
         settings,
@@ -98,18 +102,15 @@ def link_maker(broker: BrokerConfig, *, max_batch_bytes: int) -> MakeLink:
     )
 
 
-def _settings(config: IngestConfig) -> ServiceSettings:
+def _desk_settings(config: IngestConfig) -> DeskSettings:
     limits = config.limits
-    return ServiceSettings(
+    return DeskSettings(
         limits=_batch_limits(config),
         max_rows_per_byte=limits.max_rows_per_byte,
         parts_days=limits.parts_days,
         parts_max_bytes=limits.parts_max_bytes,
-        workers=max(1, config.decoders),
         quarantine_days=limits.quarantine_days,
         quarantine_max=limits.quarantine_max,
-        answer_timeout_s=config.broker.answer_timeout_s,
-        max_waiting=config.broker.in_flight * 2,
     )
 
 

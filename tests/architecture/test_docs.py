@@ -1,6 +1,7 @@
 """The pages that describe the code are the code's own words, and every promise has its test."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tools.docs import PAGES, REFERENCE
 
 ROOT = Path(__file__).parent.parent.parent
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)")
 ROW = re.compile(r"^\| (?P<promise>[^|]+) \| `(?P<file>tests/[^:`]+)::(?P<test>\w+)` \|$")
 
 
@@ -25,22 +27,24 @@ def rows() -> list[re.Match[str]]:
     return [match for match in found if match]
 
 
+@functools.cache
+def names_in(file: str) -> frozenset[str]:
+    path = ROOT / file
+    nodes = ast.walk(ast.parse(path.read_text())) if path.exists() else ()
+    return frozenset(
+        node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+
+
 def test_every_promised_behaviour_names_a_test_that_exists() -> None:
-    missing = []
-    for row in rows():
-        path = ROOT / row["file"]
-        names = (
-            {
-                node.name
-                for node in ast.walk(ast.parse(path.read_text()))
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            }
-            if path.exists()
-            else set()
-        )
-        if row["test"] not in names:
-            missing.append(f"{row['file']}::{row['test']}")
+    missing = [row[0] for row in rows() if row["test"] not in names_in(row["file"])]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    named = NAMED.findall(page.read_text())
+    assert [test for file, test in named if test not in names_in(file)] == []
 
 
 def test_the_table_of_behaviours_is_not_empty() -> None:

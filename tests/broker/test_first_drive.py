@@ -9,6 +9,7 @@ import pytest
 
 from agent.consent.receipts import verify_receipt
 from agent.store.outbox import OutboxState
+from agent.uplink import UplinkSettings
 from telemetry.codec.batch import batch_id
 from telemetry.ingest.wiring import Parts
 from telemetry.link import Backoff
@@ -41,7 +42,8 @@ async def test_a_confirmed_batch_arrives_exactly_once(
     async with asyncio.TaskGroup() as group:
         group.create_task(ingest.service.run(stop))
         await wait_until(lambda: ingest.service.is_receiving)
-        await vehicle.deliver(vehicle.uplink())
+        patient = UplinkSettings(receipt_timeout_s=30, puback_timeout_s=30)
+        await vehicle.deliver(vehicle.uplink(waits=patient))
         stop.set()
     [stored] = await asyncio.to_thread(home.batches)
     assert stored.batch_id == batch
@@ -57,6 +59,7 @@ async def test_a_batch_published_twice_is_answered_duplicate_and_stored_once(
     inbox: list[Message] = []
     link = MqttLink(broker.settings(), client_id=IDS[0], on_message=inbox.append)
     payload, stop = batch_payload(), asyncio.Event()
+    sealed = home.seal(payload)
     async with asyncio.TaskGroup() as group:
         group.create_task(ingest.service.run(stop))
         await wait_until(lambda: ingest.service.is_receiving)
@@ -65,14 +68,14 @@ async def test_a_batch_published_twice_is_answered_duplicate_and_stored_once(
         for count in (1, 2):
             await link.publish(
                 uplink_topic(Purpose.BATTERY),
-                payload,
+                sealed,
                 timeout_s=5,
                 response_topic=ack_topic(IDS[0]),
             )
             await wait_until(partial(has, inbox, count))
         await link.disconnect()
         stop.set()
-    receipts = [verify_receipt(message.payload, home.verify_key).receipt for message in inbox]
+    receipts = [verify_receipt(message.payload, home.keys.receipts).receipt for message in inbox]
     assert [receipt.status for receipt in receipts] == [
         ReceiptStatus.STORED,
         ReceiptStatus.DUPLICATE,
@@ -93,7 +96,7 @@ async def test_poison_is_refused_with_a_code_and_the_next_batch_is_stored(
         await wait_until(lambda: ingest.service.is_receiving)
         await link.connect()
         await link.subscribe(ack_topic(IDS[0]), timeout_s=5)
-        for payload in (b"poison", batch_payload()):
+        for payload in (home.seal(b"poison"), home.seal(batch_payload())):
             await link.publish(
                 uplink_topic(Purpose.BATTERY),
                 payload,
@@ -104,13 +107,15 @@ async def test_poison_is_refused_with_a_code_and_the_next_batch_is_stored(
         await link.disconnect()
         stop.set()
     refused, stored = (
-        verify_receipt(message.payload, home.verify_key).receipt for message in inbox
+        verify_receipt(message.payload, home.keys.receipts).receipt for message in inbox
     )
     assert (refused.status, refused.batch_id) == (ReceiptStatus.REFUSED, batch_id(b"poison"))
     assert stored.status is ReceiptStatus.STORED
 
 
-async def test_without_ok_not_one_byte_is_on_the_wire(vehicle: Vehicle, broker: TestBroker) -> None:
+async def test_without_ok_not_one_byte_is_on_the_wire(
+    vehicle: Vehicle, broker: TestBroker, home: IngestHome
+) -> None:
     heard: list[Message] = []
     listener = MqttLink(
         broker.settings(broker.pki.ingest), client_id=IDS[0], on_message=heard.append
@@ -142,7 +147,8 @@ async def test_without_ok_not_one_byte_is_on_the_wire(vehicle: Vehicle, broker: 
     assert proxy.connections >= 1
     assert shown is not None
     assert proxy.bytes_up > len(shown)
-    assert {message.payload for message in heard} == {shown}
+    [sealed] = {message.payload for message in heard}
+    assert await asyncio.to_thread(home.open, sealed) == shown
 
 
 @pytest.mark.parametrize("point", POINTS)

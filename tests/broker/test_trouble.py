@@ -54,6 +54,27 @@ async def test_cut_after_any_number_of_bytes_each_batch_arrives_once(
     assert len(home.files()) == len(confirmed)
 
 
+async def test_in_parts_cut_after_any_number_of_bytes_the_batch_arrives_once(
+    vehicle: Vehicle, ingest: Parts, home: IngestHome, narrow_broker: TestBroker
+) -> None:
+    """The whole conversation of one batch in parts, cut further on each time."""
+    vehicle.rows = 299  # one slice, whole
+    stop = asyncio.Event()
+    confirmed = []
+    async with counting_proxy(narrow_broker.port) as proxy, asyncio.TaskGroup() as group:
+        group.create_task(ingest.service.run(stop))
+        await wait_until(lambda: ingest.service.is_receiving, timeout_s=60)
+        settings = narrow_broker.settings(port=proxy.port, connect_timeout_s=5.0)
+        for number in range(3):
+            confirmed.append(await asyncio.to_thread(vehicle.confirm, f"trip-{number}"))
+            proxy.faults = [Fault(cut_up=cut) for cut in range(3_000 + 100 * number, 9_000, 700)]
+            proxy.faults += [Fault(cut_down=cut) for cut in range(3_000, 6_000, 700)]
+            await vehicle.deliver(vehicle.uplink(settings))
+        stop.set()
+    assert sorted(await stored(home)) == sorted(confirmed)
+    assert len(home.files()) == len(confirmed)
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -253,6 +274,47 @@ async def test_the_limits_of_the_broker_are_kept(vehicle: Vehicle, pki: Pki) -> 
         assert len(broker.published) == 1  # the first part; nobody answers
         assert len(broker.published[0]) <= 256 + 100
         assert b"part+cbor" in broker.published[0]
+
+
+async def test_a_broker_that_can_do_little_is_asked_for_no_more(vehicle: Vehicle, pki: Pki) -> None:
+    """No retained messages, no wildcards, no shared subscriptions, no aliases, one at a time."""
+    await asyncio.to_thread(vehicle.confirm)
+    async with scripted_broker(pki) as broker:
+        broker.connack_properties = bytes.fromhex("210001 2500 220000 2800 2a00")
+        uplink = vehicle.uplink_to(broker.port, receipt_timeout_s=0.2)
+        await uplink.step()
+        assert uplink.counters == {"uplink.no_receipt": 1}
+        assert broker.flags == [0b0010]  # QoS 1, not retained, not sent again
+
+
+async def test_no_more_messages_are_on_the_way_than_the_broker_takes(
+    vehicle: Vehicle, pki: Pki
+) -> None:
+    async with scripted_broker(pki) as broker:
+        broker.connack_properties = bytes.fromhex("210002")  # receive maximum
+        broker.puback = SILENCE
+        link = MqttLink(vehicle.settings_for(broker.port), client_id="ab" * 16)
+        await link.connect()
+
+        async def publish() -> None:
+            with pytest.raises(LinkError, match="lost"):
+                await link.publish("okdrive/1/up/battery", b"x", timeout_s=60)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(publish())
+            waiting = group.create_task(_third(link))
+            await wait_until(lambda: len(broker.published) == 2, timeout_s=60)
+            await link.subscribe("okdrive/1/ack/x", timeout_s=60)  # what was sent has arrived
+            assert len(broker.published) == 2
+            await link.disconnect()
+            assert "not_up" in await waiting
+
+
+async def _third(link: MqttLink) -> str:
+    with pytest.raises(LinkError, match="expected the link up") as caught:
+        await link.publish("okdrive/1/up/battery", b"x", timeout_s=60)
+    return caught.value.code
 
 
 async def test_a_broker_without_qos_1_is_refused(vehicle: Vehicle, pki: Pki) -> None:

@@ -46,7 +46,7 @@ async def test_two_receivers_share_the_batches_and_store_each_once(
 ) -> None:
     payloads = [batch_payload(number) for number in range(30)]
     with ingest_process(home, *COMMAND), ingest_process(home, *COMMAND):
-        await send(broker, [(payload, None) for payload in [*payloads, *payloads[:5]]])
+        await send(broker, [(home.seal(payload), None) for payload in [*payloads, *payloads[:5]]])
         shares = [answered(home, 0), answered(home, 1)]
     assert sum(shares) == 35
     assert min(shares) > 5
@@ -59,7 +59,7 @@ async def test_parts_that_go_to_different_receivers_make_one_batch(
     broker: TestBroker, home: IngestHome
 ) -> None:
     payloads = [batch_payload(number, rows=300) for number in range(3)]
-    parts = [part for payload in payloads for part in split(payload, max_bytes=100)]
+    parts = [part for payload in payloads for part in split(home.seal(payload), max_bytes=300)]
     with ingest_process(home, *COMMAND), ingest_process(home, *COMMAND):
         await send(broker, [(part, PART_TYPE) for part in parts])
         shares = [answered(home, 0), answered(home, 1)]

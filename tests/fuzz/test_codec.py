@@ -1,7 +1,7 @@
 """Nothing that arrives makes the codec do anything but answer or refuse, within counted work.
 
 ``OKDRIVE_FUZZ_RUNS`` sets how many inputs each target gets (thousands by hand, hundreds in CI) and
-``OKDRIVE_FUZZ_SEED`` where the mutator starts; a failure prints the input.
+``OKDRIVE_FUZZ_SEED`` where the mutator starts; a failure prints the input. `make soak` fuzzes, too.
 """
 
 import os
@@ -9,127 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
-from telemetry.codec.batch import BatchLimits, batch_pseudonym, decode_batch, encode_batch
-from telemetry.codec.columns import decode_columns, encode_columns
-from telemetry.codec.erase import decode_erase, decode_erasure, encode_erase, encode_erasure
-from telemetry.codec.errors import CodecError
 from telemetry.codec.receipt import decode_receipt, unpack_signed
-from telemetry.codec.schemas import BATTERY_1
-from telemetry.codec.sessions import decode_records, encode_records
-from telemetry.codec.workshop import decode_report, encode_report
-from tests.fuzz.mutate import Mutator, Trace
-from tests.golden import codec_examples, schema_examples
+from tests.fuzz.targets import RECEIPTS, TARGETS, fuzzed, tried
 
 RUNS = int(os.environ.get("OKDRIVE_FUZZ_RUNS", "250"))
 SEED = int(os.environ.get("OKDRIVE_FUZZ_SEED", "1"))
-MAX_ROWS = 200
-MAX_LINES = 400_000  # 200 rows of 5 columns take at most 1,000 values of some 300 lines each
-LIMITS = BatchLimits(max_bytes=4096, max_rows=MAX_ROWS)
-CORPUS = [
-    bytes.fromhex(path.read_text())
-    for folder in (codec_examples.FOLDER, schema_examples.FOLDER)
-    for path in sorted(folder.glob("*.hex"))
-]
-RECEIPTS = [
-    bytes.fromhex((codec_examples.FOLDER / name).read_text()) for name in codec_examples.RECEIPTS
-]
-BLOCKS = [
-    encode_columns([[1, 2, 3], [None, 5, 5], [9, 9, None], [0, 0, 0], [2**40, 1, -7]]),
-    encode_columns([[*range(60)]] * 5, model=BATTERY_1.model),
-    b"",
-]
-
-
-def batch(data: bytes) -> None:
-    """What is accepted is valid, and written again it is the same."""
-    found = decode_batch(data, limits=LIMITS, schemas=schema_examples.ALL)
-    schema = schema_examples.ALL[found.schema]
-    assert len(found.body.samples) <= MAX_ROWS
-    again = encode_batch(
-        found.body,
-        pseudonym=found.pseudonym,
-        nonce=found.nonce,
-        schema=schema,  # type: ignore[arg-type]
-    )
-    assert decode_batch(again, limits=LIMITS, schemas=schema_examples.ALL) == found
-
-
-def records(data: bytes) -> None:
-    found = decode_records(data, limits=LIMITS, schemas=schema_examples.ALL)
-    assert data == encode_records(
-        found.schema,
-        found.records,
-        month=found.month,
-        pseudonym=found.pseudonym,
-        nonce=found.nonce,
-    )
-
-
-def columns_of_a_schema(data: bytes) -> None:
-    found = decode_columns(data, max_rows=MAX_ROWS, max_columns=5, model=BATTERY_1.model)
-    assert all(len(column) <= MAX_ROWS for column in found)
-
-
-def columns_of_a_segment(data: bytes) -> None:
-    found = decode_columns(data, max_rows=MAX_ROWS, max_columns=5)
-    assert len(found) <= 5
-    assert all(len(column) <= MAX_ROWS for column in found)
-
-
-def receipt(data: bytes) -> None:
-    body, signature = unpack_signed(data)
-    assert len(signature) == 64
-    decode_receipt(body)
-
-
-def erase(data: bytes) -> None:
-    """What is accepted is the one way to write it."""
-    assert data == encode_erase(decode_erase(data), nonce=data[-16:])
-
-
-def erasure(data: bytes) -> None:
-    assert data == encode_erasure(decode_erasure(data))
-
-
-def report(data: bytes) -> None:
-    found = decode_report(data)
-    pseudonym = batch_pseudonym(data)
-    assert data == encode_report(found, pseudonym=pseudonym, nonce=data[-16:])
-
-
-TARGETS: dict[Callable[[bytes], None], list[bytes]] = {
-    batch: CORPUS,
-    records: CORPUS,
-    columns_of_a_schema: BLOCKS,
-    columns_of_a_segment: BLOCKS,
-    receipt: CORPUS,
-    erase: CORPUS,
-    erasure: [encode_erasure(one) for one in codec_examples.ERASURES.values()],
-    report: CORPUS,
-}
-
-
-def tried(target: Callable[[bytes], None], data: bytes) -> Trace:
-    """Run one input; fail unless it was answered or refused within the counted work."""
-    trace = Trace()
-    try:
-        trace.run(target, data)
-    except CodecError as error:
-        refusal = error
-        assert refusal.code.startswith("codec."), data.hex()
-        assert len(str(refusal)) < 600, data.hex()
-    except Exception as error:
-        raise AssertionError(f"{type(error).__name__} for {data.hex()}") from error
-    assert trace.lines < MAX_LINES, data.hex()
-    return trace
-
-
-def fuzzed(target: Callable[[bytes], None], corpus: list[bytes], *, runs: int) -> Mutator:
-    mutator = Mutator(corpus, SEED)
-    for _ in range(runs):
-        data = mutator.draw()
-        mutator.keep_if_new(data, tried(target, data))
-    return mutator
 
 
 @pytest.mark.timeout(60 + RUNS // 5)
@@ -137,7 +21,7 @@ def fuzzed(target: Callable[[bytes], None], corpus: list[bytes], *, runs: int) -
 def test_any_input_is_answered_or_refused(target: Callable[[bytes], None]) -> None:
     examples = [tried(target, data) for data in TARGETS[target]]
     reached = set().union(*(trace.edges for trace in examples))
-    mutator = fuzzed(target, TARGETS[target], runs=RUNS)
+    mutator = fuzzed(target, TARGETS[target], runs=RUNS, seed=SEED)
     assert mutator.edges - reached  # it gets beyond what the examples reach
 
 
@@ -149,4 +33,4 @@ def test_the_mutator_finds_a_planted_fault() -> None:
             raise KeyError("planted")
 
     with pytest.raises(AssertionError, match="KeyError for"):
-        fuzzed(broken, RECEIPTS, runs=5_000)
+        fuzzed(broken, RECEIPTS, runs=5_000, seed=SEED)

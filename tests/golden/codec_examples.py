@@ -5,11 +5,13 @@ Rewrite the files after a change of format (the diff is the review)::
     python -m tests.golden.codec_examples
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from telemetry.codec.batch import batch_id, encode_batch
 from telemetry.codec.erase import EraseRequest, Erasure, encode_erase, encode_erasure, erase_id
 from telemetry.codec.receipt import encode_receipt, pack_signed
+from telemetry.codec.schemas import BATTERY_1, BATTERY_2
 from telemetry.codec.workshop import encode_report
 from telemetry.records import (
     BatteryBatch,
@@ -52,11 +54,33 @@ ONE_MINUTE = BatteryBatch(
         for row in range(60)
     ),
 )
-EXAMPLES = {
-    "battery_1_one_sample.hex": encode_batch(ONE_SAMPLE, pseudonym=PSEUDONYM, nonce=NONCE),
-    "battery_1_one_minute.hex": encode_batch(ONE_MINUTE, pseudonym=PSEUDONYM, nonce=NONCE),
+GAPS = BatteryBatch(  # some readings never came, some came and were wrong
+    month="2026-11",
+    soh_percent=91,
+    samples=tuple(
+        replace(
+            sample,
+            pack_current_a=None if row in {8, 20, 21} else sample.pack_current_a,
+            invalid=frozenset(
+                name
+                for name, rows in {"pack_voltage_v": {7}, "pack_current_a": {20, 21}}.items()
+                if row in rows
+            ),
+        )
+        for row, sample in enumerate(ONE_MINUTE.samples)
+    ),
+)
+_CODED = {
+    "battery_1_one_sample.hex": (ONE_SAMPLE, BATTERY_1),
+    "battery_1_one_minute.hex": (ONE_MINUTE, BATTERY_1),
+    "battery_2_one_sample.hex": (ONE_SAMPLE, BATTERY_2),
+    "battery_2_gaps.hex": (GAPS, BATTERY_2),
 }
-BATCHES = {"battery_1_one_sample.hex": ONE_SAMPLE, "battery_1_one_minute.hex": ONE_MINUTE}
+EXAMPLES = {
+    name: encode_batch(batch, pseudonym=PSEUDONYM, nonce=NONCE, schema=schema)
+    for name, (batch, schema) in _CODED.items()
+}
+BATCHES = {name: (batch, schema.schema_id) for name, (batch, schema) in _CODED.items()}
 RECEIPTS = {
     "receipt_stored.hex": Receipt(
         batch_id=batch_id(EXAMPLES["battery_1_one_sample.hex"]),

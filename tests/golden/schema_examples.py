@@ -7,6 +7,7 @@ They live here only: no vehicle has them. Rewrite their golden files with
 from pathlib import Path
 
 from telemetry.codec.batch import encode_batch
+from telemetry.codec.columns import PLAIN_FORMAT
 from telemetry.codec.models import generic_model
 from telemetry.codec.schemas import (
     BATTERY_1,
@@ -28,6 +29,7 @@ BATTERY_FINE = Schema(  # finer volts, no temperature
     purpose=Purpose.BATTERY,
     columns=(*BATTERY_1.columns[:1], Column("pack_voltage_v", 10, "V"), *BATTERY_1.columns[2:4]),
     model=generic_model(4),
+    column_format=PLAIN_FORMAT,
 )
 SESSION_1 = RecordSchema(
     schema_id="example.session.1",

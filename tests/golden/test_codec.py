@@ -30,10 +30,11 @@ def test_bytes_match_the_golden_file(name: str) -> None:
 
 @pytest.mark.parametrize("name", BATCHES)
 def test_a_golden_batch_says_what_it_said(name: str) -> None:
+    body, schema_id = BATCHES[name]
     decoded = decode_batch(golden(name))
-    assert decoded.body == BATCHES[name]
+    assert decoded.body == body
     assert (decoded.pseudonym, decoded.nonce) == (PSEUDONYM, NONCE)
-    assert (decoded.version, decoded.schema) == (1, "battery.1")
+    assert (decoded.version, decoded.schema) == (1, schema_id)
 
 
 @pytest.mark.parametrize("name", RECEIPTS)
@@ -61,3 +62,10 @@ def test_a_golden_report_says_what_it_said(name: str) -> None:
 
 def test_every_golden_file_has_its_example() -> None:
     assert {path.name for path in FOLDER.glob("*.hex")} == set(EXAMPLES)
+
+
+def test_a_golden_batch_tells_wrong_readings_from_missing_ones() -> None:
+    samples = decode_batch(golden("battery_2_gaps.hex")).body.samples
+    assert samples[7].invalid == {"pack_voltage_v"}
+    assert (samples[8].pack_current_a, samples[8].invalid) == (None, frozenset())
+    assert samples[20].invalid == samples[21].invalid == {"pack_current_a"}

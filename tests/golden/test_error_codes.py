@@ -15,8 +15,9 @@ HEAD = """# Error codes of updates
 
 Written by `make golden` from the classes below `OtaError`; a test compares. A code is never used
 for anything else, and never used again. It stands in the signed vehicle version manifest, on the
-command line and in the log; the sentence is what a driver reads. What each family means for a
-retry is in the title above its table.
+command line and in the log; the sentence is what a driver reads, the advice is for who looks after
+the vehicle. "A sign of" names the attack it would be, if it was one; mostly it is a mistake. What
+each family means for a retry is in the title above its table.
 
 """
 FAMILIES = {
@@ -52,8 +53,12 @@ def write_page() -> str:
     parts = [HEAD]
     for family, title in FAMILIES.items():
         kinds = [kind for kind in all_errors() if kind.code.split(".")[:2] == family.split(".")]
-        rows = [row_of(kind.code, summary_of(kind), kind.sentence, kind.advice) for kind in kinds]
-        parts += [f"## {title}\n\n", table("code", "what it is", "to a driver", "advice"), *rows]
+        rows = [
+            row_of(kind.code, summary_of(kind), kind.attack or "", kind.sentence, kind.advice)
+            for kind in kinds
+        ]
+        head = table("code", "what it is", "a sign of", "to a driver", "advice")
+        parts += [f"## {title}\n\n", head, *rows]
         parts.append("\n")
     parts += [GATE_HEAD, table("code", "looks at")]
     parts += [

@@ -1,6 +1,7 @@
 """Golden values of every recording, told by `vehicle decode`; what they rest on: vehicle facts."""
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from agent.signals.isotp import Reassembler
 from agent.signals.model import Frame
 from agent.signals.replay import ReplaySource
 from agent.signals.table import load_table
+from tests.support.cantools_peer import Peer
 from tests.support.clock import FakeClock
 
 pytestmark = pytest.mark.recorded
@@ -167,6 +169,18 @@ SPANS: dict[tuple[str, str], tuple[float, float]] = {
 @pytest.mark.parametrize(("name", "path"), SPANS, ids=lambda text: text.rsplit(".", 1)[-1])
 def test_the_values_of_a_recording(name: str, path: str, recordings: Path) -> None:
     assert of(recordings, name).span(path) == SPANS[name, path]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", VEHICLES)
+def test_every_value_of_a_recording_is_that_of_cantools(name: str, recordings: Path) -> None:
+    recording, vehicle = of(recordings, name), VEHICLES[name]
+    peer = Peer(vehicle, recording.decoder.buses)
+    told = list(peer.compared(recording.frames))
+    both = [row for row in told if row[1] is not None and row[2] is not None]
+    wrong = [row for row in both if not math.isclose(row[1], row[2], rel_tol=1e-9, abs_tol=1e-9)]  # type: ignore[arg-type]
+    assert not wrong
+    assert len(both) > 0.9 * len(recording.frames)
 
 
 # fmt: off

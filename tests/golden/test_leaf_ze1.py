@@ -3,11 +3,8 @@
 import asyncio
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import cantools
 import pytest
 
 from agent.recorder import Recorder, RecorderConfig, wanted_paths
@@ -16,9 +13,10 @@ from agent.signals.decode import Decoder, Rejection
 from agent.signals.explain import decode_lines
 from agent.signals.model import Frame, Quality, Signal
 from agent.signals.replay import ReplaySource
-from agent.signals.table import SignalRule, load_table
+from agent.signals.table import load_table
 from agent.vehicle.trip import Trip
 from sim.drive import park_tail, synthetic_drive
+from tests.support.cantools_peer import Peer
 from tests.support.clock import FakeClock
 
 pytestmark = pytest.mark.recorded
@@ -191,44 +189,6 @@ def test_distance_energy_and_power_of_the_trip(recordings: Path, tmp_path: Path)
     assert trip.invalid_samples == 0
 
 
-def compared(frames: list[Frame]) -> Iterator[tuple[SignalRule, float, float]]:
-    """Yield what the table says and what cantools says, for every signal of every frame."""
-    database = cantools.database.can.Database()
-    for name in DBCS:
-        database.add_dbc_file(FOLDER / f"{name}.dbc")
-    rules = {rule.can_id: rule for rule in ZE1.frames if rule.bus == "ev"}
-    decoder = Decoder(ZE1)
-    for frame in frames:
-        decoder.feed(frame)
-        rule = rules.get(frame.can_id)
-        if rule is None or frame.bus != "can0":
-            continue
-        theirs: dict[str, Any] = database.decode_message(frame.can_id, frame.data)
-        for signal in rule.signals:
-            ours = decoder.latest[signal.path].value
-            if ours is not None and signal.name in theirs:
-                yield signal, ours, theirs[signal.name]
-
-
-def in_our_unit(signal: SignalRule, theirs: float) -> float:
-    if signal.values is not None:
-        return signal.values[int(theirs)]
-    if signal.scales:
-        return theirs * signal.scales.factors[0]
-    units = {catalog.ENERGY: 0.080, f"{catalog.OVERLAY}.Battery.FullEnergy": 0.001}
-    units[f"{catalog.OVERLAY}.Battery.IsolationSensor"] = 0.001
-    return theirs * units.get(signal.path, 1.0)
-
-
-@pytest.mark.parametrize("name", [ECO, STARTUP])
-def test_the_table_decodes_as_cantools_does(name: str, recordings: Path) -> None:
-    count = 0
-    for signal, ours, theirs in compared(frames_of(recordings, name)):
-        count += 1
-        assert math.isclose(ours, in_our_unit(signal, theirs), rel_tol=1e-9, abs_tol=1e-9), signal
-    assert count > 40_000
-
-
 def test_the_end_of_the_drive_is_braked_to_a_parked_vehicle(eco: list[Frame]) -> None:
     tail = list(park_tail(eco))
     decoder, _ = told([*eco, *tail])
@@ -266,8 +226,8 @@ def test_a_recording_of_another_vehicle_raises_nothing(recordings: Path) -> None
 
 
 def test_the_synthetic_drive_decodes_as_cantools_does() -> None:
-    count = 0
-    for signal, ours, theirs in compared(list(synthetic_drive(7))[:30_000]):
-        count += 1
-        assert math.isclose(ours, in_our_unit(signal, theirs), rel_tol=1e-9, abs_tol=1e-9), signal
-    assert count > 30_000
+    frames = list(synthetic_drive(7))[:30_000]
+    told = list(Peer("nissan-leaf-ze1").compared(frames))
+    both = [(ours, theirs) for _, ours, theirs in told if ours is not None and theirs is not None]
+    assert all(math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9) for ours, theirs in both)
+    assert len(both) > 30_000

@@ -1,5 +1,7 @@
 """What the codec promises for any input."""
 
+from dataclasses import replace
+
 import cbor2
 import pytest
 from hypothesis import given, settings
@@ -13,9 +15,10 @@ from telemetry.codec.batch import (
     decode_batch,
     encode_batch,
 )
-from telemetry.codec.columns import MAX_VALUE, decode_columns, encode_columns
+from telemetry.codec.cells import INVALID, Cell, numbers
+from telemetry.codec.columns import MAX_VALUE, PLAIN_FORMAT, decode_columns, encode_columns
 from telemetry.codec.receipt import decode_receipt, encode_receipt, pack_signed, unpack_signed
-from telemetry.records import BatteryBatch, BatterySample, Receipt, ReceiptStatus
+from telemetry.records import BATTERY_FIELDS, BatteryBatch, BatterySample, Receipt, ReceiptStatus
 
 SIXTEEN = st.binary(min_size=16, max_size=16)
 PSEUDONYM, NONCE = bytes(16), bytes(range(16))
@@ -25,7 +28,12 @@ def steps(low: int, high: int, per_unit: int) -> st.SearchStrategy[float | None]
     return st.none() | st.integers(low, high).map(lambda raw: raw / per_unit)
 
 
-samples = st.builds(
+def with_invalid(sample: BatterySample, names: set[str]) -> BatterySample:
+    gaps = {name for name in names if getattr(sample, name) is None}
+    return replace(sample, invalid=frozenset(gaps))
+
+
+sound_samples = st.builds(
     BatterySample,
     since_start_ms=st.integers(0, 7 * 24 * 3600 * 1000),
     pack_voltage_v=steps(0, 2000, 2),
@@ -33,6 +41,7 @@ samples = st.builds(
     soc_percent=steps(0, 1000, 10),
     cell_temp_c=steps(-60, 150, 1),
 )
+samples = st.builds(with_invalid, sound_samples, st.sets(st.sampled_from(BATTERY_FIELDS)))
 batches = st.builds(
     BatteryBatch,
     month=st.sampled_from(["2000-01", "2026-11", "2099-12"]),
@@ -41,7 +50,7 @@ batches = st.builds(
         lambda rows: tuple(sorted(rows, key=lambda s: s.since_start_ms))
     ),
 )
-values = st.none() | st.integers(-MAX_VALUE, MAX_VALUE) | st.integers(-300, 300)
+values = st.none() | st.just(INVALID) | st.integers(-MAX_VALUE, MAX_VALUE) | st.integers(-300, 300)
 tables = st.integers(0, 30).flatmap(
     lambda rows: st.lists(st.lists(values, min_size=rows, max_size=rows), max_size=5)
 )
@@ -113,10 +122,20 @@ def test_any_value_goes_to_the_nearest_step(
 
 
 @given(tables)
-def test_any_columns_come_back(table: list[list[int | None]]) -> None:
+def test_any_columns_come_back(table: list[list[Cell]]) -> None:
     data = encode_columns(table)
     assert decode_columns(data, max_rows=30, max_columns=5) == table
     assert encode_columns(table) == data
+
+
+@given(tables)
+def test_where_no_difference_is_told_an_invalid_value_is_a_missing_one(
+    table: list[list[Cell]],
+) -> None:
+    data = encode_columns(table, format_=PLAIN_FORMAT)
+    plain = [numbers(column) for column in table]
+    assert decode_columns(data, max_rows=30, max_columns=5) == plain
+    assert encode_columns(plain, format_=PLAIN_FORMAT) == data
 
 
 @given(receipts)

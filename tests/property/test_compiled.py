@@ -7,21 +7,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from telemetry.codec.batch import BatchLimits
+from telemetry.codec.cells import INVALID, Cell
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.errors import CodecError
 from telemetry.codec.models import Model, generic_model
-from telemetry.codec.schemas import BATTERY_1
+from telemetry.codec.schemas import BATTERY_1, BATTERY_2, Schema
 from telemetry.ingest.compiled import MAX_EXACT, TooWideError, decode_table
 from telemetry.ingest.sink import prepare, prepare_plainly, prepare_quickly
 from tests.support.batches import batch_payload
 
 LIMITS = BatchLimits()
-Table = list[list[int | None]]
-near = st.none() | st.integers(-300, 300) | st.integers(-(2**31) + 1, 2**31 - 1)
+Table = list[list[Cell]]
+gaps = st.none() | st.just(INVALID)
+near = gaps | st.integers(-300, 300) | st.integers(-(2**31) + 1, 2**31 - 1)
 far = near | st.integers(-(2**63) + 1, 2**63 - 1)
 
 
-def tables(values: st.SearchStrategy[int | None]) -> st.SearchStrategy[Table]:
+def tables(values: st.SearchStrategy[Cell]) -> st.SearchStrategy[Table]:
     return st.integers(1, 30).flatmap(
         lambda rows: st.lists(
             st.lists(values, min_size=rows, max_size=rows), min_size=5, max_size=5
@@ -35,10 +37,13 @@ def compiled(data: bytes, model: Model | None) -> Table | None:
         table = decode_table(data, max_rows=30, max_columns=5, model=model)
     except TooWideError:
         return None
-    columns = zip(table.values, table.missing, strict=True)
+    columns = zip(table.values, table.gaps, table.invalid, strict=True)
     return [
-        [None if flag else value for value, flag in zip(values.tolist(), flags, strict=True)]
-        for values, flags in columns
+        [
+            value if not is_gap else INVALID if is_invalid else None
+            for value, is_gap, is_invalid in zip(values.tolist(), *flags, strict=True)
+        ]
+        for values, *flags in columns
     ]
 
 
@@ -46,7 +51,8 @@ def compiled(data: bytes, model: Model | None) -> Table | None:
 @settings(deadline=None)  # the first call compiles
 @given(table=tables(near))
 @example(table=[[-MAX_EXACT, MAX_EXACT] * 5] * 5)
-@example(table=[[None, 0, None]] * 5)
+@example(table=[[None, 0, INVALID]] * 5)
+@example(table=[[INVALID, None, INVALID]] * 5)
 def test_it_says_what_the_plain_decoder_says(table: Table, model: Model | None) -> None:
     data = encode_columns(table, model=model)
     assert decode_columns(data, max_rows=30, max_columns=5, model=model) == table
@@ -54,7 +60,7 @@ def test_it_says_what_the_plain_decoder_says(table: Table, model: Model | None) 
 
 
 @settings(deadline=None)  # the first call compiles
-@given(table=tables(st.none() | st.integers(-(2**15), 2**15)))
+@given(table=tables(gaps | st.integers(-(2**15), 2**15)))
 def test_it_answers_for_all_that_vehicles_measure(table: Table) -> None:
     data = encode_columns(table, model=BATTERY_1.model)
     assert compiled(data, BATTERY_1.model) == table
@@ -68,9 +74,9 @@ def test_it_never_says_anything_else(table: Table) -> None:
 
 
 @settings(deadline=None)  # the first call compiles
-@given(data=st.binary(max_size=60), rows=st.integers(1, 30))
-def test_any_bytes_are_refused_alike(data: bytes, rows: int) -> None:
-    block = bytes([2, rows, 5]) + data
+@given(data=st.binary(max_size=60), rows=st.integers(1, 30), form=st.sampled_from([2, 3]))
+def test_any_bytes_are_refused_alike(data: bytes, rows: int, form: int) -> None:
+    block = bytes([form, rows, 5]) + data
     try:
         plain: Table | None = decode_columns(
             block, max_rows=30, max_columns=5, model=BATTERY_1.model
@@ -92,8 +98,9 @@ def test_a_day_of_noise_is_read_alike() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 60, 700])
-def test_a_batch_becomes_the_same_file_both_ways(rows: int) -> None:
-    payload = batch_payload(rows=rows)
+@pytest.mark.parametrize("schema", [BATTERY_1, BATTERY_2], ids=["battery.1", "battery.2"])
+def test_a_batch_becomes_the_same_file_both_ways(rows: int, schema: Schema) -> None:
+    payload = batch_payload(rows=rows, schema=schema)
     quick = prepare_quickly(payload, LIMITS)
     assert quick == prepare_plainly(payload, LIMITS)
     assert quick == prepare(payload, LIMITS)

@@ -19,7 +19,7 @@ _SMALLEST: dict[str, dict[str, Any]] = {
         "ecu_key": "ecu.key",
         "purpose_secrets": "secrets",
     },
-    "uplink": {"broker_host": "127.0.0.1", "ingest_key": "receipt.pub"},
+    "uplink": {"broker_host": "127.0.0.1", "ingest_keys": "keys.json"},
     "updates": {
         "image_url": "https://127.0.0.1/image",
         "director_url": "https://127.0.0.1/director",

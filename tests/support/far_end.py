@@ -4,23 +4,23 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from agent.consent.keys import VerifyKey
 from telemetry.codec.batch import batch_id
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import Part, decode_part, join
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.link import LinkError
 from telemetry.mqtt.messages import Message
+from telemetry.purposes import Purpose
 from telemetry.records import Receipt, ReceiptStatus
+from telemetry.seal import SealError
+from tests.support.sealing import RECIPIENT, FakeRecipient
 
 
 @dataclass
 class FakeFarEnd:
     """Broker and ingest in one; ``stored`` counts how often each batch was stored."""
 
-    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    recipient: FakeRecipient = field(default_factory=lambda: RECIPIENT)
     stored: dict[bytes, int] = field(default_factory=dict)
     client_ids: list[str] = field(default_factory=list)
     published: list[bytes] = field(default_factory=list)
@@ -33,12 +33,9 @@ class FakeFarEnd:
     loses_connection: bool = False  # goes down instead of answering
     max_payload_bytes: int | None = None  # what the broker takes in one message
     kept: dict[bytes, dict[int, Part]] = field(default_factory=dict)  # parts of unfinished batches
+    joined: dict[bytes, bytes] = field(default_factory=dict)  # sealed id -> batch id
     forgets_parts: bool = False  # ingest lost what it kept
     knows_parts: bool = True  # an older ingest does not
-
-    @property
-    def verify_key(self) -> VerifyKey:
-        return VerifyKey(self.key.public_key())
 
     def make_link(self, client_id: str, on_message: Callable[[Message], None]) -> "FakeLink":
         self.client_ids.append(client_id)
@@ -52,31 +49,34 @@ class FakeFarEnd:
                     batch_id=batch_id(payload), part=0, status=refused, code="codec.shape"
                 )
             part = decode_part(payload, max_bytes=1 << 20)
-            if part.batch_id in self.stored:
+            if known := self.joined.get(part.sealed_id):
                 duplicate = ReceiptStatus.DUPLICATE
-                return Receipt(batch_id=part.batch_id, part=0, status=duplicate, code=None)
-            parts = self.kept.setdefault(part.batch_id, {})
+                return Receipt(batch_id=known, part=0, status=duplicate, code=None)
+            parts = self.kept.setdefault(part.sealed_id, {})
             parts[part.part] = part
             if self.forgets_parts:
                 parts.clear()
             if len(parts) < part.parts:
                 return Receipt(
-                    batch_id=part.batch_id, part=part.part, status=ReceiptStatus.STORED, code=None
+                    batch_id=part.sealed_id, part=part.part, status=ReceiptStatus.STORED, code=None
                 )
             payload = join([parts[number] for number in sorted(parts)])
-            del self.kept[part.batch_id]
-        identity = batch_id(payload)
+            del self.kept[part.sealed_id]
+            self.joined[part.sealed_id] = batch_id(self.recipient.open(Purpose.BATTERY, payload))
+        refused = ReceiptStatus.REFUSED
+        try:
+            identity = batch_id(self.recipient.open(Purpose.BATTERY, payload))
+        except SealError as error:
+            return Receipt(batch_id=batch_id(payload), part=0, status=refused, code=error.code)
         if self.refuse_with:
-            return Receipt(
-                batch_id=identity, part=0, status=ReceiptStatus.REFUSED, code=self.refuse_with
-            )
+            return Receipt(batch_id=identity, part=0, status=refused, code=self.refuse_with)
         known = identity in self.stored
         self.stored.setdefault(identity, 1)
         status = ReceiptStatus.DUPLICATE if known else ReceiptStatus.STORED
         return Receipt(batch_id=identity, part=0, status=status, code=None)
 
     def signed(self, receipt: Receipt) -> bytes:
-        return self.mangle(ReceiptSigner(self.key).signed(receipt))
+        return self.mangle(ReceiptSigner(self.recipient.signing[-1]).signed(receipt))
 
 
 class FakeLink:

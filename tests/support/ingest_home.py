@@ -17,37 +17,57 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from agent.consent.keys import VerifyKey
 from telemetry.ingest.clock import SystemClock
 from telemetry.ingest.config import load_config
-from telemetry.ingest.dedupe import Index, StoredBatch
+from telemetry.ingest.dedupe import Standing
+from telemetry.ingest.entries import StoredBatch
+from telemetry.ingest.keyring import Keyring
+from telemetry.ingest.keys import add_receipt_key, make_keys
 from telemetry.ingest.service import IngestService
-from telemetry.ingest.sink import ParquetSink
+from telemetry.ingest.store import open_to_read
 from telemetry.ingest.wiring import build_service
+from telemetry.keyset import KeySet
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message
+from telemetry.purposes import Purpose
+from telemetry.seal import seal
 from tests.support.broker import TestBroker
 from tests.support.wait import wait_until_sync
 
 ROOT = Path(__file__).parents[2]
-POINTS = ("before-commit", "after-commit", "before-receipt", "after-receipt", "after-ack")
+POINTS = (
+    "before-file",
+    "before-commit",
+    "after-commit",
+    "before-receipt",
+    "after-receipt",
+    "after-ack",
+)
 
 
 @dataclass(frozen=True)
 class IngestHome:
     folder: Path
-    verify_key: VerifyKey
+    keys: KeySet
 
     @property
     def config(self) -> Path:
         return self.folder / "ingest.toml"
 
+    def seal(self, batch: bytes) -> bytes:
+        """What a vehicle does before it sends."""
+        return seal(batch, purpose=Purpose.BATTERY, key=self.keys.sealing[0].key)
+
+    def open(self, sealed: bytes) -> bytes:
+        """What ingest does."""
+        return Keyring(self.folder / "keys", max_bytes=1 << 20).open(Purpose.BATTERY, sealed)
+
     def batches(self) -> list[StoredBatch]:
-        index = Index.open_to_read(self.folder / "ingest" / "index.sqlite")
+        store = open_to_read(load_config(self.config))
         try:
-            return index.batches()
+            return store.index.batches()
         finally:
-            index.close()
+            store.close()
 
     def files(self) -> list[Path]:
         return sorted((self.folder / "ingest" / "parquet").glob("*/*/*"))
@@ -58,11 +78,15 @@ def make_home(folder: Path, broker: TestBroker) -> IngestHome:
     path = folder / "receipt.key"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     path.chmod(0o600)
+    now, keys = SystemClock().utc_now(), folder / "keys"
+    make_keys(keys, [Purpose.BATTERY], recipient="okdrive ingest", now=now, days=1)
+    document = add_receipt_key(keys, key.public_key(), recipient="okdrive ingest", now=now, days=1)
     identity = broker.pki.ingest
     (folder / "ingest.toml").write_text(
         f"""
         folder = "ingest"
         receipt_key = "receipt.key"
+        sealing_keys = "keys"
         [broker]
         host = "127.0.0.1"
         port = {broker.port}
@@ -72,7 +96,7 @@ def make_home(folder: Path, broker: TestBroker) -> IngestHome:
         answer_timeout_s = 2
         """
     )
-    return IngestHome(folder, VerifyKey(key.public_key()))
+    return IngestHome(folder, document)
 
 
 @contextmanager
@@ -111,16 +135,20 @@ def _kill_at(point: str, wanted: str) -> None:
 
 def _break(service: IngestService, point: str) -> None:
     """Wrap sink and link so that the process dies at ``point``."""
-    sink = service._desk._sink
-    assert isinstance(sink, ParquetSink)
-    genuine_add = sink._index.add
+    index = service._desk._index
+    genuine_begin, genuine_finish = index.begin, index.finish
     genuine_make = service._make_link
 
-    def add(batch: StoredBatch) -> bool:
+    def begin(batch: StoredBatch) -> Standing:
+        standing = genuine_begin(batch)
+        _kill_at(point, "before-file")
+        return standing
+
+    def finish(batch: StoredBatch) -> Standing:
         _kill_at(point, "before-commit")
-        added = genuine_add(batch)
+        standing = genuine_finish(batch)
         _kill_at(point, "after-commit")
-        return added
+        return standing
 
     def make_link(on_message: Callable[[Message], None]) -> MqttLink:
         link = genuine_make(on_message)
@@ -140,7 +168,8 @@ def _break(service: IngestService, point: str) -> None:
         link.ack = ack_or_die  # type: ignore[method-assign]
         return link
 
-    sink._index.add = add  # type: ignore[method-assign]
+    index.begin = begin  # type: ignore[method-assign]
+    index.finish = finish  # type: ignore[method-assign]
     service._make_link = make_link
 
 
@@ -149,12 +178,7 @@ def _main() -> None:
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     config = load_config(Path(sys.argv[1]))
-    parts = build_service(
-        config,
-        index=config.folder / "index.sqlite",
-        parquet=config.folder / "parquet",
-        clock=SystemClock(),
-    )
+    parts = build_service(config, clock=SystemClock())
     _break(parts.service, sys.argv[2])
     asyncio.run(parts.service.run(asyncio.Event()))
 

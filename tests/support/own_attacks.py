@@ -197,12 +197,25 @@ def _behind(**first: Any) -> Verb:
     return run
 
 
-def _with_witness(change: Callable[[TargetFile], object] | None) -> Verb:
+def _delegate_turned_round(simulator: RepositorySimulator) -> None:
+    """Serve the same role, truly signed, with its parts in another order."""
+    image = simulator.image
+    document = json.loads(image.files[image.current("apps")])
+    turned = {key: document[key] for key in reversed(document)}
+    image.files[image.current("apps")] = json.dumps(turned, separators=(",", ":")).encode()
+
+
+def _as_a_snapshot(role: Signed, signers: Sequence[Signer]) -> bytes:
+    """Sign a snapshot where targets belong."""
+    return write_honestly(Snapshot(version=role.version, expires=role.expires), signers)
+
+
+def _with_witness(change: Callable[[TargetFile], object] | None, **fields: Any) -> Verb:
     """Return what lets a second role list a copy of the app, after ``change``; None: nothing."""
 
     def run(simulator: RepositorySimulator) -> None:
         image = simulator.image
-        witness = image.delegate("witness")
+        witness = image.delegate("witness", **fields)
         image.delegate("apps", agree_with=("witness",), is_terminating=True)
         image.delegated = dict(reversed(image.delegated.items()))  # "apps" is asked first
         if change is not None:
@@ -315,6 +328,16 @@ _DELEGATIONS: dict[str, Attack] = {
     "a delegated role signed by strangers": Attack(
         _delegating(lambda simulator: simulator.image.write_as("apps", signed_by_stranger)),
         "ota.repository.signature",
+    ),
+    "a delegated role in other bytes than the snapshot lists": Attack(
+        _delegating(_delegate_turned_round), "ota.repository.mix_and_match"
+    ),
+    "a delegated role is a snapshot": Attack(
+        _delegating(lambda simulator: simulator.image.write_as("apps", _as_a_snapshot)),
+        "ota.repository.malformed",
+    ),
+    "the second of two roles may not speak about the image": Attack(
+        _with_witness(lambda _: None, paths=("other/*",)), "ota.repository.disagreement"
     ),
     "a delegated role goes back": Attack(
         _delegate_goes_back,

@@ -18,6 +18,7 @@ from agent.store.outbox import Outbox
 from agent.store.segments import SegmentError
 from agent.store.state import ReceiptRow
 from telemetry.purposes import Purpose
+from tests.support.sealing import RECIPIENT
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 
 
@@ -50,7 +51,8 @@ def confirm(sharing: Sharing, folder: Path, trip_id: str, pipe: int) -> None:
 
 def deliver_first(outbox: Outbox, pipe: int) -> None:
     first = outbox.lines()[0].batch_id
-    outbox.begin_attempt(first)
+    outbox.begin_attempt(first, recipient=RECIPIENT.name)
+    outbox.sealed(first, key_id="ab" * 8, seal=RECIPIENT.seal)
     outbox.confirm(
         ReceiptRow(
             batch_id=first,

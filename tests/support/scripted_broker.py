@@ -28,9 +28,11 @@ class ScriptedBroker:
     connections: int = 0
     keepalives: list[int] = field(default_factory=list)
     published: list[bytes] = field(default_factory=list)  # bodies of PUBLISH packets
+    flags: list[int] = field(default_factory=list)  # of these: 8 again, 6 QoS, 1 retain
     received: int = 0  # bytes
 
-    def answer(self, kind: int, body: bytes) -> bytes:
+    def answer(self, first: int, body: bytes) -> bytes:
+        kind = first >> 4
         if kind == CONNECT:
             self.keepalives.append(int.from_bytes(body[8:10]))
             properties = _size(len(self.connack_properties)) + self.connack_properties
@@ -39,6 +41,7 @@ class ScriptedBroker:
             return _packet(0x90, body[:2] + b"\x00" + bytes([self.suback & 0xFF]), self.suback)
         if kind == PUBLISH:
             self.published.append(body)
+            self.flags.append(first & 0x0F)
             topic = int.from_bytes(body[:2])
             packet_id = body[2 + topic : 4 + topic]
             said = _packet(0x40, packet_id + bytes([self.puback & 0xFF]), self.puback)
@@ -68,9 +71,10 @@ async def scripted_broker(pki: Pki) -> AsyncIterator[ScriptedBroker]:
         broker.connections += 1
         try:
             while True:
-                kind, body = await _read(reader)
+                first, body = await _read(reader)
+                kind = first >> 4
                 broker.received += len(body)
-                writer.write(broker.answer(kind, body))
+                writer.write(broker.answer(first, body))
                 await writer.drain()
                 if kind == DISCONNECT or (kind == CONNECT and broker.connack > 0):
                     break
@@ -93,4 +97,4 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
         length |= (digit & 0x7F) << shift
         shift += 7
         if digit < 0x80:
-            return first >> 4, await reader.readexactly(length)
+            return first, await reader.readexactly(length)

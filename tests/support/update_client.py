@@ -3,11 +3,12 @@
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 
-from ota.client.client import UpdateClient, has_clock_battery
+from ota.client.client import UpdateClient
 from ota.client.download import Downloader
 from ota.client.durable import sync_tree
 from ota.client.floor import Floor
@@ -17,6 +18,7 @@ from ota.client.offer import Ecu
 from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, CheckResult, Program
 from ota.client.states import UpdateState
+from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.verifier import Verifier
 from tests.support.clock import FakeClock
 from tests.support.repository_simulator import BASE, ECU, VEHICLE, RepositorySimulator
@@ -75,14 +77,21 @@ class Driver:
         return self.drives_off
 
 
-def make_verifier(
+def make_verifier(  # noqa: PLR0913 (what a vehicle may differ in, all by name)
     simulator: RepositorySimulator,
     folder: Path,
     *,
     clock: FakeClock | None = None,
     ecus: Sequence[Ecu] = (ECU,),
+    time_sources: Sequence[TimeSource] | None = None,
+    running: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Verifier:
-    """Return the real verifier over the simulated repositories, with all it keeps in ``folder``."""
+    """Return the real verifier over the simulated repositories, with all it keeps in ``folder``.
+
+    ``running`` maps an app's name to the hashes of what runs.
+    """
+    wall, floor = clock or FakeClock(simulator.now), Floor(folder / "floor.sqlite")
+    sources = [BatteryTime(wall)] if time_sources is None else time_sources
     return Verifier(
         vehicle=VEHICLE,
         ecus=ecus,
@@ -90,8 +99,9 @@ def make_verifier(
         image=simulator.address("image"),
         folder=folder / "metadata",
         fetcher=simulator,
-        floor=Floor(folder / "floor.sqlite"),
-        clock=clock or FakeClock(simulator.now),
+        floor=floor,
+        time=TimeKeeper(wall, sources, floor),
+        running=running.get,
     )
 
 
@@ -125,7 +135,7 @@ async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by na
     driver: Driver | None = None,
     data_use: Callable[[], DataUse] = unlimited,
     clock: FakeClock | None = None,
-    is_clock_set: Callable[[], bool] = has_clock_battery,
+    time_sources: Sequence[TimeSource] | None = None,
 ) -> UpdateClient:
     return await asyncio.to_thread(
         UpdateClient,
@@ -135,7 +145,7 @@ async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by na
         clock=clock or FakeClock(simulator.now),
         gates=driver or Driver(),
         data_use=data_use,
-        is_clock_set=is_clock_set,
+        time_sources=time_sources,
     )
 
 

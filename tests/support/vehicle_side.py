@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.consent.keys import VerifyKey
+from agent.consent.recipients import Recipients
 from agent.sharing import Sharing
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.ingest.clock import SystemClock
@@ -28,7 +28,6 @@ class Vehicle:
     sharing: Sharing
     settings: MqttSettings
     folder: Path
-    ingest_key: VerifyKey
     rows: int = 60  # of a trip
 
     def offer(self, trip_id: str = "trip-1") -> bytes:
@@ -67,7 +66,6 @@ class Vehicle:
             make_link=lambda client_id, on_message: MqttLink(
                 chosen, client_id=client_id, on_message=on_message
             ),
-            ingest_key=self.ingest_key,
             clock=FakeClock(),
             settings=waits or UplinkSettings(receipt_timeout_s=1.0, puback_timeout_s=2.0),
             backoff=Backoff(lambda: 0.0),
@@ -91,19 +89,14 @@ def home(broker: TestBroker, tmp_path: Path) -> IngestHome:
 def vehicle(broker: TestBroker, home: IngestHome, tmp_path: Path) -> Iterator[Vehicle]:
     folder = tmp_path / "vehicle"
     folder.mkdir()
-    sharing = open_sharing(folder)
-    yield Vehicle(sharing, broker.settings(), folder, home.verify_key)
+    sharing = open_sharing(folder, recipients=Recipients(home.keys))
+    yield Vehicle(sharing, broker.settings(), folder)
     sharing.state.close()
 
 
 @pytest.fixture
 def ingest(home: IngestHome) -> Iterator[Parts]:
     config = load_config(home.config)
-    parts = build_service(
-        config,
-        index=config.folder / "index.sqlite",
-        parquet=config.folder / "parquet",
-        clock=SystemClock(),
-    )
+    parts = build_service(config, clock=SystemClock())
     yield parts
     parts.close()

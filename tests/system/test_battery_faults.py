@@ -1,8 +1,10 @@
 """The battery watch over whole drives: silent on healthy ones, quick on each injected fault."""
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from agent.signals.table import known_vehicles
 from agent.vehicle.battery.memory import Memory
@@ -10,11 +12,14 @@ from agent.vehicle.battery.rules import RULES, Code, Severity
 from sim.battery_faults import (
     RECORDINGS,
     Fault,
+    fault_line,
     faults,
     faulty_drive,
     healthy_drive,
+    is_as_promised,
     recorded,
 )
+from sim.cli import main
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
@@ -61,3 +66,23 @@ def test_a_healthy_recording_raises_nothing(name: str, recordings: Path) -> None
         assert run is not None
         assert run.seconds > 20
         assert run.changes == []
+
+
+def test_the_command_prints_both_tables_within_80_columns_and_as_json() -> None:
+    arguments = ["battery-faults", "--drives", "1", "--only", "low_voltage"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert all(len(line) <= 80 for line in result.output.splitlines())
+    assert "1 of 1 faults" in result.output
+    document = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).output)
+    assert document["faults"][0]["after_s"] <= document["faults"][0]["within_s"]
+
+
+def test_a_fault_that_is_told_too_late_or_not_alone_breaks_the_promise() -> None:
+    told = {"name": "x", "alert": "weak_cell", "within_s": 10.0, "after_s": 5.0, "others": []}
+    healthy = {"name": "drive", "seconds": 60.0, "alerts": []}
+    assert is_as_promised([healthy], [told])
+    for bad in ({"after_s": 11.0}, {"after_s": None}, {"others": ["isolation"]}):
+        assert not is_as_promised([healthy], [told | bad])
+    assert not is_as_promised([healthy | {"alerts": ["isolation"]}], [told])
+    assert "never" in fault_line(told | {"after_s": None})

@@ -24,6 +24,8 @@ def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int) -> None:
             str(ROUNDS),
             "--seed",
             str(seed),
+            "--fuzz",
+            "20",
             "--json",
         ],
         cwd=ROOT,
@@ -37,3 +39,5 @@ def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int) -> None:
     assert found["stored"] == found["confirmed"] > ROUNDS // 2
     assert len(found["faults"]) >= 14
     assert min(found["faults"].values()) > 0
+    assert found["fuzz_fault"] is None
+    assert len(found["fuzz_edges"]) >= 8

@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.cli import main
 from agent.sharing import Sharing
-from telemetry.purposes import Purpose
+from telemetry.keyset import encode_key_set
+from telemetry.purposes import SWITCHED, Purpose
+from tests.support.sealing import RECIPIENT
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 from tests.unit.agent.test_queue_cli import CONFIG
 
@@ -32,11 +34,11 @@ class Home:
         private = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / "e").write_bytes(private)
         (folder / "e").chmod(0o600)
-        for name in ("i", "vehicle.pem"):
-            public = KEY.public_key()
-            (folder / name).write_bytes(
-                public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-            )
+        public = KEY.public_key()
+        (folder / "vehicle.pem").write_bytes(
+            public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        )
+        (folder / "i").write_bytes(encode_key_set(RECIPIENT.keys))
 
     def run(self, *arguments: object, code: int = 0, typed: str = "") -> str:
         words = ["--config", self.folder / "agent.toml", "consent", *arguments]
@@ -73,8 +75,9 @@ def test_a_grant_shows_the_notice_and_asks(home: Home) -> None:
     shown = home.run("grant", "battery", typed="y\n")
     assert "No position" in shown
     assert "battery is on (ledger entry 1)" in shown
-    [row] = home.document("show")["purposes"]
-    assert (row["purpose"], row["is_granted"]) == ("battery", True)
+    granted = {row["purpose"]: row["is_granted"] for row in home.document("show")["purposes"]}
+    assert [purpose for purpose, is_granted in granted.items() if is_granted] == ["battery"]
+    assert set(granted) == set(SWITCHED)
 
 
 def test_a_no_at_the_notice_changes_nothing(home: Home) -> None:
@@ -104,9 +107,9 @@ def test_a_second_grant_writes_nothing(home: Home) -> None:
     assert len(home.document("history")["entries"]) == 1
 
 
-def test_an_unknown_purpose_and_one_that_is_not_built_are_refused(home: Home) -> None:
+def test_an_unknown_purpose_and_one_that_is_asked_each_time_are_refused(home: Home) -> None:
     assert "expected one of battery" in home.run("grant", "advertising", "--yes", code=2)
-    assert "consent.no_notice" in home.run("grant", "traffic", "--yes", code=4)
+    assert "consent.asked_each_time" in home.run("grant", "workshop", "--yes", code=4)
 
 
 def test_a_ledger_edited_by_one_byte_does_not_verify_and_changes_nothing_more(home: Home) -> None:

@@ -29,7 +29,6 @@ def play(sharing: Sharing, far_end: FakeFarEnd, folder: Path) -> None:
     uplink = Uplink(
         sharing=sharing,
         make_link=far_end.make_link,
-        ingest_key=far_end.verify_key,
         clock=FakeClock(),
         settings=UplinkSettings(),
         backoff=Backoff(lambda: 0.0),

@@ -34,7 +34,7 @@ ecu_key = "e"
 purpose_secrets = "p"
 [uplink]
 broker_host = "127.0.0.1"
-ingest_key = "i"
+ingest_keys = "i"
 [uplink.cost]
 network = "metered"
 [updates]

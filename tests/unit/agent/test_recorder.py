@@ -5,23 +5,29 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
+from agent.recorder import Places, Recorder, RecorderConfig, _cell, wanted_paths
+from agent.recovery import permitted, recover_trips
+from agent.sharing import Permit
 from agent.signals import catalog
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
 from agent.signals.gnss import LATITUDE, LONGITUDE
 from agent.signals.model import Frame, Quality, Signal
 from agent.signals.table import load_table
-from agent.store.segments import Segment, read_segment
+from agent.store.segments import Segment, SegmentColumn, read_segment
 from agent.store.tracks import read_track, track_beside
 from agent.vehicle.live import Motion
 from agent.vehicle.trip import Trip, TripState
 from sim.drive import MovingVehicle, drive_states
 from sim.frames import DRIVE, PARK, VehicleState, frames_of
+from telemetry.codec.cells import INVALID, Cell
+from telemetry.purposes import Purpose
 from tests.support.clock import FakeClock
 
 ZE1 = load_table("nissan-leaf-ze1")
+BOTH = frozenset({Purpose.BATTERY, Purpose.JOURNEYS})
 
 
 class FakeSource:
@@ -60,10 +66,12 @@ class Bench:
         self.folder = folder / "segments"
         self.clock = FakeClock()
         self.granted = True
+        self.permit: Permit | None = Permit(profile_id="a", purposes=BOTH)
         self.ended: list[tuple[Trip, Path | None]] = []
         self.segments: list[Segment] = []
         self.source: FakeSource | EndlessSource = FakeSource(frames)
         self.places: Places | None = None
+        self.config = RecorderConfig()
 
     def recorder(self) -> Recorder:
         ids = (f"trip-{number}" for number in itertools.count(1))
@@ -73,9 +81,10 @@ class Bench:
             clock=self.clock,
             segments=self.folder,
             may_record=lambda: self.granted,
+            permit=lambda: self.permit,
             on_trip_end=self.take,
             new_trip_id=lambda: next(ids),
-            config=RecorderConfig(),
+            config=self.config,
             places=self.places,
         )
 
@@ -115,8 +124,46 @@ async def test_a_drive_becomes_a_trip_and_a_segment_with_a_row_a_second(tmp_path
     row = dict(zip(ZE1.record, segment.rows[5][1], strict=True))
     columns = {column.path: column for column in segment.columns}
     raw = row[catalog.PACK_CURRENT]
-    assert raw is not None
+    assert isinstance(raw, int)
     assert columns[catalog.PACK_CURRENT].value(raw) == -20.0
+
+
+@pytest.mark.parametrize(
+    ("quality", "cell"),
+    [
+        (Quality.MISSING, None),
+        (Quality.STALE, None),
+        (Quality.SENTINEL, None),
+        (Quality.MUX, None),
+        (Quality.CRC, INVALID),
+        (Quality.COUNTER, INVALID),
+        (Quality.LENGTH, INVALID),
+        (Quality.RANGE, INVALID),
+        (Quality.SEQUENCE, INVALID),
+        (Quality.TIMING, INVALID),
+    ],
+)
+def test_a_segment_tells_what_never_came_from_what_came_and_was_wrong(
+    quality: Quality, cell: Cell
+) -> None:
+    column = SegmentColumn(catalog.PACK_CURRENT, "A", 0.5, 0.0)
+    assert _cell(column, Signal(catalog.PACK_CURRENT, None, quality, 0.0)) is cell
+
+
+async def test_frames_with_a_wrong_checksum_stand_in_the_segment_as_invalid(
+    tmp_path: Path,
+) -> None:
+    frames = [
+        structs.replace(frame, data=frame.data[:-1] + bytes([frame.data[-1] ^ 1]))
+        if frame.can_id == 0x1DB
+        else frame
+        for frame in drive(10.0)
+    ]
+    bench = Bench(tmp_path, frames)
+    await bench.recorder().run()
+    (segment,) = bench.segments
+    row = dict(zip(ZE1.record, segment.rows[5][1], strict=True))
+    assert row[catalog.PACK_CURRENT] is INVALID
 
 
 def test_nothing_touches_the_disk_until_a_purpose_is_granted(tmp_path: Path) -> None:
@@ -305,3 +352,113 @@ def test_a_moving_vehicle_spends_and_regains_energy() -> None:
     assert vehicle.state.pack_current_a < -50
     vehicle.step(-2.0)
     assert vehicle.state.pack_current_a > 20
+
+
+async def test_a_restart_in_mid_trip_goes_on_in_the_same_segment(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, drive(30.0)[:20_000])
+    bench.config = RecorderConfig(can_resume=True)
+    first = bench.recorder()
+    frames = bench.source.frames
+    half = len(frames) // 2
+    for start in range(0, half, 60):
+        await first.take(frames[start : start + 60])
+    assert first._writer is not None
+    await asyncio.to_thread(first._writer.close)  # what a crash leaves, flushed by luck
+    bench.clock.advance_s(frames[half].time_s - bench.clock.monotonic_s())
+    ((left, path),) = await asyncio.to_thread(recover_trips, bench.folder, lambda _: False)
+    second = bench.recorder()
+    assert await asyncio.to_thread(second.resume, left, path)
+    bench.source = FakeSource(frames[half:])
+    second._source = bench.source
+    await second.run()
+    ((trip, _),) = bench.ended
+    assert (trip.trip_id, trip.restarts) == ("trip-1", 1)
+    assert trip.distance_m == pytest.approx(50 / 3.6 * 30, rel=0.06)
+    (segment,) = bench.segments
+    assert len(segment.rows) >= 30
+    assert [path.name for path in bench.folder.iterdir()] == ["trip-1.seg"]
+
+
+@pytest.mark.parametrize("why", ["another boot", "too long ago", "no consent", "a replay"])
+def test_a_trip_that_cannot_be_the_same_is_not_resumed(tmp_path: Path, why: str) -> None:
+    bench = Bench(tmp_path)
+    bench.config = RecorderConfig(can_resume=why != "a replay")
+    bench.granted = why != "no consent"
+    left = Trip(trip_id="a", started_s=900.0, ended_s=990.0, boot_id="boot-1")
+    if why == "another boot":
+        left = replace(left, boot_id="boot-0")
+    if why == "too long ago":
+        left = replace(left, ended_s=600.0)
+    assert not bench.recorder().resume(left, tmp_path / "a.seg")
+
+
+async def _with_a_change(
+    folder: Path, before: Permit | None, after: Permit | None
+) -> tuple[Bench, float]:
+    """A drive in whose middle the permission changes; return when, on the clock of the frames."""
+    frames = drive(30.0)
+    bench, middle = Bench(folder), len(frames) // 2
+    recorder = bench.recorder()
+    for start in range(0, len(frames), 60):
+        bench.permit = after if start > middle else before
+        bench.granted = bench.permit is not None
+        await recorder.take(frames[start : start + 60])
+    return bench, frames[middle].time_s
+
+
+A = Permit(profile_id="a", purposes=BOTH)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        Permit(profile_id="b", purposes=BOTH),
+        Permit(profile_id="a", purposes=frozenset({Purpose.BATTERY})),
+    ],
+    ids=["another driver", "less"],
+)
+async def test_what_a_new_permission_does_not_cover_is_deleted_in_mid_trip(
+    tmp_path: Path, after: Permit
+) -> None:
+    bench, changed_s = await _with_a_change(tmp_path, A, after)
+    ((trip, _),), (segment,) = bench.ended, bench.segments
+    assert segment.rows[0][0] > 1000 * changed_s
+    assert not trip.is_whole
+
+
+async def test_switching_more_on_in_mid_trip_keeps_the_rows_but_the_trip_is_not_whole(
+    tmp_path: Path,
+) -> None:
+    before = Permit(profile_id="a", purposes=frozenset({Purpose.BATTERY}))
+    bench, changed_s = await _with_a_change(tmp_path, before, A)
+    ((trip, _),), (segment,) = bench.ended, bench.segments
+    assert segment.rows[0][0] < 1000 * changed_s
+    assert not trip.is_whole
+
+
+async def test_a_guest_who_takes_over_leaves_nothing_of_the_trip(tmp_path: Path) -> None:
+    bench, _ = await _with_a_change(tmp_path, A, None)
+    ((trip, path),) = bench.ended
+    assert path is None
+    assert permitted(trip, path) is None
+    assert not list(bench.folder.iterdir())
+
+
+async def test_of_a_trip_that_is_not_whole_only_the_recorded_part_is_added_up(
+    tmp_path: Path,
+) -> None:
+    bench, _ = await _with_a_change(tmp_path, None, A)
+    ((trip, path),) = bench.ended
+    assert path is not None
+    part = await asyncio.to_thread(permitted, trip, path)
+    assert part is not None
+    assert part.trip_id == trip.trip_id
+    assert 100 < part.distance_m < trip.distance_m / 2
+    assert not part.is_whole
+
+
+async def test_a_trip_under_one_permission_is_whole(tmp_path: Path) -> None:
+    bench, _ = await _with_a_change(tmp_path, A, A)
+    ((trip, path),) = bench.ended
+    assert trip.is_whole
+    assert permitted(trip, path) is trip

@@ -16,8 +16,10 @@ from telemetry.ingest.signing import ReceiptSigner
 from telemetry.link import Backoff, LinkError
 from telemetry.purposes import Purpose
 from telemetry.records import Receipt, ReceiptStatus
+from telemetry.seal import sealed_bytes
 from tests.support.clock import FakeClock
 from tests.support.far_end import FakeFarEnd, FakeLink
+from tests.support.sealing import RECIPIENT
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 from tests.support.wait import wait_until
 
@@ -48,7 +50,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     uplink = Uplink(
         sharing=sharing,
         make_link=far_end.make_link,
-        ingest_key=far_end.verify_key,
         clock=clock,
         settings=UplinkSettings(receipt_timeout_s=0.1),
         backoff=Backoff(lambda: 0.5),
@@ -75,10 +76,14 @@ async def test_a_confirmed_batch_leaves_and_its_receipt_empties_the_outbox(
     assert (receipt.batch_id, receipt.status) == (confirmed, "stored")
 
 
-async def test_the_bytes_sent_are_the_bytes_shown(bench: Bench, confirmed: bytes) -> None:
+async def test_the_bytes_sealed_are_the_bytes_shown(bench: Bench, confirmed: bytes) -> None:
     shown = await asyncio.to_thread(bench.sharing.payload, confirmed)
+    assert shown is not None
     await bench.uplink.step()
-    assert bench.far_end.published == [shown]
+    [sealed] = bench.far_end.published
+    assert RECIPIENT.open(Purpose.BATTERY, sealed) == shown
+    assert len(sealed) == sealed_bytes(len(shown))
+    assert shown[40:60] not in sealed
 
 
 async def test_without_anything_due_there_is_no_connection(bench: Bench) -> None:
@@ -257,7 +262,6 @@ async def test_a_held_batch_waits_and_says_for_how_long(bench: Bench, tmp_path: 
     uplink = Uplink(
         sharing=sharing,
         make_link=bench.far_end.make_link,
-        ingest_key=bench.far_end.verify_key,
         clock=bench.clock,
         settings=UplinkSettings(),
     )
@@ -404,7 +408,6 @@ def uplink_at(bench: Bench, surroundings: Surroundings, limits: DepartureLimits)
     return Uplink(
         sharing=bench.sharing,
         make_link=bench.far_end.make_link,
-        ingest_key=bench.far_end.verify_key,
         clock=bench.clock,
         settings=UplinkSettings(receipt_timeout_s=0.1, limits=limits),
         backoff=Backoff(lambda: 0.5),
@@ -525,7 +528,6 @@ async def test_after_a_fleet_wide_outage_it_spreads_over_a_quarter_of_an_hour(
     uplink = Uplink(
         sharing=bench.sharing,
         make_link=bench.far_end.make_link,
-        ingest_key=bench.far_end.verify_key,
         clock=bench.clock,
         settings=UplinkSettings(),
         backoff=Backoff(lambda: 0.999),

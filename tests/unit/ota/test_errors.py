@@ -34,3 +34,15 @@ def test_a_message_says_what_was_expected_what_was_found_and_what_is_intact() ->
 def test_a_rollback_names_floor_and_offer() -> None:
     assert "expected version >= 7, got 6" in str(RollbackError("targets", floor=7, offered=6))
     assert "counter >= 3, got 2" in str(ReleaseCounterError("ecu-1", floor=3, offered=2))
+
+
+def test_what_somebody_else_sent_fills_no_log() -> None:
+    error = OtaError("x" * 9_000, expected="y" * 9_000, got="z" * 9_000)
+    assert len(str(error)) < 1_000
+    assert str(error).endswith("zzz...; nothing changed")
+
+
+@pytest.mark.parametrize("family", ["ota.repository", "ota.manifest"])
+def test_every_refusal_of_what_came_from_outside_names_its_attack(family: str) -> None:
+    kinds = [kind for kind in leaves() if kind.code.startswith(f"{family}.")]
+    assert [kind.code for kind in kinds if kind.attack is None] == []

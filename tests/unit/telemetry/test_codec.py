@@ -55,10 +55,12 @@ def block(columns: list[list[int | None]]) -> bytes:
         (4, ["2026-11", None, block([[0], [-1], [1], [1], [None]])], "codec.range"),
         (4, ["2026-11", None, block([[0], [1], [1], [1001], [None]])], "codec.range"),
         (4, ["2026-11", None, block([[-5], [1], [1], [1], [None]])], "codec.range"),
-        (5, [1, 0], "codec.counts"),
-        (5, [-1, 1], "codec.counts"),
-        (5, [1.0, 1], "codec.counts"),
-        (5, [float("nan"), 1], "codec.counts"),
+        (5, [1, 0, 0], "codec.counts"),
+        (5, [1, 1, 1], "codec.counts"),
+        (5, [1, 1], "codec.shape"),
+        (5, [-1, 1, 0], "codec.counts"),
+        (5, [1.0, 1, 0], "codec.counts"),
+        (5, [float("nan"), 1, 0], "codec.counts"),
         (5, 1, "codec.shape"),
     ],
 )
@@ -70,7 +72,7 @@ def test_a_wrong_field_is_refused_with_its_code(number: int, value: object, code
 
 def test_times_out_of_order_are_refused() -> None:
     columns = block([[5, 5], [1, 1], [1, 1], [1, 1], [None, None]])
-    fields = cbor2.loads(PAYLOAD) | {4: ["2026-11", None, columns], 5: [2, 2]}
+    fields = cbor2.loads(PAYLOAD) | {4: ["2026-11", None, columns], 5: [2, 2, 0]}
     with pytest.raises(CodecError, match="expected rising times"):
         decode_batch(cbor2.dumps(fields, canonical=True))
 

@@ -11,7 +11,7 @@ ID = bytes(32)
 
 
 def part_bytes(**changes: object) -> bytes:
-    names = ("version", "batch_id", "part", "parts", "size", "chunk")
+    names = ("version", "sealed_id", "part", "parts", "size", "chunk")
     fields = dict(zip(names, (1, ID, 1, 2, 100, b"chunk"), strict=True)) | changes
     return dump({number: fields[name] for number, name in enumerate(names)})
 
@@ -23,7 +23,7 @@ def test_what_is_split_is_joined_to_the_same_bytes(max_bytes: int) -> None:
     assert all(len(data) <= max_bytes for data in cut)
     parts = [decode_part(data, max_bytes=LIMIT) for data in cut]
     assert [part.part for part in parts] == list(range(1, len(parts) + 1))
-    assert {(part.parts, part.batch_id) for part in parts} == {(len(parts), batch_id(payload))}
+    assert {(part.parts, part.sealed_id) for part in parts} == {(len(parts), batch_id(payload))}
     assert join(parts) == payload
 
 
@@ -53,7 +53,7 @@ def test_parts_of_other_bytes_are_not_joined() -> None:
     parts = [
         decode_part(data, max_bytes=LIMIT) for data in split(batch_payload(rows=99), max_bytes=100)
     ]
-    with pytest.raises(CodecError, match="do not make batch"):
+    with pytest.raises(CodecError, match="do not make sealed batch"):
         join(parts[1:])
 
 
@@ -63,7 +63,7 @@ BAD = {
     "a-batch": (batch_payload(), "codec.shape"),
     "version-2": (part_bytes(version=2), "codec.version"),
     "version-true": (part_bytes(version=True), "codec.version"),
-    "short-id": (part_bytes(batch_id=b"short"), "codec.shape"),
+    "short-id": (part_bytes(sealed_id=b"short"), "codec.shape"),
     "part-0": (part_bytes(part=0), "codec.range"),
     "part-negative": (part_bytes(part=-1), "codec.range"),
     "part-beyond": (part_bytes(part=3), "codec.range"),

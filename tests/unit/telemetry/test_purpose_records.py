@@ -53,6 +53,7 @@ WORDS = {
         "pack_current_a",
         "soc_percent",
         "cell_temp_c",
+        "invalid",
     },
     ChargingBatch: set(SESSION),
     JourneysBatch: set(JOURNEY),

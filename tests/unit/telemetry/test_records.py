@@ -51,6 +51,18 @@ def test_every_reading_may_be_missing() -> None:
     assert nothing.since_start_ms == 5
 
 
+def test_a_reading_is_invalid_by_name_and_has_no_value_then() -> None:
+    wrong = sample(pack_current_a=None, invalid=frozenset({"pack_current_a"}))
+    assert wrong.invalid == {"pack_current_a"}
+    assert sample(pack_current_a=None) != wrong
+
+
+@pytest.mark.parametrize("name", ["pack_current_a", "since_start_ms", "speed_km_h"])
+def test_nothing_with_a_value_is_invalid_and_nothing_unknown(name: str) -> None:
+    with pytest.raises(ValueError, match=f"expected fields without a value, got {name}"):
+        sample(invalid=frozenset({name}))
+
+
 @pytest.mark.parametrize("month", ["2026-13", "2026-1", "26-01", "2026-11-22", "1999-12", ""])
 def test_a_batch_knows_its_month_and_no_finer_date(month: str) -> None:
     with pytest.raises(ValueError, match="month: expected 'YYYY-MM'"):
@@ -85,6 +97,7 @@ def test_a_batch_has_no_room_for_anything_else() -> None:
         "pack_current_a",
         "soc_percent",
         "cell_temp_c",
+        "invalid",
     }
 
 

@@ -54,6 +54,7 @@ def test_the_rows_shown_are_the_rows_sent(tmp_path: Path) -> None:
         "pack_current_a",
         "soc_percent",
         "cell_temp_c",
+        "invalid",
     }
 
 

@@ -4,10 +4,11 @@ from itertools import pairwise
 
 from agent.privacy.battery import battery_batches, battery_slices, month_of
 from agent.store.segments import SegmentColumn
+from telemetry.codec.cells import INVALID, Cell
 from telemetry.records import BatteryBatch
 from tests.support.trips import COLUMNS, TB
 
-ROW = [720, -30, 803, 91, 500, 4_873_210]
+ROW: list[Cell] = [720, -30, 803, 91, 500, 4_873_210]
 
 
 def test_a_trip_becomes_samples_on_a_clock_that_starts_at_zero() -> None:
@@ -27,12 +28,25 @@ def test_at_most_one_sample_a_second_leaves() -> None:
     assert [sample.since_start_ms for sample in batch.samples] == [0, 1000, 2000]
 
 
-def test_a_missing_or_impossible_value_is_missing_and_the_row_stays() -> None:
-    [batch] = battery_batches(COLUMNS, [(0, [None, -30, 5000, 91, 0, 0])], month="2026-11")
-    sample = batch.samples[0]
-    assert sample.pack_voltage_v is None
-    assert sample.soc_percent is None
-    assert sample.pack_current_a == -15.0
+def test_a_missing_value_is_missing_and_an_impossible_or_wrong_one_invalid() -> None:
+    rows = [(0, [None, -30, 5000, 91, 0, 0]), (1000, [720, INVALID, 803, 91, 0, 0])]
+    [batch] = battery_batches(COLUMNS, rows, month="2026-11")
+    impossible, wrong = batch.samples
+    assert (impossible.pack_voltage_v, impossible.soc_percent) == (None, None)
+    assert impossible.pack_current_a == -15.0
+    assert impossible.invalid == {"soc_percent"}
+    assert wrong.pack_current_a is None
+    assert wrong.invalid == {"pack_current_a"}
+
+
+def test_a_second_source_stands_in_for_one_that_is_wrong() -> None:
+    columns = (
+        SegmentColumn(f"{TB}.StateOfCharge.Current", "percent", 0.1, 0.0),
+        SegmentColumn(f"{TB}.StateOfCharge.Displayed", "percent", 1.0, 0.0),
+    )
+    [batch] = battery_batches(columns, [(0, [INVALID, 77])], month="2026-11")
+    assert batch.samples[0].soc_percent == 77.0
+    assert batch.samples[0].invalid == frozenset()
 
 
 def test_rows_without_any_battery_value_are_left_out() -> None:

@@ -272,3 +272,34 @@ def test_a_mistake_of_ours_in_one_batch_does_not_silence_the_decoder() -> None:
     with pytest.raises(TypeError, match="bytes-like object is required"):
         decoder.feed(frame(None))  # type: ignore[arg-type]
     assert decoder.feed(frame(pack(0)))[0].value == 390.0
+
+
+def test_an_odometer_beyond_what_is_possible_is_refused() -> None:
+    decoder = Decoder(ZE1, [catalog.ODOMETER])
+    decoder.feed(frame(sim.cluster_speed(STATE, 0), can_id=0x355))
+    decoder.feed(frame(b"\0\xff\xff\xff\0\0\0\0", can_id=0x5C5))
+    assert decoder.latest[catalog.ODOMETER].quality is Quality.RANGE
+
+
+def test_an_id_wanted_on_two_buses_is_decoded_by_the_rule_of_each() -> None:
+    decoder = Decoder(ZE1)
+    ours = next(rule for rule in ZE1.frames if rule.bus == "car" and rule.can_id == 0x284)
+    path = ours.signals[0].path
+    decoder.feed(frame(bytes(8), can_id=0x284))
+    assert decoder.latest[path].quality is Quality.MISSING
+    decoder.feed(frame(bytes(8), can_id=0x284, bus=CAR))
+    assert decoder.latest[path].value == 0.0
+    equal_but_another_object = f"can{int(True)}"
+    decoder.feed(frame(b"\0\xc8" * 4, can_id=0x284, bus=equal_but_another_object))
+    assert decoder.latest[path].value == 2.0
+
+
+def test_a_counter_stays_watched_while_nothing_else_in_the_frame_moves() -> None:
+    decoder = Decoder(ZE1, [catalog.PACK_VOLTAGE])
+    for count in range(40):
+        decoder.feed(frame(pack(count % 4), time_s=count / 100))
+    decoder.feed(frame(pack(2), time_s=0.41))
+    assert decoder.missed == {FrameKey(EV, PACK): 2}
+    told = [decoder.feed(frame(pack(2), time_s=0.5 + n / 100)) for n in range(8)]
+    assert [len(changes) for changes in told] == [0, 0, 0, 1, 0, 0, 0, 0]
+    assert decoder.latest[catalog.PACK_VOLTAGE].quality is Quality.COUNTER

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -7,7 +8,10 @@ from agent.signals.model import Quality
 from tests.support.clock import FakeClock
 from tests.support.wait import wait_until
 
-FIX = b'{"class":"TPV","mode":3,"lat":52.5,"lon":13.4,"track":90.0,"eph":4.5}\n'
+FIX = (
+    b'{"class":"TPV","mode":3,"lat":52.5,"lon":13.4,"track":90.0,"eph":4.5,'
+    b'"time":"2026-11-22T12:00:00Z"}\n'
+)
 
 
 def test_a_fix_becomes_signals_and_what_it_does_not_say_is_not_available() -> None:
@@ -61,10 +65,15 @@ async def test_a_gpsd_that_goes_away_is_asked_again_and_old_fixes_grow_stale() -
             50.0,
             "degrees",
         )
+        assert reader.position() == (52.5, 13.4)
         assert set(reader.counted()) == {"gnss_fixes", "gnss_malformed", "gnss_losses"}
+        clock.advance_s(40)
+        assert reader.utc_now() == datetime(2026, 11, 22, 12, 0, 40, tzinfo=UTC)
         stop.set()
     server.close()
     assert reader.malformed >= 2
     assert reader.losses >= 1
     clock.advance_s(10)
     assert reader.latest()[LATITUDE].quality is Quality.STALE
+    clock.advance_s(60)
+    assert reader.position() is None

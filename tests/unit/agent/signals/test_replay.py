@@ -9,7 +9,7 @@ import pytest
 from agent.signals.candump import format_line, parse_line
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
-from agent.signals.replay import BATCH_FRAMES, MAX_PAUSE_S, ReplaySource
+from agent.signals.replay import BATCH_FRAMES, BATCH_S, MAX_PAUSE_S, ReplaySource, in_batches
 from tests.support.clock import FakeClock
 
 FRAMES = [Frame(100 + tick / 100, "can0", 0x1DB, bytes((tick % 256,) * 8)) for tick in range(500)]
@@ -44,7 +44,7 @@ async def test_a_recording_is_replayed_in_bounded_batches(tmp_path: Path) -> Non
     source = as_fast_as_possible(write(tmp_path / "drive.log"))
     batches = [batch async for batch in source.batches()]
     assert [frame for batch in batches for frame in batch] == FRAMES
-    assert max(map(len, batches)) == BATCH_FRAMES
+    assert max(batch[-1].time_s - batch[0].time_s for batch in batches) == pytest.approx(BATCH_S)
     assert (source.frames, source.skipped, source.is_truncated) == (500, 0, False)
 
 
@@ -93,6 +93,14 @@ async def test_pacing_follows_the_recording_at_its_speed(tmp_path: Path) -> None
     assert clock.monotonic_s() - start_s == pytest.approx(4.99 / 2)
 
 
+@pytest.mark.parametrize("step_s", [0.0, 1e-5, 0.001, 0.5, -0.001, -9.0])
+def test_no_batch_is_empty_or_too_long_whatever_the_instants_do(step_s: float) -> None:
+    frames = [Frame(1e4 + place * step_s, "can0", 1, b"") for place in range(1200)]
+    batches = list(in_batches(frames))
+    assert [frame for batch in batches for frame in batch] == frames
+    assert all(1 <= len(batch) <= BATCH_FRAMES for batch in batches)
+
+
 async def test_pacing_survives_a_wall_clock_that_jumps(tmp_path: Path) -> None:
     clock = FakeClock()
     sleeper = Sleeper(clock)
@@ -106,7 +114,7 @@ async def test_a_jump_of_a_recording_is_not_waited_for(tmp_path: Path) -> None:
     clock = FakeClock()
     sleeper = Sleeper(clock)
     late = [Frame(9_000_000.0, "can0", 1, b"")]
-    path = write(tmp_path / "drive.log", [*FRAMES[:BATCH_FRAMES], *late])
+    path = write(tmp_path / "drive.log", [*FRAMES[:128], *late])
     source = ReplaySource(path, speed=1.0, clock=clock, sleep=sleeper)
     await taken(source)
     assert source.jumps == 1

@@ -223,10 +223,9 @@ def test_the_ledger_table_can_only_be_appended_to(tmp_path: Path) -> None:
 
 def test_a_text_that_is_no_text_is_a_damaged_file(tmp_path: Path) -> None:
     state = State.open(tmp_path / "state.sqlite")
-    state.add_trip(trip("a"), [])
     with state.database.transaction() as connection:
-        connection.execute("UPDATE trips SET summary = CAST(x'ff' AS TEXT)")
+        connection.execute("INSERT INTO counters VALUES (CAST(x'ff' AS TEXT), 1)")
     with pytest.raises(StoreError, match="move the file away or restore it") as caught:
-        state.trips()
+        state.counters()
     assert code_of(caught) == "store.damaged"
     state.close()

@@ -290,3 +290,50 @@ def test_a_towed_vehicle_whose_speed_comes_and_goes_makes_no_trip() -> None:
     drive.go(20, speed=40.0, gear=None, ignition=OFF)
     assert drive.trips == []
     assert drive.states == []
+
+
+def test_a_restart_in_mid_trip_goes_on_with_the_same_trip() -> None:
+    before = Drive()
+    before.go(
+        60, speed=36.0, gear=D, ignition=ON, power=-7200.0, soc=80.0, volts=360.0, ambient=9.0
+    )
+    left = before.tracker.trip()
+    assert left is not None
+    after = Drive(start_s=before.time_s + 30)
+    after.tracker.resume(left, after.time_s)
+    assert after.tracker.state is TripState.LOST
+    after.go(60, speed=36.0, gear=D, ignition=ON, power=-7200.0, soc=79.0, ambient=9.0)
+    after.go(10, speed=0.0, gear=P, power=0.0)
+    (trip,) = after.trips
+    assert (trip.trip_id, trip.restarts, trip.started_s) == ("trip-1", 1, left.started_s)
+    assert trip.distance_m == pytest.approx(1200, rel=0.01)
+    assert trip.energy_out_wh == pytest.approx(240, rel=0.01)
+    assert trip.unknown_s == pytest.approx(30, abs=0.5)
+    assert trip.distance_error_m == pytest.approx(1200 * 0.005 + 300, rel=0.02)
+    assert (trip.soc_start_percent, trip.soc_end_percent) == (80.0, 79.0)
+    assert trip.ambient_c == pytest.approx(9.0)
+
+
+def test_a_resumed_trip_of_which_nothing_is_heard_ends_as_it_was_left() -> None:
+    before = Drive()
+    before.go(60, speed=36.0, gear=D, ignition=ON)
+    left = before.tracker.trip()
+    assert left is not None
+    after = Drive(start_s=before.time_s + 30)
+    after.tracker.resume(left, after.time_s)
+    after.go(11)
+    assert after.trips == [left]
+
+
+def test_a_resumed_trip_of_a_vehicle_that_has_parked_meanwhile_ends_when_that_is_heard() -> None:
+    before = Drive()
+    before.go(60, speed=36.0, gear=D, ignition=ON)
+    left = before.tracker.trip()
+    assert left is not None
+    after = Drive(start_s=before.time_s + 30)
+    after.tracker.resume(left, after.time_s)
+    after.go(20, speed=0.0, gear=P, ignition=OFF)
+    (trip,) = after.trips
+    assert trip.ended_s == pytest.approx(left.ended_s + 30)
+    assert trip.distance_m == left.distance_m  # what it drove unheard is an error, not a distance
+    assert trip.distance_error_m > left.distance_error_m + 299

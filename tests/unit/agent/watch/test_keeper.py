@@ -13,12 +13,15 @@ from agent.cli import main
 from agent.signals.decode import Decoder
 from agent.signals.table import load_table
 from agent.store.battery import BatteryHistory
+from agent.store.events import EventFiles
 from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.vehicle.battery.memory import facts_of
 from agent.vehicle.battery.rules import Code
+from agent.vehicle.events import BUILT_IN
+from agent.watch.events import event_paths
 from agent.watch.keeper import KEPT_PATHS, Keeper
-from sim.frames import PARK, POWER_OFF, VehicleState, frames_of
+from sim.frames import DRIVE, PARK, POWER_OFF, POWER_ON, VehicleState, frames_of
 from tests.support.clock import FakeClock
 
 ZE1 = load_table("nissan-leaf-ze1")
@@ -42,8 +45,7 @@ ecu_key = "e"
 purpose_secrets = "p"
 [uplink]
 broker_host = "localhost"
-ingest_key = "i"
-recipient = "r"
+ingest_keys = "i"
 [updates]
 director_url = "https://localhost"
 image_url = "https://localhost"
@@ -67,7 +69,9 @@ class Bench:
 
     def start(self) -> None:
         self.state = State.open(self.folder / "state.sqlite")
-        self.decoder = Decoder(ZE1, set(KEPT_PATHS).intersection(ZE1.paths()))
+        self.decoder = Decoder(
+            ZE1, event_paths(BUILT_IN).union(KEPT_PATHS).intersection(ZE1.paths())
+        )
         ids = (f"charge{number}" for number in itertools.count(1))
         self.keeper = Keeper(
             ZE1,
@@ -78,6 +82,8 @@ class Bench:
             may_record=lambda: self.granted,
             new_session_id=lambda: next(ids),
             on_change=self._changed,
+            event_files=EventFiles(self.folder / "events", quota_bytes=1_000_000),
+            events=BUILT_IN,
         )
 
     def _changed(self) -> None:
@@ -191,6 +197,61 @@ async def test_without_consent_no_charge_is_kept_but_the_battery_is_watched(tmp_
     assert await asyncio.to_thread(Sessions(state.database).rows) == []
     await asyncio.to_thread(state.close)
     assert "isolation" in await asyncio.to_thread(bench.command, "battery", "show")
+
+
+POWER = VehicleState(
+    gear=DRIVE, power=POWER_ON, speed_km_h=100.0, pack_current_a=-220.0, pack_voltage_v=360.0
+)
+
+
+async def test_a_built_in_event_is_captured_listed_and_shown(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await asyncio.to_thread(bench.start)
+    bench.send(replace(POWER, pack_current_a=-20.0), 12)
+    bench.send(POWER, 3)
+    bench.send(replace(POWER, pack_current_a=-20.0), 8)
+    await bench.stop()
+    text = await asyncio.to_thread(bench.command, "signals", "events")
+    assert "    1  full-power              2026-11-22 12:00:1" in text
+    assert "power-limited" in text  # looked for, though never seen
+    text = await asyncio.to_thread(bench.command, "signals", "events", "1")
+    assert "…in.TractionBattery.CurrentPower    -79200" in text
+    found = msgspec.json.decode(
+        await asyncio.to_thread(bench.command, "signals", "events", "1", "--json")
+    )
+    since = [since_s for _, since_s, _, _ in found["readings"]]
+    assert -10.1 <= min(since) <= -0.9
+    assert 0.9 <= max(since) <= 5.1
+    assert found["condition"].endswith("CurrentPower < -70000")
+
+
+async def test_without_consent_no_event_is_kept_and_a_withdrawal_deletes_them(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path)
+    bench.granted = False
+    await asyncio.to_thread(bench.start)
+    bench.send(POWER, 10)
+    bench.granted = True
+    await bench.stop()
+    assert not (tmp_path / "events").exists()
+    await asyncio.to_thread(bench.start)
+    bench.send(POWER, 10)
+    await bench.stop()
+    assert len(list((tmp_path / "events").iterdir())) == 1
+    bench.granted = False
+    await asyncio.to_thread(bench.start)
+    await bench.stop()
+    assert list((tmp_path / "events").iterdir()) == []
+
+
+def test_a_configuration_with_an_event_that_is_none_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text(CONFIG + '[[events.rules]]\nname = "x"\ncondition = "Vehicle.Sped > 1"\n')
+    result = CliRunner().invoke(main, ["--config", str(config), "config", "validate"])
+    assert result.exit_code == 2
+    assert "event 'x'" in result.output
+    assert "nothing was started" in result.output
 
 
 def test_facts_follow_the_definition() -> None:

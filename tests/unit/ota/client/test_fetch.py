@@ -61,6 +61,8 @@ class SiteHandler(BaseHTTPRequestHandler):
         _, kind, *rest = self.path.split("/")
         if kind == "status":
             self._answer_status(int(rest[0]))
+        elif kind == "drip":
+            self._drip(*DRIPS[rest[0]])
         elif kind == "range":
             self._answer_range("/".join(rest) or "bytes_6-11/12")
         else:
@@ -72,6 +74,12 @@ class SiteHandler(BaseHTTPRequestHandler):
         self.send_header("Retry-After", "7")
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def _drip(self, begin: bytes, rest: bytes) -> None:
+        self.wfile.write(begin)
+        for byte in rest:
+            self.wfile.write(bytes([byte]))  # a TLS record of its own
+        self.close_connection = True
 
     def _answer_file(self) -> None:
         self.send_response(200)
@@ -98,6 +106,15 @@ class SiteHandler(BaseHTTPRequestHandler):
         self.wfile.write(b"hello world!"[first:])
 
 
+OK = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "status": (b"", OK),
+    "header": (OK, b"X-Padding: " + b"a" * 50),
+    "chunk-size": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"5;" + b"a" * 50),
+    "trailer": (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: " + b"a" * 50),
+    "error-page": (b"HTTP/1.1 503 No\r\nContent-Length: 4000\r\n\r\n", b"a" * 50),
+    "body": (OK + b"Content-Length: 4000\r\n\r\n", b"a" * 50),
+}
 SURPRISES = {
     "/gzip": {"Content-Encoding": "gzip"},
     "/portal": {"Content-Type": "text/html; charset=utf-8"},
@@ -201,6 +218,14 @@ def test_a_trickle_is_slow_retrieval(site: Site, vehicle: Identity) -> None:
     with pytest.raises(SlowRetrievalError, match="expected >= 512 bytes/s"):
         for _ in fetcher_of(vehicle, slow_window_s=1.0).fetch(site.url("/ok")):
             pass
+
+
+@pytest.mark.parametrize("part", DRIPS)
+def test_a_trickle_is_noticed_in_every_part_of_an_answer(
+    part: str, site: Site, vehicle: Identity
+) -> None:
+    with pytest.raises(SlowRetrievalError, match=r"expected >= 512 bytes/s, got [0-9]+ bytes/s"):
+        read(fetcher_of(vehicle, slow_window_s=10.0), site.url(f"/drip/{part}"))
 
 
 def test_a_server_of_another_authority_is_not_trusted(

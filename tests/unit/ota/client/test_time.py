@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from ota.client.client import UpdateClient
+from ota.client.floor import Floor
 from ota.client.gates import Refusal
 from ota.client.states import UpdateState
-from ota.errors import FreezeError, RollbackError, TimeUnknownError
+from ota.client.timekeeper import TOLERANCE, Reading, TimeKeeper, Verdict, Witness, judge
+from ota.errors import FreezeError, FutureError, RollbackError, TimeUnknownError
 from tests.support.attacks import DIGEST, prepare
 from tests.support.clock import FakeClock
+from tests.support.packages import make_package
 from tests.support.repository_simulator import RepositorySimulator
 from tests.support.update_client import (
     Driver,
@@ -37,13 +40,24 @@ async def waits_for_the_time(client: UpdateClient, folder: Path) -> bool:
     )
 
 
+class Witnessed:
+    """A source that says what it is told to say."""
+
+    def __init__(self, witness: Witness, utc: datetime | None = None) -> None:
+        self.witness = witness
+        self.utc = utc
+
+    def read(self) -> datetime | None:
+        return self.utc
+
+
 async def test_without_a_time_an_update_is_verified_and_downloaded_but_waits(
     tmp_path: Path,
 ) -> None:
-    is_set = False
-    client = await open_client(prepare(), tmp_path, is_clock_set=lambda: is_set)
+    simulator, satellites = prepare(), Witnessed(Witness.GNSS)
+    client = await open_client(simulator, tmp_path, time_sources=[satellites])
     assert await waits_for_the_time(client, tmp_path)
-    is_set = True
+    satellites.utc = simulator.now
     assert (await client.advance()).state is UpdateState.IDLE
     assert (tmp_path / "apps" / "trip-light" / "current").is_symlink()
 
@@ -60,9 +74,9 @@ async def test_a_clock_behind_what_was_signed_is_no_time(tmp_path: Path) -> None
 
 async def test_the_time_is_asked_again_after_a_restart(tmp_path: Path) -> None:
     simulator = prepare()
-    first = await open_client(simulator, tmp_path, is_clock_set=lambda: False)
+    first = await open_client(simulator, tmp_path, time_sources=[])
     assert await waits_for_the_time(first, tmp_path)
-    again = await open_client(simulator, tmp_path, is_clock_set=lambda: False)
+    again = await open_client(simulator, tmp_path, time_sources=[])
     assert (await again.advance()).state is UpdateState.AWAITING_OK
     assert again.situation.refusals == (UNKNOWN,)
 
@@ -194,3 +208,141 @@ def test_without_its_metadata_a_vehicle_still_knows_its_floor_of_every_role(
     simulator.image.sign_all()
     with pytest.raises(RollbackError, match=r"image .*: expected version >= 3, got 1"):
         make_verifier(simulator, tmp_path).check()
+
+
+# --- who may say what time it is -----------------------------------------------------------------
+
+
+def reading(witness: Witness, utc: datetime) -> Reading:
+    return Reading(witness=witness, utc=utc)
+
+
+@pytest.mark.parametrize("witness", Witness)
+def test_whoever_is_not_below_the_floor_ends_time_unknown(witness: Witness) -> None:
+    floor = datetime(2026, 11, 22, tzinfo=UTC)
+    assert judge([], floor).reading is None
+    at_floor = reading(witness, floor)
+    assert judge([at_floor], floor).reading == at_floor
+    late = reading(witness, floor - TOLERANCE)
+    assert judge([late], floor).reading == late
+    false = reading(witness, floor - TOLERANCE - timedelta(seconds=1))
+    assert judge([false], floor) == Verdict(reading=None, refused=(false,))
+
+
+def test_the_most_trusted_word_counts_and_one_below_the_floor_is_told() -> None:
+    floor = datetime(2026, 11, 22, tzinfo=UTC)
+    said = [reading(witness, floor + timedelta(days=1)) for witness in reversed(Witness)]
+    assert judge(said, floor).reading == said[-1]
+    said[-1] = reading(Witness.NTS, floor - timedelta(days=1))
+    assert judge(said, floor).reading == reading(Witness.GNSS, floor + timedelta(days=1))
+    assert judge(said, floor).refused == (said[-1],)
+
+
+def keeper_of(folder: Path, *sources: Witnessed) -> TimeKeeper:
+    return TimeKeeper(FakeClock(), sources, Floor(folder / "floor.sqlite"))
+
+
+@pytest.mark.parametrize("witness", Witness)
+def test_only_nts_raises_the_floor(witness: Witness, tmp_path: Path) -> None:
+    simulator = prepare()
+    make_verifier(simulator, tmp_path).check()
+    later = simulator.now + timedelta(days=2)
+    keeper_of(tmp_path, Witnessed(witness, later)).look()
+    raised = later if witness is Witness.NTS else simulator.now
+    assert Floor(tmp_path / "floor.sqlite").lowest_time() == raised
+
+
+def test_nts_raises_the_floor_to_the_roots_expiry_at_most_and_a_new_root_resets_it(
+    tmp_path: Path,
+) -> None:
+    simulator, floor = prepare(), Floor(tmp_path / "floor.sqlite")
+    nts = keeper_of(tmp_path, Witnessed(Witness.NTS, datetime(9000, 1, 1, tzinfo=UTC)))
+    nts.look()
+    assert floor.lowest_time() is None  # no root is trusted yet
+    make_verifier(simulator, tmp_path).check()
+    nts.look()
+    assert floor.lowest_time() == simulator.image.expires["root"]
+    simulator.image.publish_root()
+    simulator.image.publish()
+    assert make_verifier(simulator, tmp_path).check()
+    assert floor.lowest_time() == simulator.now
+
+
+def test_a_timestamp_from_the_future_is_refused_while_nts_says_what_time_it_is(
+    tmp_path: Path,
+) -> None:
+    simulator = prepare()
+    nts, gnss = (Witnessed(witness, simulator.now) for witness in (Witness.NTS, Witness.GNSS))
+    make_verifier(simulator, tmp_path, time_sources=[nts]).check()
+    simulator.image.now += TOLERANCE
+    simulator.image.publish()
+    make_verifier(simulator, tmp_path, time_sources=[nts]).check()
+    simulator.image.now += timedelta(seconds=1)
+    simulator.image.publish()
+    with pytest.raises(FutureError, match="image timestamp: expected issued by"):
+        make_verifier(simulator, tmp_path, time_sources=[nts]).check()
+    assert Floor(tmp_path / "floor.sqlite").lowest_time() == simulator.now + TOLERANCE
+    assert make_verifier(simulator, tmp_path, time_sources=[gnss]).check()
+
+
+def test_a_clock_that_is_a_little_slow_is_still_a_time(tmp_path: Path) -> None:
+    simulator = prepare()
+    make_verifier(simulator, tmp_path).check()
+    slow = Witnessed(Witness.NTP, simulator.now - TOLERANCE / 2)
+    keeper = keeper_of(tmp_path, slow)
+    assert keeper.is_known()
+    assert keeper.utc_now() == simulator.now
+    slow.utc = simulator.now - 2 * TOLERANCE
+    assert not keeper.is_known()
+
+
+async def test_a_report_says_no_earlier_time_than_what_was_signed(tmp_path: Path) -> None:
+    simulator = prepare()
+    clock = FakeClock(datetime(1970, 1, 1, tzinfo=UTC))
+    client = await open_client(simulator, tmp_path, clock=clock, time_sources=[])
+    await update(client)
+    await update(client)
+    assert simulator.manifests[-1].time == f"{simulator.now:%Y-%m-%dT%H:%M:%SZ}"
+
+
+# --- an emergency roll-back: old content, higher counter -----------------------------------------
+
+
+async def test_an_emergency_roll_back_brings_the_old_content_and_closes_the_way_forth(
+    tmp_path: Path,
+) -> None:
+    simulator = RepositorySimulator()
+    good, bad = make_package(), make_package(version="1.1.0")
+    simulator.release(good, "1.0.0", counter=1)
+    client = await open_client(simulator, tmp_path)
+    await update(client)
+    simulator.release(bad, "1.1.0", counter=2)
+    await update(client)
+    simulator.release(good, "1.0.0", counter=3)
+    entry = await update(client)
+    assert entry.outcome is not None
+    assert (entry.outcome.version, entry.outcome.result.code) == ("1.0.0", None)
+    simulator.release(bad, "1.1.0", counter=2)
+    assert (await update(client)).attack == "ota.repository.release_counter"
+
+
+async def test_who_runs_the_old_content_still_is_kept_from_what_was_taken_back(
+    tmp_path: Path,
+) -> None:
+    """Nothing is installed, so nothing is committed: the counter rises all the same."""
+    simulator = RepositorySimulator()
+    simulator.release(make_package(), "1.0.0", counter=1)
+    client = await open_client(simulator, tmp_path)
+    await update(client)
+    simulator.release(make_package(), "1.0.0", counter=3)
+    assert (await update(client)).attack is None
+    simulator.release(make_package(version="1.1.0"), "1.1.0", counter=2)
+    assert (await update(client)).attack == "ota.repository.release_counter"
+
+
+def test_a_counter_alone_does_not_rise_for_other_content_than_what_runs(tmp_path: Path) -> None:
+    simulator = RepositorySimulator()
+    simulator.release(make_package(), "1.0.0", counter=7)
+    running = {"trip-light": {"sha256": DIGEST}}
+    make_verifier(simulator, tmp_path, running=running).check()
+    assert Floor(tmp_path / "floor.sqlite").release_counter("ecu-1") == 0

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,13 @@ from ota.metadata.custom import Kind
 from tests.support.clock import FakeClock
 from tests.support.packages import make_package
 from tests.support.repository_simulator import (
-    BASE,
     ECU,
     VEHICLE,
     RepositorySimulator,
     endless,
     set_field,
 )
+from tests.support.update_client import make_verifier as new_verifier
 
 PACKAGE = make_package()
 OTHER_ECU = Ecu(ecu_id="ecu-2", hardware_id="board-2", kind=Kind.APP, name="horn")
@@ -40,16 +39,7 @@ def simulator() -> RepositorySimulator:
 def make_verifier(
     simulator: RepositorySimulator, folder: Path, clock: FakeClock | None = None
 ) -> Verifier:
-    return Verifier(
-        vehicle=VEHICLE,
-        ecus=(ECU, OTHER_ECU),
-        director=simulator.address("director"),
-        image=simulator.address("image"),
-        folder=folder / "metadata",
-        fetcher=simulator,
-        floor=Floor(folder / "floor.sqlite"),
-        clock=clock or FakeClock(simulator.now),
-    )
+    return new_verifier(simulator, folder, clock=clock, ecus=(ECU, OTHER_ECU))
 
 
 def read_all(folder: Path) -> dict[str, bytes]:
@@ -457,18 +447,7 @@ def test_a_full_disk_is_not_called_an_attack(
 def test_an_address_with_another_root_is_not_believed(
     simulator: RepositorySimulator, tmp_path: Path
 ) -> None:
-    other = RepositorySimulator()
-    verifier = Verifier(
-        vehicle=VEHICLE,
-        ecus=(ECU,),
-        director=replace(simulator.address("director"), root=other.director.roots[0]),
-        image=simulator.address("image"),
-        folder=tmp_path / "metadata",
-        fetcher=simulator,
-        floor=Floor(tmp_path / "floor.sqlite"),
-        clock=FakeClock(simulator.now),
-    )
+    simulator.director.roots[0] = RepositorySimulator().director.roots[0]  # what is shipped
     with pytest.raises(OtaError, match="director") as refusal:
-        verifier.check()
+        make_verifier(simulator, tmp_path).check()
     assert refusal.value.code == "ota.repository.signature"
-    assert BASE in simulator.address("director").metadata_url

@@ -1,6 +1,7 @@
 import fcntl
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from telemetry.codec.batch import batch_id
-from telemetry.ingest.cli import _among_others, main
+from telemetry.ingest.cli import main
 from telemetry.ingest.config import load_config
-from telemetry.ingest.dedupe import Index
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.errors import ConfigError
-from telemetry.ingest.service import Desk, ServiceSettings
-from telemetry.ingest.sink import ParquetSink
+from telemetry.ingest.keys import make_keys
+from telemetry.ingest.running import among_others
+from telemetry.purposes import Purpose
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
+from tests.support.ingest_store import local_store
+from tests.support.sealing import unsealed
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 PAYLOAD = batch_payload()
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -35,14 +40,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (pki / "ingest-receipt.key").write_bytes(key)
     (pki / "ingest-receipt.key").chmod(0o600)
-    index = Index.open(tmp_path / "ingest" / "index.sqlite")
-    sink = ParquetSink(tmp_path / "ingest" / "parquet", index)
-    desk = Desk(index=index, sink=sink, clock=FakeClock(), settings=ServiceSettings())
+    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
+    make_keys(tmp_path / "keys", [Purpose.BATTERY], recipient="us", now=NOW, days=30)
+    store = local_store(tmp_path / "ingest")
+    desk = Desk(store=store, open_batch=unsealed, clock=FakeClock(), settings=DeskSettings())
     desk.take("okdrive/1/up/battery", PAYLOAD)
     desk.take("okdrive/1/up/battery", PAYLOAD)
     desk.take("okdrive/1/up/battery", b"poison")
-    index.close()
-    monkeypatch.setenv("OKDRIVE_HOME", str(tmp_path))
+    store.close()
     return tmp_path
 
 
@@ -125,10 +130,11 @@ def test_the_first_receiver_cleans_up_and_a_second_joins_it(home: Path) -> None:
     folder = home / "ingest"
     unfinished = next((folder / "parquet").glob("*/*/*.parquet")).with_suffix(".tmp")
     unfinished.write_bytes(b"half")
-    with _among_others(folder):
+    config = load_config(home / "ingest.toml")
+    with among_others(config):
         assert not unfinished.exists()
         unfinished.write_bytes(b"of the first one")
-        with _among_others(folder):
+        with among_others(config):
             assert unfinished.exists()
 
 
@@ -136,7 +142,7 @@ def test_status_sees_a_receiver_that_shares_the_folder(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert document(capsys, "status", "--json")["running"] is False
-    with _among_others(home / "ingest"):
+    with among_others(load_config(home / "ingest.toml")):
         assert document(capsys, "status", "--json")["running"] is True
 
 
@@ -161,7 +167,7 @@ def test_doctor_warns_of_refused_batches_and_fails_without_files(
     assert run("doctor", "--json") == 1
     checks = json.loads(capsys.readouterr().out)["checks"]
     failed = {check["name"] for check in checks if check["verdict"] == "fail"}
-    assert failed == {"tls", "parquet"}
+    assert failed == {"tls", "files"}
 
 
 def test_doctor_on_an_empty_home_says_what_is_missing(
@@ -232,7 +238,7 @@ def test_a_batch_file_is_told_in_plain_words(
     main(["batch", "inspect", "--json", str(path)])
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "okdrive-ingest.batch.inspect/1"
-    assert document["schema_id"] == "battery.1"
+    assert document["schema_id"] == "battery.2"
     assert document["rows"] == len(document["values"]) == 5
 
 

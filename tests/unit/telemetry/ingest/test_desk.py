@@ -2,20 +2,25 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
 
 from telemetry.codec.batch import BatchLimits, batch_id
-from telemetry.ingest.clock import minute_of
-from telemetry.ingest.dedupe import Index
+from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
+from telemetry.codec.part import split
+from telemetry.ingest.desk import Desk, DeskSettings, OpenBatch
 from telemetry.ingest.errors import StorageError
-from telemetry.ingest.service import Desk, ServiceSettings
-from telemetry.ingest.sink import ParquetSink, clean_unfinished, read_rows
+from telemetry.ingest.files import FolderFiles
+from telemetry.ingest.sink import ParquetSink, read_rows
+from telemetry.ingest.sqlite import SqliteDatabase
+from telemetry.ingest.store import Index, Store
 from telemetry.records import Receipt, ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
+from tests.support.ingest_store import local_store
+from tests.support.sealing import RECIPIENT, FakeRecipient, unsealed
 
 UP = "okdrive/1/up/battery"
 DAY_S = 86_400
@@ -24,6 +29,7 @@ DAY_S = 86_400
 @dataclass
 class Bench:
     folder: Path
+    store: Store
     index: Index
     sink: ParquetSink
     desk: Desk
@@ -33,19 +39,31 @@ class Bench:
         return sorted((self.folder / "parquet").glob("*/*/*"))
 
 
-def open_bench(folder: Path, clock: FakeClock, limits: BatchLimits | None = None) -> Bench:
-    index = Index.open(folder / "index.sqlite")
-    sink = ParquetSink(folder / "parquet", index)
-    settings = ServiceSettings(limits=limits or BatchLimits(), quarantine_max=3)
-    desk = Desk(index=index, sink=sink, clock=clock, settings=settings)
-    return Bench(folder, index, sink, desk, clock)
+def open_bench(
+    folder: Path,
+    clock: FakeClock,
+    limits: BatchLimits | None = None,
+    open_batch: OpenBatch = unsealed,
+) -> Bench:
+    store = local_store(folder)
+    settings = DeskSettings(limits=limits or BatchLimits(), quarantine_max=3)
+    desk = Desk(store=store, open_batch=open_batch, clock=clock, settings=settings)
+    return Bench(folder, store, store.index, desk._sink, desk, clock)
+
+
+@pytest.fixture
+def sealed_bench(tmp_path: Path) -> Iterator[Bench]:
+    """A desk that opens what comes."""
+    opened = open_bench(tmp_path, FakeClock(), open_batch=RECIPIENT.open)
+    yield opened
+    opened.store.close()
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     opened = open_bench(tmp_path, FakeClock())
     yield opened
-    opened.index.close()
+    opened.store.close()
 
 
 def test_a_batch_is_stored_with_its_rows(bench: Bench) -> None:
@@ -56,7 +74,7 @@ def test_a_batch_is_stored_with_its_rows(bench: Bench) -> None:
     )
     [batch] = bench.index.batches()
     assert (batch.row_count, batch.size_bytes, batch.month) == (5, len(payload), "2026-11")
-    rows = read_rows(bench.folder / "parquet" / batch.file)
+    rows = read_rows(bench.store.files.read(batch.file))
     assert [row["since_start_ms"] for row in rows] == [0, 1000, 2000, 3000, 4000]
     assert rows[0]["pack_voltage_v"] == 360.0
     assert rows[0]["cell_temp_c"] is None
@@ -80,9 +98,12 @@ def test_a_duplicate_does_not_touch_the_stored_file(bench: Bench) -> None:
 
 
 def test_no_table_keeps_the_order_in_which_rows_came(bench: Bench) -> None:
-    for table in ("batches", "quarantine", "receipts"):
-        with pytest.raises(StorageError, match="no such column: rowid"):
-            bench.index._rows(f"SELECT rowid FROM {table} LIMIT ?", 1)
+    for table in ("batches", "quarantine", "receipts", "parts", "joined", "erased", "reports"):
+        with (
+            pytest.raises(StorageError, match="no such column: rowid"),
+            bench.index.database.reading() as connection,
+        ):
+            connection.execute(f"SELECT rowid FROM {table}")
 
 
 def test_a_crash_between_file_and_row_neither_doubles_nor_loses(
@@ -91,30 +112,58 @@ def test_a_crash_between_file_and_row_neither_doubles_nor_loses(
     payload = batch_payload()
     bench.desk.take(UP, payload)
     with sqlite3.connect(tmp_path / "index.sqlite") as connection:
-        connection.execute("DELETE FROM batches")  # as if killed before the commit
-    assert len(bench.sink.orphans()) == 1
+        connection.execute("UPDATE batches SET state='arriving'")  # as if killed before the commit
+    assert bench.index.batches() == []
+    assert (bench.index.counts()["unfinished"], bench.sink.orphans()) == (1, [])
     assert bench.desk.take(UP, payload).status is ReceiptStatus.STORED
     assert len(bench.files()) == len(bench.index.batches()) == 1
-    assert bench.sink.orphans() == []
+    assert bench.index.counts()["unfinished"] == 0
+
+
+def test_two_receivers_with_one_batch_at_the_same_time_store_it_once(bench: Bench) -> None:
+    other = Desk(
+        store=local_store(bench.folder),
+        open_batch=unsealed,
+        clock=bench.clock,
+        settings=bench.desk._settings,
+    )
+    genuine, statuses = bench.sink._files, []
+
+    class Late(FolderFiles):
+        def write(self, file: str, content: bytes, day: date) -> None:
+            statuses.append(other.take(UP, batch_payload()).status)
+            genuine.write(file, content, day)
+
+    bench.sink._files = Late(bench.folder / "parquet")
+    statuses.append(bench.desk.take(UP, batch_payload()).status)
+    other._index.database.close()
+    assert statuses == [ReceiptStatus.STORED, ReceiptStatus.DUPLICATE]
+    assert len(bench.files()) == len(bench.index.batches()) == 1
 
 
 def test_an_unfinished_file_of_an_earlier_run_is_cleaned_away(bench: Bench) -> None:
     bench.desk.take(UP, batch_payload())
     unfinished = bench.files()[0].with_suffix(".tmp")
     unfinished.write_bytes(b"half")
-    assert clean_unfinished(bench.folder / "parquet") == 1
+    assert FolderFiles(bench.folder / "parquet").clean_unfinished() == 1
     assert not unfinished.exists()
     assert len(bench.files()) == 1
 
 
-def test_only_the_minute_of_an_arrival_is_known_to_anybody(bench: Bench) -> None:
+def test_only_the_day_of_an_arrival_is_known_to_anybody(bench: Bench) -> None:
     bench.clock.advance_s(17.5)
     bench.desk.take(UP, batch_payload())
-    minute = minute_of(bench.clock.utc_now())
+    bench.desk.take(UP, b"poison")
+    bench.desk.take(UP, split(batch_payload(1, rows=400), max_bytes=200)[0], PART_TYPE)
+    today = bench.clock.utc_now().date()
     [batch] = bench.index.batches()
-    assert batch.stored_minute == minute
-    assert (batch.stored_minute.second, batch.stored_minute.microsecond) == (0, 0)
-    assert os.stat(bench.files()[0]).st_mtime == minute.timestamp()  # noqa: PTH116 (float)
+    assert (type(batch.stored_day), batch.stored_day) == (date, today)
+    noon = datetime.combine(today, time(12), UTC).timestamp()
+    assert os.stat(bench.files()[0]).st_mtime == noon  # noqa: PTH116 (float)
+    with bench.index.database.reading() as connection:
+        for table in ("quarantine", "receipts", "parts"):
+            days = {row[0] for row in connection.execute(f"SELECT day FROM {table}").fetchall()}
+            assert days == {today.isoformat()}
 
 
 def test_the_order_of_arrival_within_a_minute_is_lost(tmp_path: Path) -> None:
@@ -124,7 +173,7 @@ def test_the_order_of_arrival_within_a_minute_is_lost(tmp_path: Path) -> None:
         for number in order:
             bench.desk.take(UP, batch_payload(number))
         listed.append([batch.batch_id for batch in bench.index.batches()])
-        bench.index.close()
+        bench.store.close()
     assert listed[0] == listed[1]
 
 
@@ -138,17 +187,54 @@ def test_the_order_of_arrival_within_a_minute_is_lost(tmp_path: Path) -> None:
     ],
     ids=["empty", "text", "cut", "other-topic"],
 )
-def test_poison_is_refused_with_its_code_and_kept_aside(
-    bench: Bench, topic: str, payload: bytes, code: str
+def test_poison_is_refused_with_its_code_and_kept_aside_as_it_came(
+    sealed_bench: Bench, topic: str, payload: bytes, code: str
 ) -> None:
-    receipt = bench.desk.take(topic, payload)
+    bench, sealed = sealed_bench, RECIPIENT.seal(payload)
+    receipt = bench.desk.take(topic, sealed)
     assert receipt.status is ReceiptStatus.REFUSED
     assert receipt.code is not None
     assert receipt.code.startswith(code)
     [kept] = bench.index.quarantined()
-    assert (kept.batch_id, kept.payload, kept.code) == (batch_id(payload), payload, receipt.code)
+    assert (kept.batch_id, kept.payload, kept.code) == (receipt.batch_id, sealed, receipt.code)
     assert bench.index.batches() == []
     assert bench.files() == []
+
+
+def test_a_batch_that_was_opened_is_refused_under_its_own_id(sealed_bench: Bench) -> None:
+    receipt = sealed_bench.desk.take(UP, RECIPIENT.seal(b"no batch"))
+    assert receipt.batch_id == batch_id(b"no batch")
+
+
+@pytest.mark.parametrize("payload", [b"", batch_payload()], ids=["empty", "a-batch-as-it-is"])
+def test_what_is_not_sealed_is_refused_and_only_the_reason_is_kept(
+    sealed_bench: Bench, payload: bytes
+) -> None:
+    receipt = sealed_bench.desk.take(UP, payload)
+    assert (receipt.batch_id, receipt.code) == (batch_id(payload), "seal.shape")
+    [kept] = sealed_bench.index.quarantined()
+    assert (kept.payload, kept.size_bytes) == (None, len(payload))
+
+
+def test_what_was_sealed_to_another_key_or_changed_is_refused_under_the_hash_that_came(
+    sealed_bench: Bench,
+) -> None:
+    changed = bytearray(RECIPIENT.seal(batch_payload()))
+    changed[-1] ^= 1
+    strange = FakeRecipient().seal(batch_payload())
+    for sealed, code in ((bytes(changed), "seal.broken"), (strange, "seal.key")):
+        receipt = sealed_bench.desk.take(UP, sealed)
+        assert (receipt.batch_id, receipt.code) == (batch_id(sealed), code)
+    kept = {batch.code: batch.payload for batch in sealed_bench.index.quarantined()}
+    assert kept == {"seal.broken": bytes(changed), "seal.key": strange}
+    assert batch_payload() not in (sealed_bench.folder / "index.sqlite").read_bytes()
+
+
+def test_a_batch_sealed_again_is_a_duplicate_of_itself(sealed_bench: Bench) -> None:
+    first, second = (RECIPIENT.seal(batch_payload()) for _ in range(2))
+    assert first != second
+    assert sealed_bench.desk.take(UP, first).status is ReceiptStatus.STORED
+    assert sealed_bench.desk.take(UP, second).status is ReceiptStatus.DUPLICATE
 
 
 def test_what_is_too_large_is_refused_and_not_kept(tmp_path: Path) -> None:
@@ -157,24 +243,24 @@ def test_what_is_too_large_is_refused_and_not_kept(tmp_path: Path) -> None:
     assert receipt.code == "codec.too_large"
     [kept] = bench.index.quarantined()
     assert (kept.payload, kept.size_bytes) == (None, 201)
-    bench.index.close()
+    bench.store.close()
 
 
 def test_a_batch_with_too_many_rows_is_refused(tmp_path: Path) -> None:
     bench = open_bench(tmp_path, FakeClock(), BatchLimits(max_rows=4))
     assert bench.desk.take(UP, batch_payload(rows=5)).status is ReceiptStatus.REFUSED
     assert bench.desk.take(UP, batch_payload(rows=4)).status is ReceiptStatus.STORED
-    bench.index.close()
+    bench.store.close()
 
 
 def test_quarantine_is_bounded_and_emptied_after_seven_days(bench: Bench) -> None:
     for number in range(5):
         bench.desk.take(UP, f"poison {number}".encode())
-        bench.clock.advance_s(60)
+        bench.clock.advance_s(DAY_S)
     assert len(bench.index.quarantined()) == 3
-    bench.clock.advance_s(7 * DAY_S - 120)
+    bench.clock.advance_s(5 * DAY_S)
     assert bench.desk.purge() == 1
-    bench.clock.advance_s(120)
+    bench.clock.advance_s(2 * DAY_S)
     assert bench.desk.purge() == 2
     assert bench.index.quarantined() == []
 
@@ -196,19 +282,13 @@ def test_answers_are_counted(bench: Bench) -> None:
 
 
 def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
-    Index.open(tmp_path / "index.sqlite").close()
+    local_store(tmp_path).close()
     with sqlite3.connect(tmp_path / "index.sqlite") as connection:
-        connection.execute("PRAGMA user_version=7")
-    with pytest.raises(StorageError, match="expected schema version 2, found 7"):
-        Index.open(tmp_path / "index.sqlite")
+        connection.execute("PRAGMA user_version=77")
+    with pytest.raises(StorageError, match="expected schema version 4, found 77"):
+        local_store(tmp_path)
 
 
 def test_a_reader_without_an_index_is_told_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="expected the index of an ingest, found none"):
-        Index.open_to_read(tmp_path / "index.sqlite")
-
-
-def test_minutes_have_no_seconds() -> None:
-    assert minute_of(datetime.fromisoformat("2026-11-22T12:34:56.789+00:00")).isoformat() == (
-        "2026-11-22T12:34:00+00:00"
-    )
+        SqliteDatabase.open_to_read(tmp_path / "index.sqlite")

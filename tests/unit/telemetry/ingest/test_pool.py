@@ -14,13 +14,14 @@ import pytest
 
 from telemetry.codec.batch import BatchLimits, batch_id
 from telemetry.codec.errors import CodecError
-from telemetry.ingest.dedupe import Index
+from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.pool import DecodePool, PoolSettings
-from telemetry.ingest.service import Desk, ServiceSettings
-from telemetry.ingest.sink import ParquetSink, prepare
+from telemetry.ingest.sink import prepare
 from telemetry.records import ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock
+from tests.support.ingest_store import local_store
+from tests.support.sealing import unsealed
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -167,15 +168,15 @@ MALICIOUS = {
 
 @pytest.fixture
 def desk(pool: DecodePool, tmp_path: Path) -> Iterator[Desk]:
-    index = Index.open(tmp_path / "index.sqlite")
+    store = local_store(tmp_path)
     yield Desk(
-        index=index,
-        sink=ParquetSink(tmp_path / "parquet", index),
+        store=store,
+        open_batch=unsealed,
         clock=FakeClock(),
-        settings=ServiceSettings(),
+        settings=DeskSettings(),
         prepare_batch=pool.prepare,
     )
-    index.close()
+    store.close()
 
 
 @pytest.mark.parametrize("payload", MALICIOUS.values(), ids=MALICIOUS)
@@ -201,14 +202,14 @@ def test_malicious_input_is_refused_with_a_reason_and_the_worker_lives(
 def test_a_batch_that_claims_too_many_rows_for_its_bytes_is_not_even_decoded(
     tmp_path: Path,
 ) -> None:
-    index = Index.open(tmp_path / "index.sqlite")
+    store = local_store(tmp_path)
     desk = Desk(
-        index=index,
-        sink=ParquetSink(tmp_path / "parquet", index),
+        store=store,
+        open_batch=unsealed,
         clock=FakeClock(),
-        settings=ServiceSettings(max_rows_per_byte=1),
+        settings=DeskSettings(max_rows_per_byte=1),
         prepare_batch=lambda payload: pytest.fail("decoded"),
     )
     receipt = desk.take(UP, changed(_5=[90_000, 0]))
     assert receipt.code == "ingest.ratio"
-    index.close()
+    store.close()

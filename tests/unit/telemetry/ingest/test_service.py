@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.consent.keys import VerifyKey
 from agent.consent.receipts import verify_receipt
 from telemetry.codec.batch import batch_id
 from telemetry.ingest.errors import RefusedError, StorageError
 from telemetry.ingest.service import SUBSCRIPTION, IngestService, ServiceSettings
 from telemetry.ingest.signing import ReceiptSigner
+from telemetry.keyset import receipt_entry
 from telemetry.link import Backoff, LinkError
 from telemetry.mqtt.messages import Message
 from telemetry.records import Receipt, ReceiptStatus
+from tests.support.sealing import FAR_AHEAD, LONG_AGO
 from tests.support.wait import wait_until
 
 KEY = Ed25519PrivateKey.generate()
@@ -137,7 +138,8 @@ async def test_stored_first_then_the_receipt_then_the_broker_is_told(bench: Benc
     assert bench.broker.links[0].subscribed == SUBSCRIPTION
     [(topic, data)] = bench.broker.sent
     assert topic == ACK
-    verified = verify_receipt(data, VerifyKey(KEY.public_key()))
+    public = receipt_entry(KEY.public_key(), not_before=LONG_AGO, not_after=FAR_AHEAD)
+    verified = verify_receipt(data, [public])
     assert verified.receipt.batch_id == batch_id(b"batch")
 
 

@@ -1,0 +1,215 @@
+"""The commands that look at what was received: batches, one batch in a file, refusals, answers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from telemetry.codec.batch import BatchLimits
+from telemetry.codec.errors import CodecError
+from telemetry.ingest.config import load_config
+from telemetry.ingest.entries import StoredBatch
+from telemetry.ingest.errors import InspectError, NotFoundError
+from telemetry.ingest.inspect import inspect_batch, sentences
+from telemetry.ingest.printing import CELL, as_json, limited, print_json, print_table
+from telemetry.ingest.store import Index, Store, open_to_read
+
+_ID_DIGITS = 64
+
+
+@contextmanager
+def reading(config_path: Path) -> Iterator[Store]:
+    """Open the store beside a running receiver; raise IngestError."""
+    store = open_to_read(load_config(config_path))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@click.group()
+def batches() -> None:
+    """Look at stored batches."""
+
+
+@batches.command("list")
+@limited
+@as_json
+@click.pass_obj
+def batches_list(config_path: Path, *, limit: int, is_json: bool) -> None:
+    """List stored batches, newest day first."""
+    with reading(config_path) as store:
+        rows = [_batch_document(batch) for batch in store.index.batches(limit=limit)]
+    if is_json:
+        print_json("batches.list", {"batches": rows})
+        return
+    print_table(
+        ("BATCH", "PURPOSE", "MONTH", "ROWS", "BYTES", "STORED"),
+        [
+            (
+                str(row["batch_id"])[:16],
+                row["purpose"],
+                row["month"],
+                row["rows"],
+                row["bytes"],
+                row["stored_day"],
+            )
+            for row in rows
+        ],
+        empty="No batch has been stored yet.",
+    )
+
+
+@batches.command("show")
+@click.argument("batch_id")
+@as_json
+@click.pass_obj
+def batches_show(config_path: Path, *, batch_id: str, is_json: bool) -> None:
+    """Show one batch with its rows. BATCH_ID: the hex digits, or the first 8 or more of them."""
+    from telemetry.ingest.sink import read_rows  # noqa: PLC0415 (pyarrow takes 0.3 s to load)
+
+    with reading(config_path) as store:
+        batch = _find(store.index, batch_id)
+        rows = [_without_bytes(row) for row in read_rows(store.files.read(batch.file))]
+    if is_json:
+        print_json("batches.show", _batch_document(batch) | {"samples": rows})
+        return
+    for name, value in _batch_document(batch).items():
+        click.echo(f"{name:14} {value}")
+    print_table(tuple(rows[0]), [tuple(row.values()) for row in rows], empty="No rows.")
+
+
+@click.group()
+def batch() -> None:
+    """Look at one batch in a file."""
+
+
+@batch.command("inspect")
+@click.argument("file", type=click.File("rb"))
+@as_json
+def batch_inspect(file: BinaryIO, *, is_json: bool) -> None:
+    """Print what the batch in FILE says, in plain words. FILE: its bytes, or - for stdin.
+
+    Reads no configuration and no store; works on any version and schema ever released.
+    """
+    limits = BatchLimits()
+    payload = file.read(limits.max_bytes + 1)
+    try:
+        document = inspect_batch(payload, limits=limits)
+    except CodecError as error:
+        raise InspectError(str(error), code=error.code) from error
+    if is_json:
+        print_json("batch.inspect", document)
+        return
+    for line in sentences(document):
+        click.echo(line)
+
+
+@click.group()
+def quarantine() -> None:
+    """Look at what was refused."""
+
+
+@quarantine.command("list")
+@limited
+@as_json
+@click.pass_obj
+def quarantine_list(config_path: Path, *, limit: int, is_json: bool) -> None:
+    """List refused batches; they are kept for a few days, with the reason."""
+    with reading(config_path) as store:
+        found = store.index.quarantined(limit=limit)
+    rows = [
+        {
+            "batch_id": batch.batch_id.hex(),
+            "code": batch.code,
+            "reason": batch.reason,
+            "bytes": batch.size_bytes,
+            "day": batch.day.isoformat(),
+        }
+        for batch in found
+    ]
+    if is_json:
+        print_json("quarantine.list", {"quarantine": rows})
+        return
+    print_table(
+        ("BATCH", "CODE", "BYTES", "REASON"),
+        [
+            (str(row["batch_id"])[:16], row["code"], row["bytes"], str(row["reason"])[:CELL])
+            for row in rows
+        ],
+        empty="Nothing was refused.",
+    )
+
+
+@click.group()
+def receipts() -> None:
+    """Look at the answers vehicles were given."""
+
+
+@receipts.command("list")
+@limited
+@as_json
+@click.pass_obj
+def receipts_list(config_path: Path, *, limit: int, is_json: bool) -> None:
+    """List answers, and how often each was given."""
+    with reading(config_path) as store:
+        found = store.index.receipts(limit=limit)
+    rows = [
+        {
+            "batch_id": receipt.batch_id.hex(),
+            "part": receipt.part,
+            "status": receipt.status,
+            "code": receipt.code,
+            "answers": receipt.answers,
+            "day": receipt.day.isoformat(),
+        }
+        for receipt in found
+    ]
+    if is_json:
+        print_json("receipts.list", {"receipts": rows})
+        return
+    print_table(
+        ("BATCH", "STATUS", "CODE", "TIMES", "FIRST"),
+        [
+            (str(r["batch_id"])[:16], r["status"], r["code"] or "", r["answers"], r["day"])
+            for r in rows
+        ],
+        empty="No answer has been given yet.",
+    )
+
+
+def _find(index: Index, prefix: str) -> StoredBatch:
+    try:
+        first, last = (bytes.fromhex(prefix.ljust(_ID_DIGITS, digit)) for digit in "0f")
+    except ValueError:
+        first, last = b"\xff", b""  # nothing lies there
+    found = index.matching(first, last)
+    if len(found) != 1:
+        raise NotFoundError(
+            f"batch {prefix}: expected exactly one with these first digits,"
+            f" found {'several' if found else '0'}",
+            intact="nothing was changed",
+            advice="okdrive-ingest batches list --json prints whole ids",
+        )
+    return found[0]
+
+
+def _batch_document(batch: StoredBatch) -> dict[str, Any]:
+    return {
+        "batch_id": batch.batch_id.hex(),
+        "part": batch.part,
+        "purpose": batch.purpose,
+        "schema_id": batch.schema_id,
+        "pseudonym": batch.pseudonym.hex(),
+        "month": batch.month,
+        "rows": batch.row_count,
+        "bytes": batch.size_bytes,
+        "file": batch.file,
+        "stored_day": batch.stored_day.isoformat(),
+    }
+
+
+def _without_bytes(row: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in row.items() if not isinstance(value, bytes)}

@@ -1,0 +1,3 @@
+"""The fixtures of the stores."""
+
+from tests.support.postgres import postgres  # noqa: F401 (fixture)
