@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import click
 
+from agent.commands.apps import apps
 from agent.commands.battery import battery
 from agent.commands.common import FILE, Caller, as_json, print_document
 from agent.commands.consent import consent
@@ -203,5 +204,5 @@ def config_validate(caller: Caller) -> None:
         click.echo(f"{caller.path}: valid")
 
 
-for group in (trips, battery, consent, queue, update, signals, vehicle, export):
+for group in (trips, battery, consent, queue, update, apps, signals, vehicle, export):
     main.add_command(group)
