@@ -33,6 +33,7 @@ from agent.store.drivers import Drivers, StandingRow
 from agent.store.outbox import Moment, Outbox, Quota
 from agent.store.state import LEDGER_LENGTH, State
 from agent.store.tracks import delete_tracks
+from agent.workshop import Contacts
 from telemetry.purposes import NEED_PLACE, SWITCHED, Purpose
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ class Grants:
         problems = self.check_ledger()
         self._is_intact = not problems
         self._load()
-        if not self.may_keep_place():
+        if NEED_PLACE.isdisjoint(self._granted_to_anyone):
             delete_tracks(self._segments)  # the power went between a withdrawal and this
         return problems
 
@@ -193,6 +194,10 @@ class Grants:
         """Tell whether the figures of a trip or a charge may touch the disk."""
         return self.permit() is not None
 
+    def may_hold(self) -> bool:
+        """Tell whether what was kept of drives may stay: somebody has a purpose switched on."""
+        return not OF_TRIPS.isdisjoint(self._granted_to_anyone)
+
     def may_keep_place(self) -> bool:
         """Tell whether a position may touch the disk: off by default."""
         permit = self.permit()
@@ -234,13 +239,13 @@ class Grants:
         """
         self._expect_intact()
         self.notice(purpose, language)  # without a text nobody can agree
-        if purpose not in SWITCHED:
+        if purpose not in SWITCHED and is_granted:
             raise SharingError("consent.asked_each_time", f"{purpose} is asked each time.")
         profile_id = self._expect_driver()
         event = ConsentEvent.GRANT if is_granted else ConsentEvent.WITHDRAW
         seen = Seen(language=language, shown_sha256=shown_sha256)
         with self._changing:
-            if (purpose in self._granted) == is_granted:
+            if purpose in SWITCHED and (purpose in self._granted) == is_granted:
                 return False
             self.state.set_consent(
                 purpose,
@@ -336,6 +341,10 @@ class Grants:
                 "The time is not known yet, so its end could not be kept; nothing was changed.",
             )
 
+    def contacts(self) -> Contacts:
+        """Return the contact details that the driver keeps for the workshop."""
+        return Contacts(self.state.database, self.offering.contact_key)
+
     # -- who drives ----------------------------------------------------------------------------
 
     def choose_driver(self, profile_id: str | None) -> None:
@@ -408,7 +417,8 @@ class Grants:
         self.presence.load()
         rows = self.state.consents(self.presence.seated().profile_id or "").values()
         self._granted = frozenset(Purpose(row.purpose) for row in rows if row.is_granted)
-        self._granted_to_anyone = frozenset(map(Purpose, self.state.granted_to_anyone()))
+        anyone = frozenset(map(Purpose, self.state.granted_to_anyone()))
+        self._granted_to_anyone = anyone | {Purpose.WORKSHOP}  # its OK is the consent
 
     def _expect_driver(self) -> str:
         profile_id = self.presence.seated().profile_id

@@ -26,6 +26,7 @@ from agent.offers import (
     diagnostics_draft,
     due_days,
     journey_drafts,
+    next_turn,
     note_stop,
     stops_of,
     traffic_drafts,
@@ -42,7 +43,7 @@ from agent.store.tracks import StoredTrack, read_track
 from telemetry.codec.anybatch import encode_any
 from telemetry.codec.batch import batch_id
 from telemetry.purposes import NEED_PLACE, Purpose
-from telemetry.records import CurrentKind
+from telemetry.records import CurrentKind, WorkshopReport
 
 log = logging.getLogger(__name__)
 
@@ -273,6 +274,19 @@ class Offering:
         self.keep_book(book)
         return [self._offered(draft, secrets.token_hex(8), profile_id)]
 
+    def next_turn(self, purpose: Purpose) -> date | None:
+        """Return the next day of which a record may be told; None if every day's may."""
+        today = self._clock.utc_now().astimezone(self._zone).date()
+        return next_turn(purpose, self._secret_of(purpose), today)
+
+    def of_report(self, report: WorkshopReport, profile_id: str) -> Offered:
+        """Return a report for the workshop, under a name made for it alone."""
+        trip_id, today = secrets.token_hex(8), self._clock.utc_now().date()
+        draft = Draft(
+            purpose=Purpose.WORKSHOP, body=report, month=report.day[:7], day=today, part=trip_id
+        )
+        return self._offered(draft, trip_id, profile_id)
+
     # -- the book ------------------------------------------------------------------------------
 
     def book(self) -> Book:
@@ -296,6 +310,10 @@ class Offering:
         if book.places or book.stops or book.told:
             since = self._clock.utc_now().astimezone(self._zone).date()
             self.keep_book(Book(since=since, zones=book.zones, done=book.done))
+
+    def contact_key(self) -> bytes:
+        """Return the 32 bytes under which the driver's contact details are sealed."""
+        return hmac.digest(self._secret_of(Purpose.WORKSHOP), b"okdrive contact", "sha256")
 
     def _book_key(self) -> bytes:
         return hmac.digest(self._secret_of(Purpose.TRAFFIC), b"okdrive book", "sha256")

@@ -22,11 +22,11 @@ from agent.privacy.places import Place, Position
 from agent.privacy.selection import BOUNDS, is_turn, pick
 from agent.privacy.traffic import Track, traffic_batches
 from agent.store.segments import Segment
+from telemetry.codec.anybatch import AnyBody
 from telemetry.purposes import NEED_PLACE, Purpose
 from telemetry.records import (
     LOSSES,
     MAX_LOSS_DIGITS,
-    Body,
     CurrentKind,
     DiagnosticsBatch,
 )
@@ -43,7 +43,7 @@ class Draft:
     """A batch that is not encoded yet; its token is made from purpose, day and part."""
 
     purpose: Purpose
-    body: Body
+    body: AnyBody
     month: str
     day: date
     part: str | None

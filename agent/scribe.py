@@ -25,7 +25,10 @@ from agent.consent.notices import DEFAULT_LANGUAGE, Notice
 from agent.store.state import LedgerHead
 from telemetry.purposes import Purpose
 
-SCHEMA_OF: Mapping[Purpose, str] = {purpose: f"{purpose}.1" for purpose in Purpose}
+SCHEMA_OF: Mapping[Purpose, str] = {
+    **{purpose: f"{purpose}.1" for purpose in Purpose},
+    Purpose.BATTERY: "battery.2",
+}
 Notices = Mapping[str, Mapping[Purpose, Notice]]  # by language
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from agent.consent.ledger import ConsentEvent, SignedLedgerEntry
 from agent.consent.preview import Preview, preview_of
+from agent.consent.recipients import NO_KEY
 from agent.grants import Clock, Grants, Permit, SharingError, SharingSettings
 from agent.offering import FinishedTrip, Offered
 from agent.privacy.delay import sending_delay_s
@@ -22,8 +23,9 @@ from agent.privacy.selection import BOUNDS
 from agent.scribe import Seen
 from agent.store.state import LedgerHead, OfferRow, TripOutcome, TripRow
 from agent.store.tracks import delete_segment
-from telemetry.codec.anybatch import schema_in
+from telemetry.codec.anybatch import purpose_in
 from telemetry.purposes import Purpose
+from telemetry.records import WorkshopReport
 
 __all__ = [
     "Answer",
@@ -115,8 +117,29 @@ class Sharing(Grants):
             if Purpose.DIAGNOSTICS in self._granted:
                 cards.setdefault(profile_id, []).extend(self.offering.of_agent(profile_id))
             for whose, offered in cards.items():
-                self._put_day(whose, offered)
+                self._put_card("day", whose, offered)
         return sum(len(offered) for offered in cards.values())
+
+    def offer_report(self, report: WorkshopReport) -> str:
+        """Put a report for the workshop on offer; return the id of its card.
+
+        It is asked about like every other batch: what is shown is what is sent.
+
+        Raises:
+            SharingError: Nobody who could agree, or no workshop has given this vehicle a key.
+            StoreError: Nothing was written.
+        """
+        self._expect_intact()
+        profile_id = self._expect_driver()
+        if self._scribe.recipient(Purpose.WORKSHOP).key_id == NO_KEY:
+            raise SharingError(
+                "consent.no_workshop",
+                "No workshop has given this vehicle a key; nothing was prepared.",
+            )
+        with self._changing, self.state.database.transaction():
+            offered = self.offering.of_report(report, profile_id)
+            self._put_card("workshop", profile_id, [offered])
+        return offered.offer.trip_id
 
     def cards(self) -> list[Card]:
         """Return what waits for an answer of the one who drives, oldest first."""
@@ -204,12 +227,12 @@ class Sharing(Grants):
             under = standing.entry_hash
             self._release(batches, self._maker(ConsentEvent.OK, released_under=under))
 
-    def _put_day(self, profile_id: str, offered: Sequence[Offered]) -> None:
+    def _put_card(self, kind: str, profile_id: str, offered: Sequence[Offered]) -> None:
         if not offered:
             return
         row = TripRow(
             trip_id=offered[0].offer.trip_id,
-            summary=msgspec.json.encode({"kind": "day"}).decode(),
+            summary=msgspec.json.encode({"kind": kind}).decode(),
             segment=None,
             created_utc=self._clock.utc_now(),
             outcome=TripOutcome.UNANSWERED,
@@ -263,7 +286,7 @@ class Sharing(Grants):
             delete_segment(segment_path)
 
     def _preview(self, payload: bytes) -> Preview:
-        purpose = schema_in(payload).purpose
+        purpose = purpose_in(payload)
         return preview_of(
             payload, notice=self.notice(purpose), recipient=self._scribe.recipient(purpose)
         )

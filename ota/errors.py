@@ -146,6 +146,15 @@ class RepeatedEcuError(RepositoryError):
     sentence = "The update server gave one part of this car two different instructions."
 
 
+class DocumentError(RepositoryError):
+    """A signed document that is not of the shape its readers agreed on."""
+
+    code = "ota.repository.document"
+    attack = "arbitrary data"
+    sentence = "The update server published a document that this car cannot use."
+    advice = "Publish it again, made by the command that makes such documents."
+
+
 class DirectorDelegationError(RepositoryError):
     """The Director delegates, which only the Image repository may."""
 
@@ -260,7 +269,7 @@ class PatchError(RepositoryError):
     """A difference that does not fit what is installed, or is none."""
 
     code = "ota.repository.patch"
-    attack = "arbitrary data"
+    attack = "arbitrary software"
     sentence = "The update by difference did not fit what this car runs."
     advice = "Nothing to do: it is fetched in another way, if that does not cost too much data."
 

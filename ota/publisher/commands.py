@@ -16,6 +16,7 @@ from ota.publisher.arguments import (
     parse_threshold,
     read_public_key,
 )
+from ota.publisher.bundle import write_bundle
 from ota.publisher.config import (
     PublisherConfig,
     default_config,
@@ -24,6 +25,7 @@ from ota.publisher.config import (
 )
 from ota.publisher.delta import make_delta
 from ota.publisher.director import run_server
+from ota.publisher.documents import INGEST_KEYS, publish_document
 from ota.publisher.inventory import Inventory, VehicleRecord
 from ota.publisher.layout import Repositories, check_thresholds, init_repositories
 from ota.publisher.package import (
@@ -208,6 +210,44 @@ class Commands:
                 self._repositories(), inventory, facts, offer=offer, deltas=deltas, dry_run=dry_run
             )
         return _publish_report(plans, dry_run=dry_run)
+
+    def keys_publish(self, path: Path, *, dry_run: bool) -> Report:
+        """Publish ingest's public keys as a signed document."""
+        plan = publish_document(self._repositories(), INGEST_KEYS, path, dry_run=dry_run)
+        verb = "would publish" if dry_run else "published"
+        what = verb if plan.is_new else "published already"
+        size = len(plan.content)
+        return Report(
+            schema="okdrive-ota.keys.publish/1",
+            lines=[
+                f"{what}: {plan.target}, serial {plan.serial}, {size} bytes",
+                "every vehicle learns of it at its next update check",
+            ],
+            fields={
+                "dry_run": dry_run,
+                "target": plan.target,
+                "sha256": plan.sha256,
+                "serial": plan.serial,
+                "is_new": plan.is_new,
+            },
+        )
+
+    def bundle_write(self, folder: Path, wanted: Sequence[str], *, dry_run: bool) -> Report:
+        """Write a stick that vehicles install from without a network."""
+        plan = write_bundle(self._repositories(), folder, wanted, dry_run=dry_run)
+        done = "would hold" if dry_run else "holds"
+        size = f"{plan.size_bytes / 1e6:.1f} MB"
+        lines = [f"{folder} {done} {len(plan.targets)} images, {size}, list {plan.version}"]
+        lines += [f"  {name}" for name in plan.targets]
+        lines.append("Sticks written before are revoked where this one, or the Director, was seen.")
+        fields = {
+            "folder": str(folder),
+            "targets": plan.targets,
+            "version": plan.version,
+            "size_bytes": plan.size_bytes,
+            "dry_run": dry_run,
+        }
+        return Report(schema="okdrive-ota.bundle-write/1", lines=lines, fields=fields)
 
     def refresh(self, *, dry_run: bool) -> Report:
         """Sign the Image repository's online roles again; say which offline role needs a person."""

@@ -83,7 +83,7 @@ def plan_publish(  # noqa: PLR0913 (what a release is made of)
     custom = image_custom(release, info, [_delta(path, info) for path in deltas])
     target = target_name(custom.name, custom.version, custom.kind)
     image = repositories.image()
-    is_new = _check_newer(image.targets(), target, info, custom)
+    is_new = _check_newer(image.images(), target, info, custom)
     if is_new:
         image.check_keys()
     vehicles = {ALL: inventory.vehicles, NOBODY: list}.get(offer.to, lambda: [offer.to])()
