@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import click
 
+from agent.commands.apps import apps
 from agent.commands.battery import battery
 from agent.commands.common import FILE, Caller, as_json, print_document
 from agent.commands.consent import consent
@@ -214,6 +215,7 @@ for group in (
     consent,
     queue,
     update,
+    apps,
     signals,
     vehicle,
     export,
