@@ -18,6 +18,7 @@ from agent.consents import sharing_of
 from agent.control import Control
 from agent.daylight import is_dark
 from agent.desk import Desk
+from agent.documents import INGEST_KEYS, ingest_keys_taker
 from agent.folders import Folders
 from agent.gatekeeper import Gatekeeper, UpdatePolicy
 from agent.hmi.app import create_app
@@ -55,12 +56,12 @@ from agent.surroundings import SurroundingsWatch
 from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
 from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
-from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
 from agent.watch.events import event_paths, event_rules
 from agent.watch.keeper import KEPT_PATHS, Keeper
+from agent.watch.rules import battery_rules
 from agent.workbench import Workbench
 from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
@@ -98,6 +99,7 @@ class Agent:
         self._folders.make()
         table = load_table(config.vehicle.definition)
         self._state = State.open(self._folders.state)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._sharing = self._make_sharing()
         self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
         self._event_rules = event_rules(config.events)
@@ -138,6 +140,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop``; raise ExceptionGroup if a critical part failed."""
+        self._loop = asyncio.get_running_loop()
         problems = await asyncio.to_thread(self._sharing.start)
         for problem in problems:
             log.error("ledger_broken", extra={"code": problem.code, "entry": problem.sequence})
@@ -390,12 +393,13 @@ class Agent:
             sessions=Sessions(self._state.database),
             clock=self._clock,
             may_record=self._sharing.may_keep_trip,
+            may_hold=self._sharing.may_hold,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
             event_files=EventFiles(
                 self._folders.events, quota_bytes=self._config.events.quota_mb * 1_000_000
             ),
-            rules=with_thresholds(self._config.battery.raise_at),
+            rules=battery_rules(self._config.battery),
             events=self._event_rules,
         )
         return Recorder(
@@ -449,8 +453,14 @@ class Agent:
             gates=gates,
             data_use=lambda: data_use(self._config, self._network.now()),
             time_sources=time_sources(self._config, self._clock, self._gnss),
+            documents={INGEST_KEYS: ingest_keys_taker(self._sharing.recipients, self._on_keys)},
         )
         return client
+
+    def _on_keys(self) -> None:
+        """Look at the outbox again: what waited for a key may leave. In the check's thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._uplink.wake)
 
 
 def time_sources(

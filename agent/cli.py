@@ -200,8 +200,11 @@ def config_validate(caller: Caller) -> None:
     """Check the file; exit 2 and name the key if it is wrong."""
     with caller.doing("config validate"):
         from agent.watch.events import event_rules  # noqa: PLC0415 (only this command needs it)
+        from agent.watch.rules import battery_rules  # noqa: PLC0415
 
-        event_rules(caller.config().events)
+        config = caller.config()
+        event_rules(config.events)
+        battery_rules(config.battery)
         click.echo(f"{caller.path}: valid")
 
 

@@ -25,12 +25,7 @@ from benchmarks.wire_size import RECORDINGS, REPORTED
 from telemetry.codec.batch import BatchLimits, encode_batch
 from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.files import FolderFiles
-from telemetry.ingest.sink import (
-    HAS_COMPILER,
-    Prepared,
-    prepare_plainly,
-    prepare_quickly,
-)
+from telemetry.ingest.prepare import HAS_COMPILER, Prepared, prepare_plainly, prepare_quickly
 from telemetry.ingest.sqlite import SqliteDatabase
 from telemetry.ingest.store import Index, Store
 from telemetry.purposes import Purpose
@@ -127,7 +122,7 @@ def _rate(trips: Sequence[Table], prepare: Callable[[bytes], Prepared], batches:
     return 1 / statistics.median(times_s[1:])
 
 
-def _open(purpose: Purpose, sealed: bytes) -> bytes:
+def _open(purpose: str, sealed: bytes) -> bytes:
     return open_sealed(sealed, purpose=purpose, key=_KEY)
 
 

@@ -27,8 +27,8 @@ from ota.publisher.ports import Clock
 from sim.broker import free_port, render_config
 from sim.factory import install_at_factory
 from sim.pki import VALID_DAYS, Authority
+from telemetry.ingest.keyring import LABELS
 from telemetry.ingest.keys import DOCUMENT, add_receipt_key, make_keys
-from telemetry.purposes import Purpose
 
 MARK = ".okdrive-home"  # only a folder with this file in it is ever deleted
 HARDWARE_ID = "okdrive-board-1"
@@ -62,7 +62,8 @@ class Home:
 
     folder: Path
     vehicle_id: str
-    broker_port: int
+    broker_port: int  # for vehicles
+    ingest_port: int  # of the same broker, for ingest
     director_port: int
 
     @property
@@ -97,6 +98,7 @@ def prepare(folder: Path, *, clock: Clock, settings: HomeSettings) -> Home:
         folder=folder.absolute(),
         vehicle_id=f"v-{secrets.token_hex(12)}",
         broker_port=free_port(),
+        ingest_port=free_port(),
         director_port=free_port(),
     )
     _certificates(home, clock.utc_now())
@@ -147,7 +149,7 @@ def _ingest_keys(folder: Path, now: datetime) -> None:
     """Make ingest's own keys; the vehicle gets the public document when it is provisioned."""
     keys, recipient, days = folder / "keys", "okdrive ingest", VALID_DAYS
     public = _write_key(folder / "receipt").public_key()
-    make_keys(keys, list(Purpose), recipient=recipient, now=now, days=days)
+    make_keys(keys, LABELS, recipient=recipient, now=now, days=days)
     add_receipt_key(keys, public, recipient=recipient, now=now, days=days)
     shutil.copy(keys / DOCUMENT, folder.parent / "identity" / "ingest-keys.json")
 
@@ -185,6 +187,7 @@ def _configs(home: Home, settings: HomeSettings, ecu_ids: tuple[str, str]) -> No
         templates=TEMPLATES,
         server=authority.identity("broker"),
         port=home.broker_port,
+        ingest_port=home.ingest_port,
     )
     url = f"https://127.0.0.1:{home.director_port}"
     vehicle = home.vehicle_id
@@ -195,7 +198,7 @@ sealing_keys = "ingest/keys"
 
 [broker]
 host = "127.0.0.1"
-port = {home.broker_port}
+port = {home.ingest_port}
 ca_file = "pki/ca.pem"
 cert_file = "pki/ingest.pem"
 key_file = "pki/ingest.key"

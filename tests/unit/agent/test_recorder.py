@@ -354,6 +354,44 @@ def test_a_moving_vehicle_spends_and_regains_energy() -> None:
     assert vehicle.state.pack_current_a > 20
 
 
+async def test_a_restart_in_mid_trip_goes_on_in_the_same_segment(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, drive(30.0)[:20_000])
+    bench.config = RecorderConfig(can_resume=True)
+    first = bench.recorder()
+    frames = bench.source.frames
+    half = len(frames) // 2
+    for start in range(0, half, 60):
+        await first.take(frames[start : start + 60])
+    assert first._writer is not None
+    await asyncio.to_thread(first._writer.close)  # what a crash leaves, flushed by luck
+    bench.clock.advance_s(frames[half].time_s - bench.clock.monotonic_s())
+    ((left, path),) = await asyncio.to_thread(recover_trips, bench.folder, lambda _: False)
+    second = bench.recorder()
+    assert await asyncio.to_thread(second.resume, left, path)
+    bench.source = FakeSource(frames[half:])
+    second._source = bench.source
+    await second.run()
+    ((trip, _),) = bench.ended
+    assert (trip.trip_id, trip.restarts) == ("trip-1", 1)
+    assert trip.distance_m == pytest.approx(50 / 3.6 * 30, rel=0.06)
+    (segment,) = bench.segments
+    assert len(segment.rows) >= 30
+    assert [path.name for path in bench.folder.iterdir()] == ["trip-1.seg"]
+
+
+@pytest.mark.parametrize("why", ["another boot", "too long ago", "no consent", "a replay"])
+def test_a_trip_that_cannot_be_the_same_is_not_resumed(tmp_path: Path, why: str) -> None:
+    bench = Bench(tmp_path)
+    bench.config = RecorderConfig(can_resume=why != "a replay")
+    bench.granted = why != "no consent"
+    left = Trip(trip_id="a", started_s=900.0, ended_s=990.0, boot_id="boot-1")
+    if why == "another boot":
+        left = replace(left, boot_id="boot-0")
+    if why == "too long ago":
+        left = replace(left, ended_s=600.0)
+    assert not bench.recorder().resume(left, tmp_path / "a.seg")
+
+
 async def _with_a_change(
     folder: Path, before: Permit | None, after: Permit | None
 ) -> tuple[Bench, float]:
@@ -424,41 +462,3 @@ async def test_a_trip_under_one_permission_is_whole(tmp_path: Path) -> None:
     ((trip, path),) = bench.ended
     assert trip.is_whole
     assert permitted(trip, path) is trip
-
-
-async def test_a_restart_in_mid_trip_goes_on_in_the_same_segment(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, drive(30.0)[:20_000])
-    bench.config = RecorderConfig(can_resume=True)
-    first = bench.recorder()
-    frames = bench.source.frames
-    half = len(frames) // 2
-    for start in range(0, half, 60):
-        await first.take(frames[start : start + 60])
-    assert first._writer is not None
-    await asyncio.to_thread(first._writer.close)  # what a crash leaves, flushed by luck
-    bench.clock.advance_s(frames[half].time_s - bench.clock.monotonic_s())
-    ((left, path),) = await asyncio.to_thread(recover_trips, bench.folder, lambda _: False)
-    second = bench.recorder()
-    assert await asyncio.to_thread(second.resume, left, path)
-    bench.source = FakeSource(frames[half:])
-    second._source = bench.source
-    await second.run()
-    ((trip, _),) = bench.ended
-    assert (trip.trip_id, trip.restarts) == ("trip-1", 1)
-    assert trip.distance_m == pytest.approx(50 / 3.6 * 30, rel=0.06)
-    (segment,) = bench.segments
-    assert len(segment.rows) >= 30
-    assert [path.name for path in bench.folder.iterdir()] == ["trip-1.seg"]
-
-
-@pytest.mark.parametrize("why", ["another boot", "too long ago", "no consent", "a replay"])
-def test_a_trip_that_cannot_be_the_same_is_not_resumed(tmp_path: Path, why: str) -> None:
-    bench = Bench(tmp_path)
-    bench.config = RecorderConfig(can_resume=why != "a replay")
-    bench.granted = why != "no consent"
-    left = Trip(trip_id="a", started_s=900.0, ended_s=990.0, boot_id="boot-1")
-    if why == "another boot":
-        left = replace(left, boot_id="boot-0")
-    if why == "too long ago":
-        left = replace(left, ended_s=600.0)
-    assert not bench.recorder().resume(left, tmp_path / "a.seg")
