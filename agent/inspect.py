@@ -20,9 +20,11 @@ from agent.store.figures import TripFigures, figures
 from agent.store.outbox import Outbox
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import State, TripRow
-from agent.vehicle.battery.rules import RULES, Code
+from agent.vehicle.battery.rules import Code
 from agent.vehicle.trip import Trip
 from agent.watch.events import event_rules
+from agent.watch.rules import battery_rules
+from agent.watch.summary import by_month
 
 if TYPE_CHECKING:
     from agent.signals.explain import SignalsNow
@@ -128,17 +130,26 @@ def battery_history(folders: Folders, kind: str | None) -> dict[str, Any]:
         }
 
 
-def battery_explain(folders: Folders, code: str) -> dict[str, Any]:
+def battery_summary(folders: Folders) -> dict[str, Any]:
+    """Return the battery's history month by month, oldest first; raise StoreError."""
+    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+        months = by_month(history.figures(), history.alerts(limit=-1))
+    return {"months": [msgspec.to_builtins(month) for month in months]}
+
+
+def battery_explain(config: AgentConfig, code: str) -> dict[str, Any]:
     """Return rule, advice and the latest evidence of one alert.
 
     Raises:
         NotFoundError: There is no such rule.
         StoreError: The history cannot be read.
+        ConfigError: The configuration names an alert that does not exist.
     """
     if code not in list(Code):
         raise NotFoundError(f"{code}: expected one of {', '.join(Code)}; nothing was changed")
-    rule, texts = RULES[Code(code)], load_texts()["en"]
-    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+    rule, texts = battery_rules(config.battery)[Code(code)], load_texts()["en"]
+    path = Folders(root=config.state_dir).battery
+    with closing(BatteryHistory.open_to_read(path)) as history:
         rows = [row for row in history.alerts(limit=-1) if row.code == code]
     latest = _alert(rows[0]) if rows else None
     return {

@@ -25,12 +25,7 @@ from benchmarks.wire_size import RECORDINGS, REPORTED
 from telemetry.codec.batch import BatchLimits, encode_batch
 from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.files import FolderFiles
-from telemetry.ingest.sink import (
-    HAS_COMPILER,
-    Prepared,
-    prepare_plainly,
-    prepare_quickly,
-)
+from telemetry.ingest.prepare import HAS_COMPILER, Prepared, prepare_plainly, prepare_quickly
 from telemetry.ingest.sqlite import SqliteDatabase
 from telemetry.ingest.store import Index, Store
 from telemetry.purposes import Purpose

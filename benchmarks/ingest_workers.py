@@ -68,7 +68,7 @@ def _result(name: str, rate: float, *, peer: float | None) -> Result:
 class _Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port, self.ingest_port = free_port(), free_port()
         now = SystemClock().utc_now()
         authority = Authority.create(folder / "pki", name="bench CA", now=now)
         self.server = authority.issue_server("broker", hosts=("127.0.0.1",), now=now)
@@ -83,14 +83,20 @@ class _Home:
         (folder / "ingest.toml").write_text(
             f'folder = "ingest"\nreceipt_key = "receipt.key"\nsealing_keys = "keys"\n'
             f'[broker]\nhost = "127.0.0.1"\n'
-            f'port = {self.port}\nca_file = "{self.ingest.ca_file}"\n'
+            f'port = {self.ingest_port}\nca_file = "{self.ingest.ca_file}"\n'
             f'cert_file = "{self.ingest.cert_file}"\nkey_file = "{self.ingest.key_file}"\n'
         )
 
 
 @contextmanager
 def _broker(home: _Home) -> Iterator[None]:
-    config = render_config(home.folder, templates=TEMPLATES, server=home.server, port=home.port)
+    config = render_config(
+        home.folder,
+        templates=TEMPLATES,
+        server=home.server,
+        port=home.port,
+        ingest_port=home.ingest_port,
+    )
     broker = Broker(config, port=home.port, log_file=home.folder / "broker.log")
     broker.start()
     try:

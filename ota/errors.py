@@ -265,6 +265,15 @@ class UnsafePackageError(RepositoryError):
     sentence = "The update package is not built the way a safe one is."
 
 
+class PatchError(RepositoryError):
+    """A difference that does not fit what is installed, or is none."""
+
+    code = "ota.repository.patch"
+    attack = "arbitrary data"
+    sentence = "The update by difference did not fit what this car runs."
+    advice = "Nothing to do: it is fetched in another way, if that does not cost too much data."
+
+
 # --- the network is wrong ------------------------------------------------------------------
 
 
@@ -527,11 +536,25 @@ class NoMatchError(PublishError):
     advice = "Compare kind, name and hardware ids with okdrive-ota vehicle list."
 
 
+class UnmetNeedError(PublishError):
+    """A vehicle would refuse this image: what it needs beside it is not there, or a conflict is."""
+
+    code = "ota.publish.unmet_need"
+    advice = "Publish what the message names to the vehicle first, or choose other vehicles."
+
+
 class ConflictError(PublishError):
     """Something of that name stands there already."""
 
     code = "ota.publish.conflict"
     advice = "Choose another name, or use what is there."
+
+
+class NotStoredError(PublishError):
+    """A package no difference can lead to, because it is compressed as a whole."""
+
+    code = "ota.publish.not_stored"
+    advice = "Build it again: okdrive-ota package build --stored."
 
 
 class NotFoundError(PublishError):

@@ -12,7 +12,8 @@ from sim.pki import Identity
 
 START_TIMEOUT_S = 10.0  # source: measured 13 to 25 ms; a busy machine gets plenty
 STOP_TIMEOUT_S = 5.0
-INGEST_NAME = "ingest"  # the certificate name the ACL knows
+INGEST_NAME = "ingest"  # the certificate name the access lists know
+_ACL, _INGEST_ACL = "mosquitto.acl", "mosquitto-ingest.acl"
 _POLL_S = 0.01
 _SETTLE_S = 0.05  # a broker that cannot start ends within this; measured 5 ms
 
@@ -33,27 +34,31 @@ def free_port() -> int:
         return port
 
 
-def render_config(folder: Path, *, templates: Path, server: Identity, port: int) -> Path:
-    """Write ``mosquitto.conf`` and ``mosquitto.acl`` to ``folder``; return the first.
+def render_config(
+    folder: Path, *, templates: Path, server: Identity, port: int, ingest_port: int
+) -> Path:
+    """Write ``mosquitto.conf`` and the access lists to ``folder``; return the first.
 
     Args:
-        folder: Where the two files go.
+        folder: Where the files go.
         templates: The folder that holds the templates of the same names (``configs/``).
         server: Certificate and key of the broker, and the CA of its clients.
-        port: Where it listens, on loopback only.
+        port: Where it listens for vehicles, on loopback only.
+        ingest_port: Where it listens for ingest.
     """
-    acl_file = folder / "mosquitto.acl"
     values = {
         "user": getpass.getuser(),  # mosquitto gives up root for another user unless told not to
         "port": str(port),
+        "ingest_port": str(ingest_port),
         "bind_address": "127.0.0.1",
         "ca_file": str(server.ca_file),
         "cert_file": str(server.cert_file),
         "key_file": str(server.key_file),
-        "acl_file": str(acl_file),
+        "acl_file": str(folder / _ACL),
+        "ingest_acl_file": str(folder / _INGEST_ACL),
         "ingest_name": INGEST_NAME,
     }
-    for name in ("mosquitto.acl", "mosquitto.conf"):
+    for name in (_ACL, _INGEST_ACL, "mosquitto.conf"):
         text = Template((templates / name).read_text()).substitute(values)
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)

@@ -62,7 +62,8 @@ class Home:
 
     folder: Path
     vehicle_id: str
-    broker_port: int
+    broker_port: int  # for vehicles
+    ingest_port: int  # of the same broker, for ingest
     director_port: int
 
     @property
@@ -97,6 +98,7 @@ def prepare(folder: Path, *, clock: Clock, settings: HomeSettings) -> Home:
         folder=folder.absolute(),
         vehicle_id=f"v-{secrets.token_hex(12)}",
         broker_port=free_port(),
+        ingest_port=free_port(),
         director_port=free_port(),
     )
     _certificates(home, clock.utc_now())
@@ -185,6 +187,7 @@ def _configs(home: Home, settings: HomeSettings, ecu_ids: tuple[str, str]) -> No
         templates=TEMPLATES,
         server=authority.identity("broker"),
         port=home.broker_port,
+        ingest_port=home.ingest_port,
     )
     url = f"https://127.0.0.1:{home.director_port}"
     vehicle = home.vehicle_id
@@ -195,7 +198,7 @@ sealing_keys = "ingest/keys"
 
 [broker]
 host = "127.0.0.1"
-port = {home.broker_port}
+port = {home.ingest_port}
 ca_file = "pki/ca.pem"
 cert_file = "pki/ingest.pem"
 key_file = "pki/ingest.key"

@@ -24,6 +24,7 @@ from ota.client.states import WATCHED, UpdateEvent, UpdateState
 from ota.client.verdicts import failure, has_failed, is_refused, may_pass, success
 from ota.client.verifier import Verifier
 from ota.client.watch import Watch
+from ota.client.ways import Ways
 from ota.errors import (
     DownloadError,
     InstallError,
@@ -99,6 +100,7 @@ class UpdateSteps:
         self._ecus = ecus
         self._verifier = verifier
         self._downloader = downloader
+        self._ways = Ways(downloader, lambda offer: installers.of(offer).files(offer.name))
         self._installers = installers
         self._reporter = reporter
         self._floor = floor
@@ -191,9 +193,9 @@ class UpdateSteps:
         return Step(event=UpdateEvent.NOTHING_NEW, changes={**told, **_NO_OFFER})
 
     def _download(self, entry: JournalEntry) -> Step:
-        self._downloader.keep_only(entry.offers)
+        self._ways.keep_only(entry.offers)
         for offer in entry.offers:
-            self._downloader.download(offer)
+            self._ways.get(offer)
         return Step(event=UpdateEvent.DONE)
 
     def _prepare(self, entry: JournalEntry) -> Step:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ota.errors import KeyMissingError, NotFoundError, SettingsError
+from ota.metadata.custom import Delta
 from ota.publisher.arguments import (
     parse_address,
     parse_ecu,
@@ -21,6 +22,7 @@ from ota.publisher.config import (
     load_config,
     parse_config,
 )
+from ota.publisher.delta import make_delta
 from ota.publisher.director import run_server
 from ota.publisher.documents import INGEST_KEYS, publish_document
 from ota.publisher.inventory import Inventory, VehicleRecord
@@ -33,7 +35,7 @@ from ota.publisher.package import (
     verify_package,
 )
 from ota.publisher.ports import DurableFiles, WallClock
-from ota.publisher.publish import PublishPlan, publish_image
+from ota.publisher.publish import Offer, PublishPlan, publish_images
 from ota.publisher.release import RELEASE_NAME, load_release, sidecar
 from ota.publisher.repository import Published
 from ota.publisher.status import read_status, vehicle_status, verify_all
@@ -84,14 +86,16 @@ class Commands:
                 DurableFiles().write(self._path, text.encode())
         return _init_report(config, wrote=self._path if text else None, dry_run=dry_run)
 
-    def package_build(self, spec_dir: Path, out: Path, *, dry_run: bool) -> Report:
+    def package_build(
+        self, spec_dir: Path, out: Path, *, is_stored: bool = False, dry_run: bool
+    ) -> Report:
         """Build a package, and put its release facts beside it."""
         if dry_run:
             manifest = plan_package(spec_dir)
             fields = {"dry_run": True, "package": manifest}
             line = f"would pack {len(manifest.files)} files, {manifest.unpacked_bytes} bytes"
             return Report(schema="okdrive-ota.package.build/1", lines=[line], fields=fields)
-        info = build_package(spec_dir, out)
+        info = build_package(spec_dir, out, is_stored=is_stored)
         facts = spec_dir / RELEASE_NAME
         if facts.is_file():
             shutil.copyfile(facts, sidecar(out))
@@ -101,6 +105,21 @@ class Commands:
             schema="okdrive-ota.package.build/1",
             lines=lines,
             fields={"dry_run": False, "file": str(out), **_package_fields(info)},
+        )
+
+    def package_delta(self, new: Path, old: Path | None, out: Path) -> Report:
+        """Make the difference that leads from one package to another."""
+        found = make_delta(new, out, old=old)
+        whole = new.stat().st_size
+        begin = "nothing" if old is None else str(old)
+        return Report(
+            schema="okdrive-ota.package.delta/1",
+            lines=[
+                f"{out}: {found.length} bytes, {100 * found.length / whole:.2f} % of {whole}",
+                f"from {begin} to {new}, tried: the result is the same byte by byte",
+                f"next: okdrive-ota publish {new} --delta {out} --to all --dry-run",
+            ],
+            fields={"file": str(out), "whole": whole, "delta": found},
         )
 
     def package_inspect(self, path: Path) -> Report:
@@ -174,14 +193,22 @@ class Commands:
             fields={"vehicle": vehicle, "received": found.received_utc, "manifest": body},
         )
 
-    def publish(self, package: Path, release: Path | None, to: str, *, dry_run: bool) -> Report:
-        """Release a package to one vehicle or to all that take it."""
-        facts = load_release(release or sidecar(package))
+    def publish(
+        self,
+        packages: Sequence[Path],
+        release: Path | None,
+        offer: Offer,
+        deltas: Sequence[Path] = (),
+        *,
+        dry_run: bool,
+    ) -> Report:
+        """Release packages to one vehicle or to all that take them, in one step."""
+        facts = [(package, load_release(release or sidecar(package))) for package in packages]
         with self._inventory() as inventory:
-            plan = publish_image(
-                self._repositories(), inventory, package, facts, to=to, dry_run=dry_run
+            plans = publish_images(
+                self._repositories(), inventory, facts, offer=offer, deltas=deltas, dry_run=dry_run
             )
-        return _publish_report(plan, dry_run=dry_run)
+        return _publish_report(plans, dry_run=dry_run)
 
     def keys_publish(self, path: Path, *, dry_run: bool) -> Report:
         """Publish ingest's public keys as a signed document."""
@@ -340,27 +367,44 @@ def _package_fields(info: PackageInfo) -> dict[str, object]:
     return {"package": info.manifest, "length": info.length, "sha256": info.sha256}
 
 
-def _publish_report(plan: PublishPlan, *, dry_run: bool) -> Report:
+def _publish_report(plans: Sequence[PublishPlan], *, dry_run: bool) -> Report:
+    """Return what was published; the document is that of the first, with all in ``bundle``."""
+    documents = [_publish_fields(plan) for plan in plans]
+    return Report(
+        schema="okdrive-ota.publish/1",
+        lines=[line for plan in plans for line in _publish_lines(plan, dry_run=dry_run)],
+        fields={"dry_run": dry_run, **documents[0], "bundle": documents},
+    )
+
+
+def _publish_lines(plan: PublishPlan, *, dry_run: bool) -> list[str]:
     custom, verb = plan.custom, "would publish" if dry_run else "published"
     what = verb if plan.is_new else f"{verb} again (it was released before)"
     facts = custom.release.facts["en"]
-    lines = [
+    return [
         f"{what}: {plan.target}, {plan.package.length} bytes, counter {custom.release_counter}",
         f"sha256 {plan.package.sha256}",
         f"{custom.release.criticality}: {facts.purpose}",
         f"driver: {facts.duration_s} s at worst; not usable meanwhile: {facts.unavailable}",
+        *(_delta_line(each, plan.package.length) for each in custom.delta),
         *(f"to {each.vehicle} {each.ecu_id} ({each.hardware_id})" for each in plan.assignments),
     ]
-    fields = {
-        "dry_run": dry_run,
+
+
+def _publish_fields(plan: PublishPlan) -> dict[str, object]:
+    return {
         "target": plan.target,
         "sha256": plan.package.sha256,
         "length": plan.package.length,
         "is_new": plan.is_new,
-        "custom": custom,
+        "custom": plan.custom,
         "assignments": plan.assignments,
     }
-    return Report(schema="okdrive-ota.publish/1", lines=lines, fields=fields)
+
+
+def _delta_line(delta: Delta, whole: int) -> str:
+    begin = "nothing" if delta.from_sha256 is None else f"package {delta.from_sha256[:12]}"
+    return f"from {begin}: {delta.length} bytes, {100 * delta.length / whole:.2f} % of the whole"
 
 
 def _ecu_lines(ecus: Iterable[object]) -> str:

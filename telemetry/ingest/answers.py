@@ -15,6 +15,7 @@ _COUNTS = {  # source of each number
     "duplicates": "SELECT coalesce(sum(answers), 0) FROM receipts WHERE status='duplicate'",
     "parts": "SELECT count(*) FROM parts",
     "parts_bytes": "SELECT coalesce(sum(length(chunk)), 0) FROM parts",
+    "reports": "SELECT count(*) FROM reports WHERE sealed IS NOT NULL",
     "unfinished": "SELECT count(*) FROM batches WHERE state='arriving'",
 }
 

@@ -18,7 +18,7 @@ class BrokerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where the broker is and who we are to it; TLS is always on."""
 
     host: str
-    port: Annotated[int, Meta(ge=1, le=65_535)] = 8883
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8884  # ingest's own door; vehicles have 8883
     ca_file: Path
     cert_file: Path
     key_file: Path
@@ -50,6 +50,18 @@ class StoreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     secrets_file: Path | None = None  # TOML, 0600: options that nobody else may read
 
 
+class WorkshopConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who takes the reports that drivers send to their workshop; ingest cannot read them."""
+
+    url: str  # https; takes one POST per report
+    key: Path  # Ed25519 private key, PEM, 0600: signs what is handed on
+    ca_file: Path | None = None  # authorities of the address; none: those of this machine
+    timeout_s: Positive = 10.0
+    longest_wait_s: Annotated[int, Meta(ge=5, le=86_400)] = 3600  # between two attempts
+    days: Annotated[int, Meta(ge=1, le=7)] = 7  # then a report nobody took is deleted
+    max_reports: Annotated[int, Meta(ge=1)] = 10_000  # that wait; more are refused
+
+
 class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Prometheus text over HTTP, on loopback only; `okdrive-ingest metrics` works without it."""
 
@@ -67,6 +79,7 @@ class IngestConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits: LimitsConfig = LimitsConfig()
     decoders: Annotated[int, Meta(ge=0, le=64)] = 1  # child processes; 0: decode in this one
     metrics: MetricsConfig = MetricsConfig()
+    workshop: WorkshopConfig | None = None  # none: reports are refused
 
 
 def load_config(path: Path) -> IngestConfig:
@@ -94,10 +107,21 @@ def _anchored(config: IngestConfig, base: Path) -> IngestConfig:
     return msgspec.structs.replace(
         config,
         store=store,
+        workshop=_anchored_workshop(config.workshop, base),
         folder=base / config.folder,
         receipt_key=base / config.receipt_key,
         sealing_keys=base / config.sealing_keys,
         broker=broker,
+    )
+
+
+def _anchored_workshop(workshop: WorkshopConfig | None, base: Path) -> WorkshopConfig | None:
+    if workshop is None:
+        return None
+    return msgspec.structs.replace(
+        workshop,
+        key=base / workshop.key,
+        ca_file=None if workshop.ca_file is None else base / workshop.ca_file,
     )
 
 

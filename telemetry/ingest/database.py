@@ -134,9 +134,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
         PRIMARY KEY (pseudonym, batch_id)
     ){keyed}""",
         """CREATE TABLE reports (         -- sealed to a workshop; gone once it has them
-        report_id {bytes} PRIMARY KEY,
+        report_id {bytes} PRIMARY KEY,  -- SHA-256 of the ciphertext
+        batch_id {bytes},               -- as its vehicle calls it; NULL: handed over
         sealed {bytes},                 -- NULL: handed over
         attempts INTEGER NOT NULL,
+        due_s BIGINT NOT NULL,          -- next attempt, seconds since 1970
         day TEXT NOT NULL
     ){keyed}""",
     ),

@@ -17,14 +17,17 @@ from telemetry.ingest.clock import Clock
 from telemetry.ingest.dedupe import Standing
 from telemetry.ingest.entries import Quarantined
 from telemetry.ingest.erasure import Eraser
-from telemetry.ingest.sink import Arrival, ParquetSink, Prepared, prepare
+from telemetry.ingest.prepare import Prepared, prepare
+from telemetry.ingest.reports import ReportQueue
+from telemetry.ingest.sink import Arrival, ParquetSink
 from telemetry.ingest.store import Store
 from telemetry.purposes import Purpose
-from telemetry.records import Receipt, ReceiptStatus
+from telemetry.records import BATCH_ID_BYTES, Receipt, ReceiptStatus
 from telemetry.seal import ERASE, SealError, key_id_of, largest_sealed
 from telemetry.topics import TopicError, parse_uplink
 
 WITHDRAWN = "ingest.withdrawn"  # its vehicle took it back
+MAX_REPORT_BYTES = 64 * 1024  # of a report before it was sealed
 _REASON_CHARS = 300
 _STATUS = {
     Standing.STORED: ReceiptStatus.STORED,
@@ -43,6 +46,9 @@ class DeskSettings:
     quarantine_max: int = 10_000
     parts_days: int = 7  # parts wait this long for the others
     parts_max_bytes: int = 256 * 1024 * 1024
+    takes_reports: bool = False  # a workshop is named to hand them on to
+    reports_max: int = 10_000
+    reports_days: int = 7
 
 
 Prepare = Callable[[bytes], Prepared]  # decodes and checks; raises CodecError
@@ -67,19 +73,29 @@ class Desk:
         self._index = store.index
         self._sink = ParquetSink(store.files, store.index)
         self._eraser = Eraser(store.index.database, store.files)
+        self._reports = ReportQueue(store.index.database)
         self._open = open_batch
         self._clock = clock
         self._settings = settings
         self._prepare = prepare_batch or (lambda payload: prepare(payload, settings.limits))
 
-    def take(self, topic: str, payload: bytes, content_type: str | None = None) -> Receipt:
+    def take(
+        self,
+        topic: str,
+        payload: bytes,
+        content_type: str | None = None,
+        correlation: bytes | None = None,
+    ) -> Receipt:
         """Store a batch or a part, or refuse it into quarantine; then the answer is true.
+
+        ``correlation`` is the batch id as the vehicle names it: of what cannot be opened here, a
+        report for a workshop, nobody else knows it.
 
         Raises:
             StorageError: Neither could be written; there is no answer.
         """
-        is_part = content_type == PART_TYPE
-        receipt = self._take_part(topic, payload) if is_part else self._take_whole(topic, payload)
+        take = self._take_part if content_type == PART_TYPE else self._take_whole
+        receipt = take(topic, payload, correlation)
         if receipt.code != WITHDRAWN:  # nothing of it may be kept
             self._index.note_receipt(receipt, self._today())
         return receipt
@@ -104,12 +120,15 @@ class Desk:
         today, settings = self._today(), self._settings
         purged = self._index.purge_quarantine(today, days=settings.quarantine_days)
         purged += self._index.purge_parts(today, days=settings.parts_days)
+        purged += self._reports.purge(today, days=settings.reports_days)
         return purged + self._sink.sweep(today)
 
-    def _take_whole(self, topic: str, sealed: bytes) -> Receipt:
+    def _take_whole(self, topic: str, sealed: bytes, correlation: bytes | None) -> Receipt:
         identity, payload = batch_id(sealed), None  # until it is open it has no other name
         try:
             purpose = parse_uplink(topic)
+            if purpose is Purpose.WORKSHOP:
+                return self._take_report(sealed, correlation)
             payload = self._open(purpose, sealed)
             identity = batch_id(payload)
             batch = self._prepared(purpose, payload)
@@ -127,7 +146,22 @@ class Desk:
             return _refusal(identity, WITHDRAWN)
         return Receipt(batch_id=identity, part=0, status=status, code=None)
 
-    def _take_part(self, topic: str, payload: bytes) -> Receipt:
+    def _take_report(self, sealed: bytes, correlation: bytes | None) -> Receipt:
+        """Keep a report for the workshop as it came; raise SealError if it is not ciphertext."""
+        key_id_of(sealed, max_bytes=MAX_REPORT_BYTES)
+        if correlation is None or len(correlation) != BATCH_ID_BYTES:
+            return _refusal(batch_id(sealed), "ingest.correlation")
+        if not self._settings.takes_reports:
+            return _refusal(correlation, "ingest.no_workshop")
+        is_new = self._reports.add(
+            sealed, batch_id=correlation, today=self._today(), most=self._settings.reports_max
+        )
+        if is_new is None:
+            return _refusal(correlation, "ingest.workshop_full")
+        status = ReceiptStatus.STORED if is_new else ReceiptStatus.DUPLICATE
+        return Receipt(batch_id=correlation, part=0, status=status, code=None)
+
+    def _take_part(self, topic: str, payload: bytes, correlation: bytes | None) -> Receipt:
         try:
             parse_uplink(topic)
             part = decode_part(payload, max_bytes=largest_sealed(self._settings.limits.max_bytes))
@@ -140,12 +174,12 @@ class Desk:
             return Receipt(
                 batch_id=part.sealed_id, part=part.part, status=ReceiptStatus.STORED, code=None
             )
-        return self._complete(topic, parts)
+        return self._complete(topic, parts, correlation)
 
-    def _complete(self, topic: str, parts: Sequence[Part]) -> Receipt:
+    def _complete(self, topic: str, parts: Sequence[Part], correlation: bytes | None) -> Receipt:
         sealed_id = parts[0].sealed_id
         try:
-            receipt = self._take_whole(topic, join(parts))
+            receipt = self._take_whole(topic, join(parts), correlation)
         except CodecError as error:
             joined = b"".join(part.chunk for part in parts)
             receipt = self._refuse(sealed_id, joined, error)

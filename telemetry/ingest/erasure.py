@@ -114,7 +114,7 @@ def _delete_beside(connection: Connection, identity: bytes) -> int:
         for statement in (
             "DELETE FROM quarantine WHERE pseudonym IS NULL AND batch_id=?",
             "DELETE FROM parts WHERE sealed_id=?",
-            "DELETE FROM reports WHERE report_id=?",
+            "DELETE FROM reports WHERE batch_id=?",
         )
     ]
     return sum(deleted)

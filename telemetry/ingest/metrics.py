@@ -31,6 +31,7 @@ def store_text(index: Index) -> str:
         *_metric(
             "quarantined", "gauge", "Refused batches kept aside.", _by("code", index.refusals())
         ),
+        *_metric("reports_waiting", "gauge", "Reports for a workshop.", {"": counts["reports"]}),
         *_metric("unfinished", "gauge", "Batches being written.", {"": counts["unfinished"]}),
         *_metric("receipts_total", "counter", "Answers given.", _by("status", index.answers())),
     ]

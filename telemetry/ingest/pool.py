@@ -24,7 +24,7 @@ import msgspec
 
 from telemetry.codec.batch import BatchLimits
 from telemetry.codec.errors import CodecError
-from telemetry.ingest.sink import Prepared, prepare, warm_up
+from telemetry.ingest.prepare import Prepared, prepare, warm_up
 
 _LENGTH = struct.Struct(">I")
 _ATTEMPTS = 2

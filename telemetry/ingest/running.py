@@ -52,6 +52,8 @@ async def _serve(config: IngestConfig, parts: "Parts", stop: asyncio.Event) -> N
             group.create_task(
                 serve_metrics(text, port=config.metrics.port, stop=stop), name="ingest_metrics"
             )
+        if parts.deliverer is not None:
+            group.create_task(parts.deliverer.run(stop), name="ingest_reports")
         try:
             await parts.service.run(stop)
         except IngestError as error:  # leaves the group by itself, not inside a group of errors

@@ -185,7 +185,11 @@ class IngestService:
             answer = await asyncio.to_thread(self._desk.erase, message.payload)
         else:
             answer = await asyncio.to_thread(
-                self._desk.take, message.topic, message.payload, message.content_type
+                self._desk.take,
+                message.topic,
+                message.payload,
+                message.content_type,
+                message.correlation_data,
             )
         self._count(answer)
         await self._send(link, message, answer)

@@ -29,6 +29,11 @@ class ReceiptSigner:
 
 def load_signer(path: Path) -> ReceiptSigner:
     """Read a PEM private key of mode 0600; raise ConfigError."""
+    return ReceiptSigner(load_signing_key(path))
+
+
+def load_signing_key(path: Path) -> Ed25519PrivateKey:
+    """Read a PEM private key of mode 0600; raise ConfigError."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         key = load_pem_private_key(path.read_bytes(), password=None)
@@ -40,12 +45,12 @@ def load_signer(path: Path) -> ReceiptSigner:
         raise _error(path, f"expected mode 0600, found {mode:04o}: others could read it")
     if not isinstance(key, Ed25519PrivateKey):
         raise _error(path, f"expected an Ed25519 key, found {type(key).__name__}")
-    return ReceiptSigner(key)
+    return key
 
 
 def _error(path: Path, why: str) -> ConfigError:
     return ConfigError(
-        f"receipt key {path}: {why}",
+        f"signing key {path}: {why}",
         intact="nothing was started, nothing was received",
         advice="restore the key, or make a new one and give its public half to the vehicles",
     )

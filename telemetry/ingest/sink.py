@@ -5,115 +5,18 @@ perhaps its file: the vehicle has no receipt, sends again, and the same name is 
 Nothing is stored twice, nothing is lost, and there is no file that no row names.
 """
 
-import importlib
-import importlib.util
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from msgspec import Struct
 
-from telemetry.codec.batch import BatchLimits, DecodedBatch, decode_batch
 from telemetry.ingest.dedupe import Batches, Standing
 from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.errors import StorageError
 from telemetry.ingest.files import Files
-from telemetry.records import BATTERY_FIELDS, BatterySample
-
-_SCHEMA = pa.schema(
-    [
-        ("pseudonym", pa.binary(16)),
-        ("since_start_ms", pa.int64()),
-        ("pack_voltage_v", pa.float64()),
-        ("pack_current_a", pa.float64()),
-        ("soc_percent", pa.float64()),
-        ("cell_temp_c", pa.float64()),
-        ("soh_percent", pa.int8()),
-        ("month", pa.string()),
-        # true: a reading came and was wrong; false: none came, or there is a value;
-        # null: an older schema, which did not tell
-        *((f"{name}_invalid", pa.bool_()) for name in BATTERY_FIELDS),
-    ]
-)
-HAS_COMPILER = importlib.util.find_spec("numba") is not None
-
-
-class Prepared(Struct, frozen=True, kw_only=True):
-    """A batch that was decoded and checked, as it goes to disk; a worker process hands it over."""
-
-    purpose: str
-    schema_id: str
-    pseudonym: bytes
-    month: str
-    row_count: int
-    parquet: bytes
-
-
-def warm_up() -> None:
-    """Load the compiled decoder where there is one, so that the first batch does not wait."""
-    if HAS_COMPILER:
-        importlib.import_module("telemetry.ingest.tables")
-
-
-def prepare(payload: bytes, limits: BatchLimits) -> Prepared:
-    """Decode ``payload`` within ``limits`` and build its file; raise CodecError.
-
-    The compiled decoder goes first where it is installed; what it does not take, and every refusal,
-    is the plain decoder's. Both give the same file.
-    """
-    quick = prepare_quickly(payload, limits) if HAS_COMPILER else None
-    return quick or prepare_plainly(payload, limits)
-
-
-def prepare_plainly(payload: bytes, limits: BatchLimits) -> Prepared:
-    """Do what ``prepare`` does, record by record."""
-    batch = decode_batch(payload, limits=limits)
-    return Prepared(
-        purpose=batch.purpose.value,
-        schema_id=batch.schema,
-        pseudonym=batch.pseudonym,
-        month=batch.body.month,
-        row_count=len(batch.body.samples),
-        parquet=_parquet(_table(batch)),
-    )
-
-
-def prepare_quickly(payload: bytes, limits: BatchLimits) -> Prepared | None:
-    """Do what ``prepare`` does, column by column; None if the plain decoder must look at it."""
-    from telemetry.ingest.tables import battery_table  # noqa: PLC0415 (loads numba, 1 s)
-
-    table = battery_table(payload, limits=limits)
-    if table is None:
-        return None
-    opened, rows = table.opened, table.rows
-    arrays = [
-        pa.repeat(pa.scalar(opened.pseudonym, pa.binary(16)), rows),
-        pa.array(table.since_start_ms),
-        *(pa.array(value, mask=gaps) for value, gaps in zip(table.values, table.gaps, strict=True)),
-        pa.repeat(pa.scalar(opened.soh_percent, pa.int8()), rows),
-        pa.repeat(pa.scalar(opened.month, pa.string()), rows),
-        *(
-            pa.array(flags) if opened.schema.tells_invalid else pa.nulls(rows, pa.bool_())
-            for flags in table.invalid
-        ),
-    ]
-    return Prepared(
-        purpose=opened.schema.purpose.value,
-        schema_id=opened.schema.schema_id,
-        pseudonym=opened.pseudonym,
-        month=opened.month,
-        row_count=rows,
-        parquet=_parquet(pa.table(arrays, schema=_SCHEMA)),
-    )
-
-
-def _parquet(table: pa.Table) -> bytes:
-    out = pa.BufferOutputStream()
-    pq.write_table(table, out, compression="zstd")
-    file: bytes = out.getvalue().to_pybytes()
-    return file
+from telemetry.ingest.prepare import Prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,29 +108,3 @@ def _row(arrival: Arrival) -> StoredBatch:
         file=f"{batch.purpose}/{batch.month}/{name}",
         stored_day=arrival.day,
     )
-
-
-def _table(batch: DecodedBatch) -> pa.Table:
-    samples = batch.body.samples
-    count = len(samples)
-    return pa.table(
-        [
-            pa.array([batch.pseudonym] * count, pa.binary(16)),
-            pa.array([sample.since_start_ms for sample in samples], pa.int64()),
-            pa.array([sample.pack_voltage_v for sample in samples], pa.float64()),
-            pa.array([sample.pack_current_a for sample in samples], pa.float64()),
-            pa.array([sample.soc_percent for sample in samples], pa.float64()),
-            pa.array([sample.cell_temp_c for sample in samples], pa.float64()),
-            pa.array([batch.body.soh_percent] * count, pa.int8()),
-            pa.array([batch.body.month] * count, pa.string()),
-            *(
-                pa.array([_is_invalid(batch, sample, name) for sample in samples], pa.bool_())
-                for name in BATTERY_FIELDS
-            ),
-        ],
-        schema=_SCHEMA,
-    )
-
-
-def _is_invalid(batch: DecodedBatch, sample: BatterySample, name: str) -> bool | None:
-    return name in sample.invalid if batch.tells_invalid else None

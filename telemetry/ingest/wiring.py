@@ -6,19 +6,22 @@ from dataclasses import dataclass
 
 from telemetry.codec.batch import BatchLimits
 from telemetry.ingest.clock import Clock
-from telemetry.ingest.config import BrokerConfig, IngestConfig
+from telemetry.ingest.config import BrokerConfig, IngestConfig, WorkshopConfig
 from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.keyring import Keyring
 from telemetry.ingest.pool import DecodePool, PoolSettings
+from telemetry.ingest.reports import ReportQueue
 from telemetry.ingest.service import IngestService, MakeLink, ServiceSettings
-from telemetry.ingest.signing import load_signer
+from telemetry.ingest.signing import load_signer, load_signing_key
 from telemetry.ingest.store import Store, open_store
+from telemetry.ingest.webhook import Deliverer, Webhook, WebhookSettings
 from telemetry.link import Backoff
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import MqttSettings
 from telemetry.seal import largest_sealed
 from telemetry.topics import CLIENT_ID_BYTES, new_client_id
 
+_MOST_DAYS = 7  # what a workshop did not take by then goes, also when none is named any more
 _PACKET_OVERHEAD_BYTES = 65_536  # topic and properties of a message beside its payload
 
 
@@ -29,6 +32,7 @@ class Parts:
     service: IngestService
     store: Store
     pool: DecodePool | None
+    deliverer: Deliverer | None  # none: no workshop is named
 
     @property
     def decoder_deaths(self) -> int:
@@ -65,7 +69,26 @@ def build_service(config: IngestConfig, *, clock: Clock) -> Parts:
             max_waiting=config.broker.in_flight * 2,
         ),
     )
-    return Parts(service=service, store=store, pool=pool)
+    deliverer = _deliverer(config.workshop, store, clock)
+    return Parts(service=service, store=store, pool=pool, deliverer=deliverer)
+
+
+def _deliverer(workshop: WorkshopConfig | None, store: Store, clock: Clock) -> Deliverer | None:
+    if workshop is None:
+        return None
+    settings = WebhookSettings(
+        url=workshop.url,
+        ca_file=workshop.ca_file,
+        timeout_s=workshop.timeout_s,
+        longest_wait_s=workshop.longest_wait_s,
+    )
+    return Deliverer(
+        queue=ReportQueue(store.index.database),
+        webhook=Webhook(settings, load_signing_key(workshop.key)),
+        clock=clock,
+        settings=settings,
+        random=random.SystemRandom().random,
+    )
 
 
 def _pool(config: IngestConfig) -> DecodePool | None:
@@ -103,7 +126,7 @@ def link_maker(broker: BrokerConfig, *, max_batch_bytes: int) -> MakeLink:
 
 
 def _desk_settings(config: IngestConfig) -> DeskSettings:
-    limits = config.limits
+    limits, workshop = config.limits, config.workshop
     return DeskSettings(
         limits=_batch_limits(config),
         max_rows_per_byte=limits.max_rows_per_byte,
@@ -111,6 +134,9 @@ def _desk_settings(config: IngestConfig) -> DeskSettings:
         parts_max_bytes=limits.parts_max_bytes,
         quarantine_days=limits.quarantine_days,
         quarantine_max=limits.quarantine_max,
+        takes_reports=workshop is not None,
+        reports_max=0 if workshop is None else workshop.max_reports,
+        reports_days=_MOST_DAYS if workshop is None else workshop.days,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broker import TestBroker, broker, pki  # noqa: F401 (fixtures)
+from tests.support.postgres import postgres  # noqa: F401 (fixture)
 from tests.support.vehicle_side import home, ingest, vehicle  # noqa: F401 (fixtures)
 
 

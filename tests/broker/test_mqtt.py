@@ -100,7 +100,9 @@ async def test_a_broker_of_a_foreign_ca_is_not_trusted(broker: TestBroker) -> No
 
 async def test_a_broker_under_another_name_is_not_trusted(pki: Pki, tmp_path: Path) -> None:
     port = free_port()
-    config = render_config(tmp_path, templates=CONFIGS, server=pki.misnamed_server, port=port)
+    config = render_config(
+        tmp_path, templates=CONFIGS, server=pki.misnamed_server, port=port, ingest_port=free_port()
+    )
     process = Broker(config, port=port, log_file=tmp_path / "log")
     process.start()
     try:
@@ -218,11 +220,45 @@ async def test_a_vehicle_gets_neither_uplinks_nor_receipts_of_others(broker: Tes
     assert {message.payload for message in spied} == {b"own"}
 
 
-@pytest.mark.parametrize("topic", ["okdrive/1/v/x/desired", "other", "okdrive/1/up/a/b"])
-async def test_ingest_may_not_write_elsewhere(broker: TestBroker, topic: str) -> None:
+@pytest.mark.parametrize(
+    "topic", [UP, "okdrive/1/up/erase", "okdrive/1/v/x/desired", "other", "okdrive/1/up/a/b"]
+)
+async def test_ingest_may_answer_and_nothing_else(broker: TestBroker, topic: str) -> None:
     async with connected(broker.settings(broker.pki.ingest), IDS[0]) as ingest:
         with pytest.raises(LinkError, match="Not authorized"):
             await ingest.publish(topic, b"x", timeout_s=5)
+
+
+@pytest.mark.parametrize("topic", [UP, ack_topic(IDS[1]), "okdrive/1/v/ingest/desired"])
+async def test_at_the_vehicles_door_the_certificate_of_ingest_may_do_nothing(
+    broker: TestBroker, topic: str
+) -> None:
+    settings = broker.settings(broker.pki.ingest, port=broker.port)
+    async with connected(settings, IDS[0]) as ingest:
+        with pytest.raises(LinkError, match="Not authorized"):
+            await ingest.publish(topic, b"x", timeout_s=5)
+
+
+async def test_at_the_door_of_ingest_a_vehicle_neither_speaks_nor_hears(
+    broker: TestBroker,
+) -> None:
+    heard: list[Message] = []
+    at_ingest: list[Message] = []
+    settings = broker.settings(port=broker.ingest_port)
+    async with (
+        connected(settings, IDS[0], heard) as vehicle,
+        connected(broker.settings(broker.pki.ingest), IDS[1], at_ingest) as ingest,
+        connected(broker.settings(), IDS[2]) as other,
+    ):
+        for topic in ("#", UPLINK_FILTER, ack_topic(IDS[0])):
+            await vehicle.subscribe(topic, timeout_s=5)
+        with pytest.raises(LinkError, match="Not authorized"):
+            await vehicle.publish(UP, b"x", timeout_s=5)
+        await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
+        await other.publish(UP, b"batch", timeout_s=5)
+        await ingest.publish(ack_topic(IDS[0]), b"receipt", timeout_s=5)
+        await wait_until(lambda: at_ingest)
+    assert heard == []
 
 
 async def test_what_ingest_did_not_acknowledge_is_delivered_again(broker: TestBroker) -> None:
@@ -335,7 +371,9 @@ async def test_a_port_that_is_taken_is_said_before_anything_starts(
 async def test_a_broker_that_does_not_come_up_says_why(pki: Pki, tmp_path: Path) -> None:
     server = replace(pki.server, key_file=tmp_path / "none.key")
     port = free_port()
-    config = render_config(tmp_path, templates=CONFIGS, server=server, port=port)
+    config = render_config(
+        tmp_path, templates=CONFIGS, server=server, port=port, ingest_port=free_port()
+    )
     process = Broker(config, port=port, log_file=tmp_path / "log")
     with pytest.raises(BrokerError, match=r"(?s)does not listen on port .*none\.key") as caught:
         process.start()

@@ -13,7 +13,7 @@ from telemetry.codec.errors import CodecError
 from telemetry.codec.models import Model, generic_model
 from telemetry.codec.schemas import BATTERY_1, BATTERY_2, Schema
 from telemetry.ingest.compiled import MAX_EXACT, TooWideError, decode_table
-from telemetry.ingest.sink import prepare, prepare_plainly, prepare_quickly
+from telemetry.ingest.prepare import prepare, prepare_plainly, prepare_quickly
 from tests.support.batches import batch_payload
 
 LIMITS = BatchLimits()

@@ -40,6 +40,7 @@ class TestBroker:
 
     process: Broker
     pki: Pki
+    ingest_port: int = 0  # its other door
 
     @property
     def port(self) -> int:
@@ -58,11 +59,11 @@ class TestBroker:
         return self.process.log_file.read_text(errors="replace")
 
     def settings(self, identity: Identity | None = None, **changes: object) -> MqttSettings:
-        """Settings of the vehicle, or of ``identity``, that trust this broker's CA."""
+        """Settings of the vehicle, or of ``identity``, at its own door, that trust this CA."""
         who = identity or self.pki.vehicle
         values: dict[str, object] = {
             "host": "127.0.0.1",
-            "port": self.port,
+            "port": self.ingest_port if who is self.pki.ingest else self.port,
             "ca_file": self.pki.server.ca_file,
             "cert_file": who.cert_file,
             "key_file": who.key_file,
@@ -90,9 +91,11 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 @pytest.fixture
 def broker(pki: Pki, tmp_path: Path) -> Iterator[TestBroker]:
-    port = free_port()
-    config = render_config(tmp_path, templates=CONFIGS, server=pki.server, port=port)
+    port, ingest_port = free_port(), free_port()
+    config = render_config(
+        tmp_path, templates=CONFIGS, server=pki.server, port=port, ingest_port=ingest_port
+    )
     process = Broker(config, port=port, log_file=tmp_path / "mosquitto.log")
     process.start()
-    yield TestBroker(process, pki)
+    yield TestBroker(process, pki, ingest_port)
     process.stop()

@@ -17,6 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from telemetry.codec.part import Part
 from telemetry.ingest.clock import SystemClock
 from telemetry.ingest.config import load_config
 from telemetry.ingest.dedupe import Standing
@@ -35,6 +36,15 @@ from tests.support.broker import TestBroker
 from tests.support.wait import wait_until_sync
 
 ROOT = Path(__file__).parents[2]
+PARTS_POINTS = ("parts-complete", "parts-stored")
+ERASE_POINTS = (
+    "erase-withdrawn",
+    "erase-files-gone",
+    "erase-rows-gone",
+    "before-receipt",
+    "after-receipt",
+    "after-ack",
+)
 POINTS = (
     "before-file",
     "before-commit",
@@ -70,6 +80,18 @@ class IngestHome:
         finally:
             store.close()
 
+    def keep_in(self, **store: str) -> None:
+        """Let the store be somewhere else: ``index`` and ``batches`` by URL."""
+        lines = [f'{key} = "{value}"' for key, value in store.items()]
+        self.config.write_text("\n".join([self.config.read_text(), "[store]", *lines]))
+
+    def counts(self) -> dict[str, int]:
+        store = open_to_read(load_config(self.config))
+        try:
+            return store.index.counts() | {"files": len(list(store.files.names()))}
+        finally:
+            store.close()
+
     def files(self) -> list[Path]:
         return sorted((self.folder / "ingest" / "parquet").glob("*/*/*"))
 
@@ -90,7 +112,7 @@ def make_home(folder: Path, broker: TestBroker) -> IngestHome:
         sealing_keys = "keys"
         [broker]
         host = "127.0.0.1"
-        port = {broker.port}
+        port = {broker.ingest_port}
         ca_file = "{identity.ca_file}"
         cert_file = "{identity.cert_file}"
         key_file = "{identity.key_file}"
@@ -169,6 +191,32 @@ def _break(service: IngestService, point: str) -> None:
         link.ack = ack_or_die  # type: ignore[method-assign]
         return link
 
+    eraser = service._desk._eraser
+    genuine_keep, genuine_end = index.keep_part, index.end_parts
+    genuine_withdraw, genuine_rows = eraser._withdraw, eraser._delete_rows
+
+    def keep_part(*args: object, **kwargs: object) -> list[Part]:
+        parts = genuine_keep(*args, **kwargs)  # type: ignore[arg-type]
+        _kill_at(point if parts else "", "parts-complete")
+        return parts
+
+    def end_parts(*args: object) -> None:
+        _kill_at(point, "parts-stored")
+        genuine_end(*args)  # type: ignore[arg-type]
+
+    def withdraw(*args: object) -> object:
+        found = genuine_withdraw(*args)  # type: ignore[arg-type]
+        _kill_at(point, "erase-withdrawn")
+        return found
+
+    def delete_rows(*args: object) -> object:
+        _kill_at(point, "erase-files-gone")
+        done = genuine_rows(*args)  # type: ignore[arg-type]
+        _kill_at(point, "erase-rows-gone")
+        return done
+
+    index.keep_part, index.end_parts = keep_part, end_parts  # type: ignore[method-assign]
+    eraser._withdraw, eraser._delete_rows = withdraw, delete_rows  # type: ignore[method-assign, assignment]
     index.begin = begin  # type: ignore[method-assign]
     index.finish = finish  # type: ignore[method-assign]
     service._make_link = make_link

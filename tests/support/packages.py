@@ -26,12 +26,14 @@ def make_package(  # noqa: PLR0913 (what a package may differ in)
     extra: Mapping[str, bytes] | None = None,
     kind: Kind = Kind.APP,
     data: Data | None = None,
+    is_stored: bool = False,
 ) -> bytes:
     files = {"bin/check": check, "bin/run": run} | dict(extra or {})
     manifest = make_manifest(name, version, files, timeout_s=timeout_s)
     manifest = msgspec.structs.replace(manifest, kind=kind, data=data)
     out = io.BytesIO()
-    write_package(out, manifest, [io.BytesIO(files[file.path]) for file in manifest.files], level=1)
+    contents = [io.BytesIO(files[file.path]) for file in manifest.files]
+    write_package(out, manifest, contents, level=1, is_stored=is_stored)
     return out.getvalue()
 
 

@@ -17,7 +17,7 @@ from ota.client.gates import Refusal
 from ota.client.journal import JournalEntry
 from ota.client.offer import Ecu
 from ota.client.pace import DataUse, unlimited
-from ota.client.ports import AppRunner, CheckResult, Program
+from ota.client.ports import AppRunner, CheckResult, Fetcher, Program
 from ota.client.states import UpdateState
 from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.verifier import Verifier
@@ -139,6 +139,7 @@ async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by na
     simulator: RepositorySimulator,
     folder: Path,
     *,
+    fetcher: Fetcher | None = None,
     runner: AppRunner | None = None,
     driver: Driver | None = None,
     data_use: Callable[[], DataUse] = unlimited,
@@ -148,7 +149,7 @@ async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by na
     return await asyncio.to_thread(
         UpdateClient,
         simulator.settings(folder),
-        fetcher=simulator,
+        fetcher=fetcher or simulator,
         runner=runner or FakeRunner(),
         clock=clock or FakeClock(simulator.now),
         gates=driver or Driver(),

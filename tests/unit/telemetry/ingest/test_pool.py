@@ -16,7 +16,7 @@ from telemetry.codec.batch import BatchLimits, batch_id
 from telemetry.codec.errors import CodecError
 from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.pool import DecodePool, PoolSettings
-from telemetry.ingest.sink import prepare
+from telemetry.ingest.prepare import prepare
 from telemetry.records import ReceiptStatus
 from tests.support.batches import batch_payload
 from tests.support.clock import FakeClock

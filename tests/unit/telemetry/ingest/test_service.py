@@ -26,7 +26,7 @@ class FakeDesk:
     log: list[str]
     failure: StorageError | None = None
 
-    def take(self, topic: str, payload: bytes, content_type: str | None = None) -> Receipt:
+    def take(self, topic: str, payload: bytes, *rest: object) -> Receipt:
         if self.failure:
             raise self.failure
         self.log.append("store")
