@@ -269,7 +269,7 @@ class PatchError(RepositoryError):
     """A difference that does not fit what is installed, or is none."""
 
     code = "ota.repository.patch"
-    attack = "arbitrary data"
+    attack = "arbitrary software"
     sentence = "The update by difference did not fit what this car runs."
     advice = "Nothing to do: it is fetched in another way, if that does not cost too much data."
 

@@ -1,6 +1,7 @@
 """okdrive-agent update: where signed updates stand, and the answers to them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -50,6 +51,25 @@ def update_check(caller: Caller, *, is_json: bool) -> None:
     with caller.doing("update check"):
         view = updatetalk.follow_check(caller)
         print_document("update.check", view, is_json=is_json, lines=_found_lines)
+
+
+@update.command("from")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@as_json
+@click.pass_obj
+def update_from(caller: Caller, folder: Path, *, is_json: bool) -> None:
+    """Take updates from a stick: FOLDER as `okdrive-ota bundle write` has written it.
+
+    The running agent verifies it as it verifies the repositories, and needs no network. All else
+    stays as it is: the driver is asked, the gates hold. When all is installed, or the stick is
+    refused, updates come from the network again.
+    """
+    with caller.doing("update from"):
+        from ota.client.stick import StickFile  # noqa: PLC0415 (only this command needs it)
+
+        StickFile(caller.folders().update).write(folder.resolve())
+        view = updatetalk.follow_check(caller)
+        print_document("update.from", view, is_json=is_json, lines=_found_lines)
 
 
 @update.command("why-not")

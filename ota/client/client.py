@@ -19,10 +19,12 @@ from ota.client.installers.leftovers import RunningFile
 from ota.client.installers.process import OtherUser, UserAppRunner
 from ota.client.journal import Journal, JournalEntry
 from ota.client.offer import Ecu
+from ota.client.offline import OfflineVerifier
 from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, Clock, Fetcher
 from ota.client.report import Reporter, load_ecu_signer
 from ota.client.repository import RepositoryAddress
+from ota.client.stick import StickFetcher, StickFile, StickOrNetwork
 from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.transfer import Progress
 from ota.client.verifier import Verifier
@@ -104,18 +106,28 @@ class UpdateClient:
         self._installers = Installers(
             {Kind.APP: self._apps, Kind.EMBEDDED: self._apps}, settings.ecus
         )
+        self.stick = StickFile(settings.folder)
+        targets_url = f"{settings.image_url}/targets/"
         downloader = Downloader(
-            fetcher,
-            targets_url=f"{settings.image_url}/targets/",
+            StickFetcher(fetcher, self.stick, targets_url=targets_url),
+            targets_url=targets_url,
             folder=settings.folder / "images",
             on_progress=self._note_progress,
             clock=clock,
-            data_use=data_use,
+            data_use=lambda: data_use() if self.stick.read() is None else unlimited(),
         )
         self.stop_download = downloader.stop
         self._steps = UpdateSteps(
             ecus=settings.ecus,
-            verifier=_verifier(settings, fetcher, floor, self.time, self._apps, documents),
+            verifier=_source(
+                settings,
+                fetcher,
+                floor=floor,
+                time=self.time,
+                installer=self._apps,
+                stick=self.stick,
+                takers=documents,
+            ),
             downloader=downloader,
             installers=self._installers,
             reporter=_reporter(settings, fetcher, floor, self.time, self._installers),
@@ -217,26 +229,27 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     return client, close
 
 
-def _verifier(  # noqa: PLR0913, PLR0917 (the parts of the client, in the order they are made)
+def _source(  # noqa: PLR0913 (the doors of one decision, all by name)
     settings: UpdateSettings,
     fetcher: Fetcher,
+    *,
     floor: Floor,
     time: TimeKeeper,
     installer: AppInstaller,
+    stick: StickFile,
     takers: Mapping[str, Take],
-) -> Verifier:
+) -> StickOrNetwork:
     def running(name: str) -> dict[str, str] | None:
         installed = installer.installed(name)
         return None if installed is None else installed.hashes
 
-    director = f"{settings.director_url}/{settings.vehicle}/metadata/"
-    return Verifier(
+    director, image = _read(settings.director_root), _read(settings.image_root)
+    director_url = f"{settings.director_url}/{settings.vehicle}/metadata/"
+    network = Verifier(
         vehicle=settings.vehicle,
         ecus=settings.ecus,
-        director=RepositoryAddress(metadata_url=director, root=_read(settings.director_root)),
-        image=RepositoryAddress(
-            metadata_url=f"{settings.image_url}/metadata/", root=_read(settings.image_root)
-        ),
+        director=RepositoryAddress(metadata_url=director_url, root=director),
+        image=RepositoryAddress(metadata_url=f"{settings.image_url}/metadata/", root=image),
         folder=settings.folder / "metadata",
         fetcher=fetcher,
         floor=floor,
@@ -248,6 +261,20 @@ def _verifier(  # noqa: PLR0913, PLR0917 (the parts of the client, in the order 
             folder=settings.folder / "documents",
             takers=takers,
         ),
+    )
+    offline = OfflineVerifier(
+        ecus=settings.ecus,
+        director_root=director,
+        image_root=image,
+        folder=settings.folder / "metadata" / "offline",
+        floor=floor,
+        time=time,
+    )
+    return StickOrNetwork(
+        stick=stick,
+        network=network,
+        check_stick=offline.check,
+        is_running=lambda offer: running(offer.name) == offer.hashes,
     )
 
 

@@ -60,12 +60,13 @@ class Verifier:
         assignments = read_assignments(director.targets, self._ecus)
         image = self._image.refresh(self._floor)
         states = (director.state, image.state)
+        offline = director.offline()
         for state in states:
             self._time.check_issued(state.repository, state.issued)
         now = no_earlier(self._time.witnessed(), self._floor.lowest_time(states))
         director.check_expiry(now)
         image.check_expiry(now)
-        self._floor.admit(states)
+        self._floor.admit(states if offline is None else (*states, offline))
         offers = tuple(self._offer(assignment, image, now) for assignment in assignments)
         ids = [ecu.ecu_id for ecu in self._ecus]
         committed = {ecu_id: self._floor.release_counter(ecu_id) for ecu_id in ids}

@@ -21,8 +21,8 @@ from ota.client.offer import Ecu, Offer, Outcome
 from ota.client.ports import Clock
 from ota.client.report import Reporter
 from ota.client.states import WATCHED, UpdateEvent, UpdateState
+from ota.client.stick import Source
 from ota.client.verdicts import failure, has_failed, is_refused, may_pass, success
-from ota.client.verifier import Verifier
 from ota.client.watch import Watch
 from ota.client.ways import Ways
 from ota.errors import (
@@ -87,7 +87,7 @@ class UpdateSteps:
         self,
         *,
         ecus: Sequence[Ecu],
-        verifier: Verifier,
+        verifier: Source,
         downloader: Downloader,
         installers: Installers,
         reporter: Reporter,
@@ -250,7 +250,12 @@ class UpdateSteps:
     def _report(self, entry: JournalEntry) -> Step:
         if not entry.reported:
             self._remember(entry)
-        self._reporter.send(entry)
+        try:
+            self._reporter.send(entry)
+        except DownloadError:
+            if not self._verifier.is_offline():
+                raise
+            return Step(event=UpdateEvent.FAILED, changes=_NO_OFFER)  # told at the next check
         return Step(event=UpdateEvent.DONE, changes={**_NO_OFFER, "reported": True})
 
     def _remember(self, entry: JournalEntry) -> None:
@@ -304,9 +309,11 @@ class UpdateSteps:
         """Say what is installed, and what was not said yet; return whether it was accepted."""
         try:
             self._reporter.send(entry)
-        except ServerRefusedError as error:
-            # Counters out of step must not keep the vehicle from being updated.
-            log.warning("manifest_refused", extra={"code": error.code, "status": error.status})
+        except DownloadError as error:
+            # Counters out of step, or a stick far from any network, keep nobody from an update.
+            if not (isinstance(error, ServerRefusedError) or self._verifier.is_offline()):
+                raise
+            log.warning("manifest_refused", extra={"code": error.code, "reason": str(error)})
             return False
         return True
 

@@ -280,6 +280,38 @@ def keys_publish(caller: Caller, file: Path, *, dry_run: bool, as_json: bool) ->
     )
 
 
+@main.group()
+def bundle() -> None:
+    """Sticks: updates for vehicles without a network."""
+
+
+@bundle.command("write")
+@click.argument("folder", type=FILE)
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME",
+    help="A released target; default: the newest release of every app. Repeatable.",
+)
+@dry_run_option
+@json_option
+@click.pass_obj
+def bundle_write(
+    caller: Caller, folder: Path, targets: tuple[str, ...], *, dry_run: bool, as_json: bool
+) -> None:
+    """Write a stick to the empty FOLDER; needs the Director's offline keys.
+
+    It is for every vehicle with the right hardware; each verifies it as it verifies the
+    repositories (`okdrive-agent update from FOLDER`). A newer stick revokes older ones.
+    """
+    caller.show(
+        "bundle write",
+        lambda commands: commands.bundle_write(folder, targets, dry_run=dry_run),
+        as_json=as_json,
+    )
+
+
 @main.command()
 @dry_run_option
 @json_option

@@ -16,6 +16,7 @@ from ota.publisher.arguments import (
     parse_threshold,
     read_public_key,
 )
+from ota.publisher.bundle import write_bundle
 from ota.publisher.config import (
     PublisherConfig,
     default_config,
@@ -230,6 +231,23 @@ class Commands:
                 "is_new": plan.is_new,
             },
         )
+
+    def bundle_write(self, folder: Path, wanted: Sequence[str], *, dry_run: bool) -> Report:
+        """Write a stick that vehicles install from without a network."""
+        plan = write_bundle(self._repositories(), folder, wanted, dry_run=dry_run)
+        done = "would hold" if dry_run else "holds"
+        size = f"{plan.size_bytes / 1e6:.1f} MB"
+        lines = [f"{folder} {done} {len(plan.targets)} images, {size}, list {plan.version}"]
+        lines += [f"  {name}" for name in plan.targets]
+        lines.append("Sticks written before are revoked where this one, or the Director, was seen.")
+        fields = {
+            "folder": str(folder),
+            "targets": plan.targets,
+            "version": plan.version,
+            "size_bytes": plan.size_bytes,
+            "dry_run": dry_run,
+        }
+        return Report(schema="okdrive-ota.bundle-write/1", lines=lines, fields=fields)
 
     def refresh(self, *, dry_run: bool) -> Report:
         """Sign the Image repository's online roles again; say which offline role needs a person."""

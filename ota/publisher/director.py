@@ -42,6 +42,7 @@ from ota.errors import (
 )
 from ota.metadata.manifest import MAX_MANIFEST_BYTES
 from ota.metadata.models import is_document, parse_target_name
+from ota.metadata.offline import SNAPSHOT as OFFLINE_SNAPSHOT
 from ota.publisher.config import ServeSettings
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
@@ -54,7 +55,7 @@ HEADER_BYTES = 16_384
 BODY_TIMEOUT_S = 20.0
 KEEP_ALIVE_S = 30
 _METADATA_NAME = re.compile(
-    r"(?:[1-9]\d{0,9}\.(?:root|targets|snapshot)|timestamp)\.json", re.ASCII
+    r"(?:[1-9]\d{0,9}\.(?:root|targets|snapshot)|timestamp|offline-snapshot)\.json", re.ASCII
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _STATUS = {
@@ -212,9 +213,12 @@ class _Service:
         vehicle, name = _vehicle(request), request.path_params["file"]
         if name == "timestamp.json":
             await asyncio.to_thread(self._orders.prepare, vehicle)
-        is_root = name.endswith(".root.json")
         layout = self._layout
-        folder = layout.director_root if is_root else layout.director_vehicle(vehicle)
+        folder = layout.director_vehicle(vehicle)
+        if name.endswith(".root.json"):
+            folder = layout.director_root
+        elif name == f"{OFFLINE_SNAPSHOT}.json":  # who has seen it believes no older stick
+            folder = layout.director_offline
         return await _metadata(folder, name)
 
     async def manifest(self, request: Request) -> Response:
