@@ -149,7 +149,7 @@ class Grants:
         problems = self.check_ledger()
         self._is_intact = not problems
         self._load()
-        if not self.may_keep_place():
+        if NEED_PLACE.isdisjoint(self._granted_to_anyone):
             delete_tracks(self._segments)  # the power went between a withdrawal and this
         return problems
 
@@ -193,6 +193,10 @@ class Grants:
     def may_keep_trip(self) -> bool:
         """Tell whether the figures of a trip or a charge may touch the disk."""
         return self.permit() is not None
+
+    def may_hold(self) -> bool:
+        """Tell whether what was kept of drives may stay: somebody has a purpose switched on."""
+        return not OF_TRIPS.isdisjoint(self._granted_to_anyone)
 
     def may_keep_place(self) -> bool:
         """Tell whether a position may touch the disk: off by default."""

@@ -106,6 +106,7 @@ def _keeper(folder: Path, table: VehicleTable, decoder: Decoder, state: State) -
         sessions=Sessions(state.database),
         clock=SystemClock(),
         may_record=lambda: True,
+        may_hold=lambda: True,
         new_session_id=lambda: secrets.token_hex(8),
         on_change=lambda: None,
         event_files=EventFiles(folder / "events", quota_bytes=1_000_000),

@@ -14,14 +14,13 @@ from typing import Final, Protocol
 import can
 from can.typechecking import CanFilter
 
+from agent.signals.batches import BATCH_FRAMES, BATCH_S
 from agent.signals.bus import BusWatch
 from agent.signals.decode import FrameKey
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
 
 MAX_QUEUED: Final = 8_192  # frames, about 2 s of the busiest pair of buses
-BATCH_FRAMES: Final = 512
-GATHER_S: Final = 0.1  # what comes within it is one batch: every batch costs, whatever is in it
 _READ_S: Final = 0.2  # a thread looks this often whether it should stop
 _AGAIN_S: Final = 5.0  # between two attempts to open an interface
 _SHORT_MASK: Final = 0x7FF
@@ -116,7 +115,7 @@ class CanSource:
             while True:
                 await self._arrived.wait()
                 self._arrived.clear()
-                await self._sleep(GATHER_S)
+                await self._sleep(BATCH_S)
                 self._is_told = False  # before the queue is looked at: nothing is left behind
                 while self._queue:
                     count = min(BATCH_FRAMES, len(self._queue))

@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
+from agent.signals.batches import BATCH_S
 from agent.signals.model import Frame
 
 _FRAME = struct.Struct("<dIBBxx8s")
 _MAX_CAN_ID = 0x1FFF_FFFF
 _MAX_DATA = 8
 MAX_DATAGRAM_BYTES = 64 * _FRAME.size
-GATHER_S = 0.1  # what comes within it is one batch: every batch costs, whatever is in it
 
 
 def pack_frames(frames: Iterable[Frame], buses: Sequence[str]) -> bytes:
@@ -73,7 +73,7 @@ class GatewaySource:
             while True:
                 await self._arrived.wait()
                 self._arrived.clear()
-                await self._sleep(GATHER_S)
+                await self._sleep(BATCH_S)
                 if frames := self._take():
                     yield frames
         finally:

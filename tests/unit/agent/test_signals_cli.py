@@ -45,8 +45,7 @@ ecu_key = "e"
 purpose_secrets = "p"
 [uplink]
 broker_host = "localhost"
-ingest_key = "i"
-recipient = "r"
+ingest_keys = "i"
 [updates]
 director_url = "https://localhost"
 image_url = "https://localhost"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import link_maker
+from agent.app import data_use, link_maker
 from agent.config import load_config
 from agent.departure import Surroundings
 from agent.network.model import NetworkClass
@@ -91,3 +91,20 @@ def test_a_parked_vehicle_wakes_its_modem_ten_times_less(tmp_path: Path) -> None
     is_parked = True
     parked = make("cd" * 16, lambda _message: None)
     assert [link._settings.keepalive_s for link in (driving, parked)] == [60, 600]
+
+
+@pytest.mark.parametrize(
+    ("network", "budget_bytes"),
+    [
+        (NetworkClass.UNMETERED, None),
+        (NetworkClass.METERED, 20_000_000),
+        (NetworkClass.ROAMING, 0),
+        (NetworkClass.NONE, 0),
+    ],
+)
+def test_an_update_has_a_budget_of_its_own_for_each_class(
+    tmp_path: Path, network: NetworkClass, budget_bytes: int | None
+) -> None:
+    (tmp_path / "agent.toml").write_text(CONFIG)
+    use = data_use(load_config(tmp_path / "agent.toml"), network)
+    assert (use.network, use.budget_bytes) == (network, budget_bytes)

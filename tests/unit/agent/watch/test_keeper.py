@@ -64,6 +64,7 @@ class Bench:
         self.clock = FakeClock()
         self.time_s = 100.0
         self.granted = True
+        self.is_guest = False
         self.changes = 0
         self.counts: dict[int, int] = {}
 
@@ -79,7 +80,8 @@ class Bench:
             history=BatteryHistory.open(self.folder / "battery.sqlite"),
             sessions=Sessions(self.state.database),
             clock=self.clock,
-            may_record=lambda: self.granted,
+            may_record=lambda: self.granted and not self.is_guest,
+            may_hold=lambda: self.granted,
             new_session_id=lambda: next(ids),
             on_change=self._changed,
             event_files=EventFiles(self.folder / "events", quota_bytes=1_000_000),
@@ -239,6 +241,11 @@ async def test_without_consent_no_event_is_kept_and_a_withdrawal_deletes_them(
     bench.granted = True
     await bench.stop()
     assert not (tmp_path / "events").exists()
+    await asyncio.to_thread(bench.start)
+    bench.send(POWER, 10)
+    await bench.stop()
+    assert len(list((tmp_path / "events").iterdir())) == 1
+    bench.is_guest = True  # deletes nothing and leaves nothing
     await asyncio.to_thread(bench.start)
     bench.send(POWER, 10)
     await bench.stop()
