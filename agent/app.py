@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from agent.consents import sharing_of
 from agent.control import Control
 from agent.daylight import is_dark
 from agent.desk import Desk
+from agent.documents import INGEST_KEYS, ingest_keys_taker
 from agent.folders import Folders
 from agent.gatekeeper import Gatekeeper, UpdatePolicy
 from agent.hmi.app import create_app
@@ -25,9 +27,10 @@ from agent.hmi.server import serve, serve_unix
 from agent.limits import departure_limits, said_network
 from agent.network.model import NetworkClass
 from agent.network.watch import NetworkWatch
+from agent.offers import AgentHealth, release_of
 from agent.owner import owner_door
 from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
-from agent.recovery import recover_trips
+from agent.recovery import permitted, recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
 from agent.sharing import Sharing
@@ -52,12 +55,13 @@ from agent.surroundings import SurroundingsWatch
 from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
 from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
-from agent.vehicle.battery.rules import with_thresholds
 from agent.vehicle.live import LiveView, Motion
 from agent.vehicle.trip import Trip, TripConfig
 from agent.vitals import Vitals
 from agent.watch.events import event_paths, event_rules
 from agent.watch.keeper import KEPT_PATHS, Keeper
+from agent.watch.rules import battery_rules
+from agent.workbench import Workbench
 from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
@@ -89,10 +93,12 @@ class Agent:
     def __init__(self, config: AgentConfig, clock: SystemClock) -> None:
         self._config = config
         self._clock = clock
+        self._started_s = clock.monotonic_s()
         self._folders = Folders(root=config.state_dir)
         self._folders.make()
         table = load_table(config.vehicle.definition)
         self._state = State.open(self._folders.state)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._sharing = self._make_sharing()
         self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
         self._event_rules = event_rules(config.events)
@@ -130,6 +136,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop``; raise ExceptionGroup if a critical part failed."""
+        self._loop = asyncio.get_running_loop()
         problems = await asyncio.to_thread(self._sharing.start)
         for problem in problems:
             log.error("ledger_broken", extra={"code": problem.code, "entry": problem.sequence})
@@ -197,9 +204,14 @@ class Agent:
         return self._state.trip(trip_id) is not None
 
     async def _on_trip_end(self, trip: Trip, segment: Path | None) -> None:
-        if segment is not None:
-            await asyncio.to_thread(self._sharing.offer_trip, trip, segment)
+        await asyncio.to_thread(self._offer, trip, segment)
+        self._uplink.wake()
         self._desk.touch()
+
+    def _offer(self, trip: Trip, segment: Path | None) -> None:
+        if kept := permitted(trip, segment):
+            self._sharing.offer_trip(kept, segment, is_whole=kept.is_whole)
+        self._sharing.offer_days()
 
     async def _make_room(self) -> None:
         keep, quota_mb = self._recorder.open_segment, self._config.recording.quota_mb
@@ -220,20 +232,9 @@ class Agent:
                 "flush": self._flush,
                 "network": self._network_sentence,
                 "consents": self._reload_consents,
-                "update-check": self._update_check,
-                "update-why": self._update_why,
             },
+            Workbench(self._updates).questions(),
         )
-
-    async def _update_check(self) -> str:
-        self._updates.check_now()
-        return "looking now"
-
-    async def _update_why(self) -> str:
-        view = self._updates.view()
-        reasons = [*view.refusals, *([view.problem] if view.problem else [])]
-        said = [f"{each.sentence} ({each.code})" for each in reasons]
-        return " ".join(said or ["Nothing is in the way."])
 
     async def _reload_consents(self) -> str:
         await asyncio.to_thread(self._sharing.reload)
@@ -257,6 +258,7 @@ class Agent:
 
     async def _expire(self) -> None:
         await asyncio.to_thread(self._sharing.expire)
+        await asyncio.to_thread(self._sharing.offer_days)
         self._desk.touch()
 
     def _touch(self) -> None:
@@ -307,7 +309,14 @@ class Agent:
     def _make_sharing(self) -> Sharing:
         config = self._config
         self._token = boot_token(self._folders.token, self._clock.boot_id())
-        return sharing_of(config, self._state, self._clock)
+        return sharing_of(config, self._state, self._clock, health=self._health)
+
+    def _health(self) -> AgentHealth:
+        return AgentHealth(
+            version=release_of(metadata.version("okdrive")),
+            uptime_s=self._clock.monotonic_s() - self._started_s,
+            losses=self._losses(),
+        )
 
     def _make_uplink(self) -> Uplink:
         uplink = self._config.uplink
@@ -375,13 +384,14 @@ class Agent:
             history=BatteryHistory.open(self._folders.battery),
             sessions=Sessions(self._state.database),
             clock=self._clock,
-            may_record=self._sharing.may_record,
+            may_record=self._sharing.may_keep_trip,
+            may_hold=self._sharing.may_hold,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
             event_files=EventFiles(
                 self._folders.events, quota_bytes=self._config.events.quota_mb * 1_000_000
             ),
-            rules=with_thresholds(self._config.battery.raise_at),
+            rules=battery_rules(self._config.battery),
             events=self._event_rules,
         )
         return Recorder(
@@ -401,6 +411,7 @@ class Agent:
             places=Places(readings=self._gnss.latest, may_keep=self._sharing.may_keep_place)
             if self._gnss
             else None,
+            permit=self._sharing.permit,
         )
 
     def _make_updates(self) -> UpdateService:
@@ -434,8 +445,14 @@ class Agent:
             gates=gates,
             data_use=lambda: data_use(self._config, self._network.now()),
             time_sources=time_sources(self._config, self._clock, self._gnss),
+            documents={INGEST_KEYS: ingest_keys_taker(self._sharing.recipients, self._on_keys)},
         )
         return client
+
+    def _on_keys(self) -> None:
+        """Look at the outbox again: what waited for a key may leave. In the check's thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._uplink.wake)
 
 
 def time_sources(

@@ -119,6 +119,7 @@ def batch_preview(preview: Preview) -> BatchPreview:
         batch_id=preview.batch_id,
         purpose=preview.purpose,
         size_bytes=preview.size_bytes,
+        travels_bytes=preview.travels_bytes,
         recipient=preview.recipient,
         fields=(*(_field(field) for field in preview.fields), *_once(preview)),
         not_sent=NEVER_SENT,

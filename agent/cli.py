@@ -17,6 +17,7 @@ import click
 from agent.commands.battery import battery
 from agent.commands.common import FILE, Caller, as_json, print_document
 from agent.commands.consent import consent
+from agent.commands.driver import driver, pause, preview, workshop
 from agent.commands.export import export
 from agent.commands.queue import queue
 from agent.commands.signals import signals
@@ -54,6 +55,7 @@ def main(context: click.Context, config: Path | None, *, debug: bool, verbose: b
       okdrive-agent run              the daemon, until Ctrl-C
       okdrive-agent status           one page: consents, trips, queue, apps
       okdrive-agent doctor           every check: ok, warn or fail, and what to do
+      okdrive-agent preview          exactly what would leave, before you say OK
       okdrive-agent trips list       what was driven and charged, and what became of it
       okdrive-agent battery show     how the battery is; needs no consent and no network
       okdrive-agent queue list       what was confirmed and has not left yet, and why
@@ -198,10 +200,26 @@ def config_validate(caller: Caller) -> None:
     """Check the file; exit 2 and name the key if it is wrong."""
     with caller.doing("config validate"):
         from agent.watch.events import event_rules  # noqa: PLC0415 (only this command needs it)
+        from agent.watch.rules import battery_rules  # noqa: PLC0415
 
-        event_rules(caller.config().events)
+        config = caller.config()
+        event_rules(config.events)
+        battery_rules(config.battery)
         click.echo(f"{caller.path}: valid")
 
 
-for group in (trips, battery, consent, queue, update, signals, vehicle, export):
+for group in (
+    trips,
+    battery,
+    consent,
+    queue,
+    update,
+    signals,
+    vehicle,
+    export,
+    driver,
+    pause,
+    preview,
+    workshop,
+):
     main.add_command(group)

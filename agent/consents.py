@@ -8,7 +8,8 @@ once; if it cannot be told, what was withdrawn has left the outbox all the same.
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,23 +20,27 @@ import msgspec
 
 from agent.clock import SystemClock
 from agent.config import AgentConfig
+from agent.consent.keepsake import KeepsakeError, read_receipt_text, receipt_document
 from agent.consent.keys import (
     VerifyKey,
     load_purpose_secret,
     load_signing_key,
 )
 from agent.consent.ledger import ChainProblem, StoredEntry, read_entry, verify_chain
-from agent.consent.notices import Notice, load_notices
+from agent.consent.notices import DEFAULT_LANGUAGE, Notice, all_notices, load_notices
 from agent.consent.recipients import load_recipients
 from agent.control import ask
+from agent.driver import Seated
 from agent.folders import Folders
 from agent.limits import quota
+from agent.offers import AgentHealth
 from agent.sharing import Sharing, SharingError, SharingSettings
-from agent.store.state import LEDGER_LENGTH, LedgerRow, State
+from agent.store.state import LEDGER_LENGTH, ConsentRow, LedgerRow, State
 from telemetry.purposes import Purpose
 
 EXPORT = "okdrive.consent.export/1"
 _MAX_EXPORT_BYTES = 1 << 26
+_MIN_ID = 8  # digits of an id that tell it from the number of an entry
 
 
 class ExportError(Exception):
@@ -60,13 +65,19 @@ class ExportedEntry:
     signature: bytes
 
 
-def sharing_of(config: AgentConfig, state: State, clock: SystemClock) -> Sharing:
+def sharing_of(
+    config: AgentConfig,
+    state: State,
+    clock: SystemClock,
+    *,
+    health: Callable[[], AgentHealth] | None = None,
+) -> Sharing:
     """Return the driver's side of sharing, not started; raise KeyFileError, KeySetError."""
     folders = Folders(root=config.state_dir)
     return Sharing(
         state=state,
         key=load_signing_key(config.identity.ecu_key),
-        notices=load_notices(),
+        notices=all_notices(),
         recipients=load_recipients(config.uplink.ingest_keys, folders.ingest_keys),
         secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
         segments=folders.segments,
@@ -76,26 +87,47 @@ def sharing_of(config: AgentConfig, state: State, clock: SystemClock) -> Sharing
             unanswered_days=config.recording.unanswered_days,
             quota=quota(config),
         ),
+        health=health,
     )
 
 
 def show(config: AgentConfig, folders: Folders) -> dict[str, Any]:
-    """Return every purpose, whether it is on and since when; raise StoreError, KeyFileError."""
+    """Return who drives, and every purpose: whether it is on, since when, on which text.
+
+    Raises:
+        StoreError, KeyFileError: The state or a key cannot be read.
+    """
     with _opened(config, folders) as sharing:
-        rows = sharing.state.consents()
+        sharing.start()
+        seated, pause = sharing.presence.seated(), sharing.presence.pause()
+        rows = sharing.state.consents(seated.profile_id or "")
         return {
+            "driver": _driver(sharing, seated),
+            "pause": None if pause is None else pause.kind,
             "purposes": [
-                {
-                    "purpose": purpose,
-                    "is_granted": bool(row and row.is_granted),
-                    "since_utc": row.since_utc.isoformat(timespec="seconds") if row else None,
-                    "title": sharing.notice(purpose).title,
-                    "notice_id": sharing.notice(purpose).notice_id,
-                }
-                for purpose in sharing.purposes()
-                for row in (rows.get(purpose),)
-            ]
+                _purpose_row(sharing, purpose, rows.get(purpose)) for purpose in sharing.purposes()
+            ],
         }
+
+
+def _driver(sharing: Sharing, seated: Seated) -> dict[str, Any]:
+    names = {one.profile_id: one.name for one in sharing.presence.profiles()}
+    name = names.get(seated.profile_id or "", "")
+    return {"seat": seated.seat, "profile_id": seated.profile_id, "name": name}
+
+
+def _purpose_row(sharing: Sharing, purpose: Purpose, row: ConsentRow | None) -> dict[str, Any]:
+    standing, is_on = sharing.standing().get(purpose), bool(row and row.is_granted)
+    turn = sharing.offering.next_turn(purpose) if is_on else None
+    return {
+        "purpose": purpose,
+        "is_granted": is_on,
+        "since_utc": row.since_utc.isoformat(timespec="seconds") if row else None,
+        "title": sharing.notice(purpose).title,
+        "notice_id": sharing.notice(purpose).notice_id,
+        "always_until_utc": standing and standing.until_utc.isoformat(timespec="seconds"),
+        "next_told": turn and turn.isoformat(),
+    }
 
 
 def notice(purpose: Purpose, language: str) -> Notice:
@@ -103,23 +135,90 @@ def notice(purpose: Purpose, language: str) -> Notice:
     return load_notices(language)[purpose]
 
 
-def change(config: AgentConfig, folders: Folders, purpose: Purpose, *, is_granted: bool) -> str:
+def change(
+    config: AgentConfig,
+    folders: Folders,
+    purpose: Purpose,
+    *,
+    is_granted: bool,
+    language: str = DEFAULT_LANGUAGE,
+) -> str:
     """Switch a purpose on or off, tell the daemon, and return what to tell a person.
 
     Raises:
         SharingError, StoreError, KeyFileError: Nothing was changed.
     """
-    with _opened(config, folders) as sharing:
-        for problem in sharing.start():
-            raise SharingError("consent.ledger_broken", f"{problem.sentence}; nothing was changed")
-        is_changed = sharing.set_consent(purpose, is_granted=is_granted)
+    with changing(config, folders) as sharing:
+        is_changed = sharing.set_consent(purpose, is_granted=is_granted, language=language)
         length = len(sharing.state.ledger())
-    ask(folders.control, "consents")
     word = "on" if is_granted else "off"
     if not is_changed:
         return f"{purpose} was {word} already; nothing was written"
     rest = "" if is_granted else "; what waited for it is deleted and nothing more leaves"
     return f"{purpose} is {word}{rest} (ledger entry {length})"
+
+
+def stand(config: AgentConfig, folders: Folders, purpose: Purpose, *, days: int | None) -> str:
+    """Begin or end a standing OK; return what to tell a person. Raise as ``change``."""
+    with changing(config, folders) as sharing:
+        until = sharing.set_standing(purpose, days=days)
+        length = len(sharing.state.ledger())
+    if until is None:
+        return f"{purpose} is asked for batch by batch again (ledger entry {length})"
+    return (
+        f"every batch of {purpose} is released without asking until"
+        f" {until:%Y-%m-%d %H:%M} UTC, each with its own entry (ledger entry {length})"
+    )
+
+
+@contextmanager
+def changing(config: AgentConfig, folders: Folders) -> Iterator[Sharing]:
+    """Give the vehicle's sharing with a whole ledger; tell the daemon afterwards.
+
+    Raises:
+        SharingError: The ledger is damaged; nothing was changed.
+    """
+    with _opened(config, folders) as sharing:
+        for problem in sharing.start():
+            raise SharingError("consent.ledger_broken", f"{problem.sentence}; nothing was changed")
+        yield sharing
+    ask(folders.control, "consents")
+
+
+def receipt(folders: Folders, wanted: str) -> dict[str, Any]:
+    """Return one entry as a receipt to keep.
+
+    Args:
+        folders: Of the agent.
+        wanted: The number of an entry, or the first digits of its record id or batch id; of several
+            the newest.
+
+    Raises:
+        KeepsakeError: There is no such entry, or it cannot be read.
+    """
+    with closing(State.open_to_read(folders.state)) as state:
+        found = next((row for row in reversed(state.ledger()) if _is_meant(row, wanted)), None)
+        if found is None:
+            raise KeepsakeError(f"receipt {wanted}: expected an entry, a record or a batch of it")
+        batch = json.loads(found.body).get("batch_id") or ""
+        deliveries = [one for one in state.receipts(limit=-1) if one.batch_id.hex() == batch]
+    try:
+        return receipt_document(found, deliveries)
+    except ValueError as error:
+        raise KeepsakeError(f"receipt {wanted}: the entry cannot be read: {error}") from error
+
+
+def _is_meant(row: LedgerRow, wanted: str) -> bool:
+    if wanted.isdecimal() and len(wanted) < _MIN_ID:
+        return row.sequence == int(wanted)
+    entry = _readable(row.body)
+    ids = (str(entry.get("record_id", "")), str(entry.get("batch_id", "")))
+    return len(wanted) >= _MIN_ID and any(one.startswith(wanted) for one in ids)
+
+
+def verify_receipt_text(text: str, key: VerifyKey) -> dict[str, Any]:
+    """Return what a QR code says once its signature was checked; raise KeepsakeError."""
+    return {"key_id": key.key_id, "entry": msgspec.to_builtins(read_receipt_text(text, key))}
 
 
 def history(folders: Folders) -> dict[str, Any]:
@@ -154,10 +253,51 @@ def read_export(path: Path) -> list[ExportedEntry]:
 
 def show_lines(document: dict[str, Any]) -> Iterator[str]:
     """Return the text of ``show``."""
+    driver = document["driver"]
+    who = driver["name"] or {"driver": "the only driver"}.get(driver["seat"], driver["seat"])
+    paused = f"; paused ({document['pause']})" if document["pause"] else ""
+    yield f"driver  {who}{paused}"
+    yield f"{'PURPOSE':<13}{'':<5}{'SINCE (UTC)':<18}{'ASKS':<18}NEXT TOLD"
     for row in document["purposes"]:
         state = "on" if row["is_granted"] else "off"
-        since = f"since {row['since_utc']}" if row["since_utc"] else "never switched on"
-        yield f"{row['purpose']:<13}{state:<5}{since:<33}{row['title']}"
+        since = row["since_utc"][:16].replace("T", " ") if row["since_utc"] else "never"
+        until = row["always_until_utc"]
+        asks = f"not to {until[:10]}" if until else "each time"
+        told = row["next_told"] or ("every time" if row["is_granted"] else "-")
+        yield f"{row['purpose']:<13}{state:<5}{since:<18}{asks:<18}{told}"
+
+
+def receipt_lines(document: dict[str, Any]) -> Iterator[str]:
+    """Return the text of ``receipt``."""
+    record, proof = document["record"], document["proof"]
+    event, purpose = record["event"], record["purpose"]
+    yield f"entry       {proof['sequence']}: {event['type']} ({event['state']})"
+    quality = "" if event["time_quality"] == "proven" else " (clock not proven)"
+    yield f"time        {event['time']}{quality}"
+    yield f"purpose     {purpose['name']}, schema {purpose['schema']}"
+    if event["valid_until"]:
+        yield f"until       {event['valid_until']}"
+    if event["released_under"]:
+        yield f"under       standing OK {event['released_under'][:16]}"
+    if purpose["batch_id"]:
+        yield f"batch       {purpose['batch_id']}"
+    yield f"notice      {record['notice']['id']} {record['notice']['sha256'][:16]}"
+    yield f"recipient   {record['recipient']['name']} (key {record['recipient']['key_id']})"
+    yield f"driver      profile {record['pii_principal']['profile']}"
+    for one in document["delivered"]:
+        yield f"delivered   {one['status']} {one['received_utc']}"
+    yield f"signed by   {proof['key_id']}"
+    yield f"entry hash  {proof['entry_sha256']}"
+
+
+def receipt_text_lines(document: dict[str, Any]) -> Iterator[str]:
+    """Return the text of a verified QR code."""
+    entry = document["entry"]
+    yield f"genuine     signed by key {document['key_id']}"
+    yield f"entry       {entry['sequence']}: {entry['event']} for {entry['purpose']}"
+    yield f"time        {entry['event_time']}"
+    if entry["batch_id"]:
+        yield f"batch       {entry['batch_id']}"
 
 
 def history_lines(document: dict[str, Any]) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """How a command reaches the running daemon: a UNIX socket, one word in, one sentence out.
 
 The socket lies in the state folder, which only the agent's user may enter. Words carry no data:
-what a command changes, it changes in the state file; the word only says that something changed.
+what a command changes, it changes in the state file; the word only says that something changed. A
+few name what they are about, such as an update: those are answered with one line of JSON.
 """
 
 import asyncio
@@ -12,18 +13,20 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_MAX_WORD_BYTES = 32
+_MAX_WORD_BYTES = 128  # a word, and a hash
 _PATIENCE_S = 5.0
 
 Words = Mapping[str, Callable[[], Awaitable[str]]]
+Questions = Mapping[str, Callable[[str], Awaitable[str]]]
 
 
 class Control:
-    """The daemon's end: a closed list of words."""
+    """The daemon's end: a closed list of words, and of those that name what they are about."""
 
-    def __init__(self, path: Path, words: Words) -> None:
+    def __init__(self, path: Path, words: Words, questions: Questions | None = None) -> None:
         self._path = path
         self._words = words
+        self._questions = questions or {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until ``stop``; where no socket can be, commands see what is stored."""
@@ -40,15 +43,21 @@ class Control:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                word = (await reader.readline()).decode(errors="replace").strip()
-                answer = self._words.get(word)
-                text = await answer() if answer else f"unknown word, expected {sorted(self._words)}"
-                writer.write(text.encode() + b"\n")
+                line = (await reader.readline()).decode(errors="replace").strip()
+                writer.write((await self._answer(line)).encode() + b"\n")
                 await writer.drain()
         except (TimeoutError, ValueError, ConnectionError) as error:  # too long, or gone
             log.info("control_dropped", extra={"reason": str(error)})
         finally:
             writer.close()
+
+    async def _answer(self, line: str) -> str:
+        if answer := self._words.get(line):
+            return await answer()
+        word, _, about = line.partition(" ")
+        if question := self._questions.get(word):
+            return await question(about)
+        return f"unknown word, expected {sorted([*self._words, *self._questions])}"
 
 
 def ask(path: Path, word: str, *, timeout_s: float = _PATIENCE_S) -> str | None:

@@ -72,7 +72,7 @@ def reason(now: Situation) -> str:
         return found.sentence
     if now.failure:
         return _after_failure(now)
-    return f"{now.queued} batches are being sent."
+    return "1 batch is being sent." if now.queued == 1 else f"{now.queued} batches are being sent."
 
 
 def affords(now: Situation, size_bytes: int) -> bool:

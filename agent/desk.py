@@ -186,7 +186,8 @@ class Desk:
             return _Gathered(notices=(Notice(code=error.code, text=str(error)),))
 
     def _read_store(self) -> _Gathered:
-        queue = queue_items(self._sharing)
+        queue, whose = queue_items(self._sharing), self._sharing.mine()
+        mine = [row for row in self._sharing.state.trips() if row.trip_id in whose]
         offered = {card.trip.trip_id: card.previews for card in self._sharing.cards()}
         trips = tuple(
             trip_card(
@@ -196,7 +197,7 @@ class Desk:
                 zone=None,
                 unanswered_days=self._unanswered_days,
             )
-            for trip in self._sharing.state.trips(limit=_SHOWN_TRIPS)
+            for trip in mine[:_SHOWN_TRIPS]
         )
         return _Gathered(
             trips=trips,
@@ -206,9 +207,7 @@ class Desk:
         )
 
     def _ledger_notice(self) -> tuple[Notice, ...]:
-        if all(
-            self._sharing.decision(purpose).code != "consent.ledger_broken" for purpose in Purpose
-        ):
+        if self._sharing.is_intact():
             return ()
         return (Notice(code="ledger_broken", level=Level.WARNING),)
 

@@ -29,7 +29,7 @@ class Folders:
     @property
     def ingest_keys(self) -> Path:
         """The newest set of ingest keys that came through the update chain."""
-        return self.root / "ingest-keys.json"
+        return self.update / "documents" / "ingest-keys.json"
 
     @property
     def events(self) -> Path:

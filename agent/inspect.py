@@ -20,9 +20,11 @@ from agent.store.figures import TripFigures, figures
 from agent.store.outbox import Outbox
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import State, TripRow
-from agent.vehicle.battery.rules import RULES, Code
+from agent.vehicle.battery.rules import Code
 from agent.vehicle.trip import Trip
 from agent.watch.events import event_rules
+from agent.watch.rules import battery_rules
+from agent.watch.summary import by_month
 
 if TYPE_CHECKING:
     from agent.signals.explain import SignalsNow
@@ -128,17 +130,26 @@ def battery_history(folders: Folders, kind: str | None) -> dict[str, Any]:
         }
 
 
-def battery_explain(folders: Folders, code: str) -> dict[str, Any]:
+def battery_summary(folders: Folders) -> dict[str, Any]:
+    """Return the battery's history month by month, oldest first; raise StoreError."""
+    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+        months = by_month(history.figures(), history.alerts(limit=-1))
+    return {"months": [msgspec.to_builtins(month) for month in months]}
+
+
+def battery_explain(config: AgentConfig, code: str) -> dict[str, Any]:
     """Return rule, advice and the latest evidence of one alert.
 
     Raises:
         NotFoundError: There is no such rule.
         StoreError: The history cannot be read.
+        ConfigError: The configuration names an alert that does not exist.
     """
     if code not in list(Code):
         raise NotFoundError(f"{code}: expected one of {', '.join(Code)}; nothing was changed")
-    rule, texts = RULES[Code(code)], load_texts()["en"]
-    with closing(BatteryHistory.open_to_read(folders.battery)) as history:
+    rule, texts = battery_rules(config.battery)[Code(code)], load_texts()["en"]
+    path = Folders(root=config.state_dir).battery
+    with closing(BatteryHistory.open_to_read(path)) as history:
         rows = [row for row in history.alerts(limit=-1) if row.code == code]
     latest = _alert(rows[0]) if rows else None
     return {
@@ -286,6 +297,14 @@ def update(folders: Folders) -> dict[str, Any]:
     entry = Journal(folders.update / "journal").read()
     document: dict[str, Any] = msgspec.to_builtins(entry)
     return document | {"installed": installed_apps(folders)}
+
+
+def update_history(folders: Folders) -> list[dict[str, Any]]:
+    """Return how the updates of this vehicle ended, newest first."""
+    from ota.client.history import HISTORY_NAME, History  # noqa: PLC0415 (status does without it)
+
+    found = History(folders.update / HISTORY_NAME).read()
+    return [msgspec.to_builtins(ended) for ended in reversed(found)]
 
 
 def is_running(folders: Folders) -> bool:

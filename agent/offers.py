@@ -5,7 +5,8 @@ at all is decided by the caller; what each may hold, and how often, by `agent/pr
 is remembered is in the ``Book`` that is handed in, and changed there.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -21,26 +22,20 @@ from agent.privacy.places import Place, Position
 from agent.privacy.selection import BOUNDS, is_turn, pick
 from agent.privacy.traffic import Track, traffic_batches
 from agent.store.segments import Segment
-from telemetry.purposes import Purpose
+from telemetry.codec.anybatch import AnyBody
+from telemetry.purposes import NEED_PLACE, Purpose
 from telemetry.records import (
     LOSSES,
     MAX_LOSS_DIGITS,
-    Body,
     CurrentKind,
     DiagnosticsBatch,
 )
 
-LATITUDE: Final = "Vehicle.CurrentLocation.Latitude"
-LONGITUDE: Final = "Vehicle.CurrentLocation.Longitude"
-SPEED: Final = "Vehicle.Speed"
-OF_ROWS: Final = frozenset({Purpose.BATTERY, Purpose.TRAFFIC})  # made from samples
-OF_PLACES: Final = frozenset({Purpose.CHARGING, Purpose.TRAFFIC})  # need to know where
-OF_DAYS: Final = (Purpose.JOURNEYS, Purpose.CHARGING)  # told when a day is over
-OF_TRIPS: Final = frozenset({*OF_ROWS, *OF_PLACES, *OF_DAYS})  # everything but diagnostics
+OF_ROWS: Final = frozenset({Purpose.BATTERY, *NEED_PLACE})  # cannot do without samples
+OF_TRIPS: Final = frozenset({*OF_ROWS, Purpose.JOURNEYS})  # diagnostics tell nothing of trips
 LOW_SOC_PERCENT: Final = 20.0  # who stops with less and does not charge could not
 LOOK_BACK_DAYS: Final = 14  # a day that could not be told by then is not told
 _UPTIME_CLASSES_S: Final = (3_600.0, 86_400.0, 604_800.0)
-Secrets = Callable[[Purpose], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +43,7 @@ class Draft:
     """A batch that is not encoded yet; its token is made from purpose, day and part."""
 
     purpose: Purpose
-    body: Body
+    body: AnyBody
     month: str
     day: date
     part: str | None
@@ -148,30 +143,6 @@ def traffic_drafts(  # noqa: PLR0913 (each shapes what may be told)
             Draft(purpose=Purpose.TRAFFIC, body=batch, month=month_of(started), day=day, part=part)
         )
     return drafts
-
-
-def track_points(segment: Segment) -> list[TrackPoint]:
-    """Return the positions of a segment with time and speed; rows without one are left out."""
-    at = {column.path: index for index, column in enumerate(segment.columns)}
-    if not {LATITUDE, LONGITUDE, SPEED} <= set(at):
-        return []
-    return list(_points(segment, at))
-
-
-def _points(segment: Segment, at: Mapping[str, int]) -> Iterator[TrackPoint]:
-    start_ms = segment.rows[0][0] if segment.rows else 0
-    for time_ms, row in segment.rows:
-        values = [
-            segment.columns[at[path]].told(row[at[path]]) for path in (LATITUDE, LONGITUDE, SPEED)
-        ]
-        latitude, longitude, speed = values
-        if latitude is not None and longitude is not None and speed is not None:
-            yield TrackPoint(
-                time_s=(time_ms - start_ms) / 1_000,
-                latitude=latitude,
-                longitude=longitude,
-                speed_km_h=speed,
-            )
 
 
 def note_stop(
@@ -317,6 +288,12 @@ def _from_arrival(arrived: datetime, charge: ChargeFact) -> tuple[float, ...]:
 
 
 # -- the agent itself ------------------------------------------------------------------------------
+
+
+def release_of(version: str) -> str:
+    """Return the three numbers of a version; what a package adds to them stays here."""
+    numbers = re.findall(r"[0-9]{1,4}", version)[:3]
+    return ".".join([*numbers, "0", "0", "0"][:3])
 
 
 def diagnostics_draft(health: AgentHealth, *, today: date, secret: bytes) -> Draft | None:

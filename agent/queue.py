@@ -156,7 +156,12 @@ def _stored_reason(config: AgentConfig, state: State, now: Moment) -> str:
             spent_bytes=notes.spent(now.utc.date(), network),
         )
     )
-    return found.sentence if found else f"{len(waiting)} batches leave when it starts."
+    if found:
+        return found.sentence
+    count = len(waiting)
+    return (
+        "1 batch leaves when it starts." if count == 1 else f"{count} batches leave when it starts."
+    )
 
 
 def _now() -> Moment:

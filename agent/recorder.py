@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from agent.signals import catalog
 from agent.signals.catalog import AMBIENT, CATALOG, LOW_VOLTAGE
@@ -79,6 +79,13 @@ class Places:
     may_keep: Callable[[], bool]
 
 
+class Permission(Protocol):
+    """Whose consent a recording rests on, and for what."""
+
+    def covers(self, other: Any, /) -> bool:  # noqa: ANN401 (another of the same kind)
+        """Tell whether what was recorded under ``other`` may stay under this one."""
+
+
 @dataclass(slots=True)
 class RecorderCounters:
     """What was kept and what was lost, for `doctor`."""
@@ -131,6 +138,7 @@ class Recorder:
         config: RecorderConfig | None = None,
         observer: Observer | None = None,
         places: Places | None = None,
+        permit: Callable[[], Permission | None] | None = None,
     ) -> None:
         """Wire one recorder; nothing is opened.
 
@@ -145,6 +153,8 @@ class Recorder:
             config: Periods and limits.
             observer: Told every change too: the battery watch needs no consent.
             places: Positions, kept beside the rows; None: this vehicle has no receiver.
+            permit: Whose consent a trip rests on now, asked for every row; None: it never changes.
+                When it does, what it does not cover is deleted, and the trip is not whole.
         """
         self.decoder = decoder
         self.counters = RecorderCounters()
@@ -162,6 +172,9 @@ class Recorder:
         self._writer: SegmentWriter | None = None
         self._places = places
         self._track: TrackWriter | None = None
+        self._permit = permit
+        self._held: Permission | None = None  # the permission of the last row
+        self._is_whole = True
         self._trip_id = ""
         self._started_s = 0.0  # on the monotonic clock
         self._next_row_s: float | None = None
@@ -311,6 +324,7 @@ class Recorder:
         self._trip_id = self._make_id()
         self._started_s = self._clock.monotonic_s()
         self._next_row_s = None
+        self._held, self._is_whole = self._permit() if self._permit else None, True
         return self._trip_id
 
     async def _handle(self, changes: Sequence[TripChange]) -> None:
@@ -338,6 +352,7 @@ class Recorder:
             started_utc=started_utc,
             is_time_proven=is_proven,
             boot_id=self._boot_id,
+            is_whole=self._is_whole,
         )
 
     def _anchor(self, time_ms: int) -> TimeAnchor:
@@ -352,11 +367,21 @@ class Recorder:
         # on the grid where it can be; anew from here after a gap or when the clock went back
         is_next = due_s is not None and due_s <= now_s < due_s + period_s
         self._next_row_s = (due_s if due_s is not None and is_next else now_s) + period_s
+        await self._mind_permission()
         if not self._may_record():
             self.counters.rows_withheld += 1
             await self._delete(await self._close())
             return
         await self._append(round(now_s * 1000), self._row())
+
+    async def _mind_permission(self) -> None:
+        """Delete what another driver, or a wider consent, left of the trip under way."""
+        if self._permit is None:
+            return
+        before, self._held = self._held, self._permit()
+        self._is_whole = self._is_whole and self._held is not None and self._held == before
+        if before is not None and (self._held is None or not self._held.covers(before)):
+            await self._delete(await self._close())
 
     def _row(self) -> list[Cell]:
         latest = self.decoder.latest

@@ -34,7 +34,7 @@ def recover_trips(folder: Path, is_known: Callable[[str], bool]) -> list[tuple[T
             log.warning("segment_without_trip_deleted", extra={"segment": path.name})
             delete_segment(path)
         else:
-            found.append((trip, path))
+            found.append((replace(trip, is_whole=False), path))  # its end was never seen
     return found
 
 
@@ -45,6 +45,17 @@ def _trip_of(path: Path) -> Trip | None:
         log.warning("segment_unreadable", extra={"segment": path.name, "code": error.code})
         return None
     return add_up(segment, path.stem)
+
+
+def permitted(trip: Trip, segment: Path | None) -> Trip | None:
+    """Return what may be kept of an ended trip; None: nothing of it. Blocks.
+
+    Of one that is not whole it is the recorded part: its figures are added up from the rows.
+    """
+    if trip.is_whole:
+        return trip
+    part = _trip_of(segment) if segment else None
+    return replace(part, is_whole=False) if part else None
 
 
 def add_up(segment: Segment, trip_id: str) -> Trip | None:

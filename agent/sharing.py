@@ -1,100 +1,55 @@
-"""The driver's side of flow 2: switch a purpose on, see a batch, answer, take it back.
+"""The driver's side of flow 2: see what would leave, answer, take it back.
 
 Everything here blocks (SQLite, files) and is called from threads; `agent/uplink.py` is the side of
-the network. Nothing in this module opens a connection.
+the network. Nothing in this module opens a connection. What is asked, shown and answered is always
+that of the driver who drives.
 """
 
 import logging
-import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
-from agent.consent.keys import SigningKey
-from agent.consent.ledger import (
-    Act,
-    ChainEnd,
-    ChainProblem,
-    ConsentEvent,
-    SignedLedgerEntry,
-    TimeQuality,
-    make_entry,
-    verify_chain,
-)
-from agent.consent.notices import Notice
-from agent.consent.policy import Decision, decide
+from agent.consent.ledger import ConsentEvent, SignedLedgerEntry
 from agent.consent.preview import Preview, preview_of
-from agent.consent.recipients import Recipients
-from agent.privacy.battery import battery_slices, month_of
-from agent.privacy.chance import keyed_fraction
-from agent.privacy.pseudonyms import day_token, pseudonym_of
-from agent.store.outbox import Moment, Outbox, Quota
-from agent.store.segments import Segment, SegmentError, read_segment
-from agent.store.state import (
-    LEDGER_LENGTH,
-    LedgerHead,
-    OfferRow,
-    State,
-    TripOutcome,
-    TripRow,
-)
-from agent.store.tracks import delete_segment, delete_tracks
-from telemetry.codec.batch import batch_id, decode_batch, encode_batch
-from telemetry.purposes import NEED_PLACE, Purpose
+from agent.consent.recipients import NO_KEY
+from agent.grants import Clock, Grants, Permit, SharingError, SharingSettings
+from agent.offering import FinishedTrip, Offered
+from agent.privacy.delay import sending_delay_s
+from agent.privacy.selection import BOUNDS
+from agent.scribe import Seen
+from agent.store.state import LedgerHead, OfferRow, TripOutcome, TripRow
+from agent.store.tracks import delete_segment
+from telemetry.codec.anybatch import purpose_in
+from telemetry.purposes import Purpose
+from telemetry.records import WorkshopReport
+
+__all__ = [
+    "Answer",
+    "Card",
+    "Clock",
+    "FinishedTrip",
+    "Permit",
+    "Sharing",
+    "SharingError",
+    "SharingSettings",
+]
 
 log = logging.getLogger(__name__)
 
-_SCHEMA_OF = {Purpose.BATTERY: "battery.2"}
-_NONCE_BYTES = 16
-_FIRST_YEAR, _LAST_YEAR = 2025, 2099  # a clock outside was never set
+_FRACTION_BYTES = 6
+_KEPT_FOR = frozenset({Purpose.BATTERY, Purpose.TRAFFIC})  # samples that a person may look at
 
 
-class Clock(Protocol):
-    """Two hands and the boot that the second one belongs to."""
-
-    def utc_now(self) -> datetime:
-        """Return wall time, timezone-aware UTC. It may jump."""
-
-    def monotonic_s(self) -> float:
-        """Return seconds since an arbitrary start of this boot. It never goes back."""
-
-    def boot_id(self) -> str:
-        """Return the id of this boot."""
-
-    def is_proven(self) -> bool:
-        """Return whether wall time is synchronised with a source that is trusted."""
-
-
-class FinishedTrip(Protocol):
-    """A trip that ended; a dataclass whose fields become the local summary."""
-
-    @property
-    def trip_id(self) -> str:
-        """Return the random id."""
-
-    @property
-    def started_utc(self) -> datetime | None:
-        """Return when it began; None if the wall clock could not be believed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharingSettings:
-    """How long the driver may think, and may think again."""
-
-    hold_s: float = 600.0
-    unanswered_days: int = 7
-    quota: Quota = field(default_factory=Quota)
+MakeBatchEntry = Callable[[LedgerHead, OfferRow], SignedLedgerEntry]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A trip that waits for an answer, with everything it would send."""
+    """A trip or a day that waits for an answer, with everything it would send."""
 
     trip: TripRow
     previews: tuple[Preview, ...]
@@ -108,159 +63,99 @@ class Answer:
     gone: tuple[bytes, ...]
 
 
-class SharingError(Exception):
-    """The driver's wish cannot be met; nothing changed. ``code`` is stable."""
+class Sharing(Grants):
+    """Offers and answers on what the drivers allow. Every method blocks."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    # -- offers and answers --------------------------------------------------------------------
 
+    def offer_trip(
+        self, trip: FinishedTrip, segment_path: Path | None, *, is_whole: bool = True
+    ) -> list[Preview]:
+        """Build the batches of a finished trip and put them on offer; return what is shown.
 
-class Sharing:
-    """Consents, offers and answers. Every method blocks; call it from a thread."""
+        Only what the driver has on is built; what a standing OK covers is released in the same
+        transaction. A trip that is already known is left as it is, so calling this again after a
+        power cut does no harm. An unreadable segment is counted, not raised.
 
-    def __init__(  # noqa: PLR0913 (the doors of the flow, each named)
-        self,
-        *,
-        state: State,
-        key: SigningKey,
-        notices: Mapping[Purpose, Notice],
-        recipients: Recipients,
-        secret_of: Callable[[Purpose], bytes],
-        segments: Path,
-        clock: Clock,
-        settings: SharingSettings,
-        random_bytes: Callable[[int], bytes] = os.urandom,
-    ) -> None:
-        self.state = state
-        self.outbox = Outbox(state.database, quota=settings.quota)
-        self._key = key
-        self._notices = notices
-        self.recipients = recipients
-        self._secret_of = secret_of
-        self._segments = segments
-        self._clock = clock
-        self._settings = settings
-        self._random_bytes = random_bytes
-        self._granted: frozenset[Purpose] = frozenset()
-        self._is_intact = False
-        self._changing = threading.Lock()
-
-    def start(self) -> list[ChainProblem]:
-        """Verify the ledger and load the consents; a damaged ledger stops all sharing.
-
-        Returns:
-            What is wrong with the ledger; empty if it is whole.
+        Args:
+            trip: Becomes the local summary.
+            segment_path: Its samples; None if none were kept.
+            is_whole: False if a pause or somebody else came in between: it is then about a part,
+                and tells nothing of the day.
         """
-        problems = self.check_ledger()
-        self._is_intact = not problems
-        self._load_granted()
-        if not self.may_keep_place():
-            delete_tracks(self._segments)  # the power went between a withdrawal and this
-        return problems
+        permit = self.permit()
+        if permit is None or self.state.trip(trip.trip_id):
+            self._forget_unowned(trip, segment_path)
+            return []
+        keeps = not _KEPT_FOR.isdisjoint(permit.purposes)
+        with self._changing, self.state.database.transaction():
+            offered = self.offering.of_trip(
+                trip, segment_path, profile_id=permit.profile_id, purposes=permit.purposes
+            )
+            row = TripRow(
+                trip_id=trip.trip_id,
+                summary=msgspec.json.encode(trip).decode(),
+                segment=segment_path.name if keeps and segment_path else None,
+                created_utc=self._clock.utc_now(),
+                outcome=TripOutcome.UNANSWERED if offered else TripOutcome.NOTHING,
+            )
+            self._put(row, offered, permit.profile_id, is_whole=is_whole)
+        if segment_path and not keeps:
+            delete_segment(segment_path)  # they were needed only to know where it ended
+        return [self._preview(one.offer.payload) for one in offered]
 
-    def reload(self) -> None:
-        """Load the consents again: a command beside this process may have changed them."""
-        with self._changing:
-            self._load_granted()
+    def offer_days(self) -> int:
+        """Offer what the days that are over tell, and how the agent fares; return how many.
 
-    def check_ledger(self) -> list[ChainProblem]:
-        """Return what is wrong with the ledger as it stands now."""
-        length = self.state.counters().get(LEDGER_LENGTH, 0)
-        return verify_chain(self.state.ledger(), self._key.public, expected_length=length)
+        Call it now and then. Nothing happens while nobody may be asked.
+        """
+        profile_id = self.presence.seated().profile_id
+        if not self._is_intact or profile_id is None or self.presence.pause():
+            return 0
+        with self._changing, self.state.database.transaction():
+            cards = self.offering.of_days(self._allowed)
+            if Purpose.DIAGNOSTICS in self._granted:
+                cards.setdefault(profile_id, []).extend(self.offering.of_agent(profile_id))
+            for whose, offered in cards.items():
+                self._put_card("day", whose, offered)
+        return sum(len(offered) for offered in cards.values())
 
-    def purposes(self) -> tuple[Purpose, ...]:
-        """Return the purposes that a driver can switch on in this vehicle. Does not block."""
-        return tuple(purpose for purpose in Purpose if purpose in _SCHEMA_OF)
+    def offer_report(self, report: WorkshopReport) -> str:
+        """Put a report for the workshop on offer; return the id of its card.
 
-    def may_record(self) -> bool:
-        """Tell whether anything of a trip may touch the disk. Does not block."""
-        return self._is_intact and bool(self._granted)
-
-    def may_keep_place(self) -> bool:
-        """Tell whether a position may touch the disk: off by default. Does not block."""
-        return self.may_record() and not NEED_PLACE.isdisjoint(self._granted)
-
-    def granted(self) -> frozenset[Purpose]:
-        """Return the purposes that are switched on. Does not block."""
-        return self._granted
-
-    def decision(self, purpose: Purpose) -> Decision:
-        """Say whether ``purpose`` may be offered and sent, and why not. Does not block."""
-        return decide(
-            purpose,
-            granted=self._granted,
-            noticed=self._notices.keys(),
-            is_intact=self._is_intact,
-        )
-
-    def notice(self, purpose: Purpose) -> Notice:
-        """Return the text a driver agrees to; raise SharingError if there is none."""
-        if purpose not in self._notices or purpose not in _SCHEMA_OF:
-            raise SharingError("consent.no_notice", f"There is no notice text for {purpose}.")
-        return self._notices[purpose]
-
-    def set_consent(
-        self, purpose: Purpose, *, is_granted: bool, shown_sha256: str | None = None
-    ) -> bool:
-        """Switch a purpose on or off; return False if it already stood so.
-
-        Switching off also deletes what is offered or queued for the purpose and not delivered.
+        It is asked about like every other batch: what is shown is what is sent.
 
         Raises:
-            SharingError: No notice, or the ledger is damaged.
+            SharingError: Nobody who could agree, or no workshop has given this vehicle a key.
             StoreError: Nothing was written.
         """
         self._expect_intact()
-        self.notice(purpose)  # without a text nobody can agree
-        event = ConsentEvent.GRANT if is_granted else ConsentEvent.WITHDRAW
-        with self._changing:
-            if (purpose in self._granted) == is_granted:
-                return False
-            self.state.set_consent(
-                purpose,
-                is_granted=is_granted,
-                now_utc=self._clock.utc_now(),
-                make_entry=lambda head: self._entry(
-                    head, event, purpose, shown_sha256=shown_sha256
-                ),
+        profile_id = self._expect_driver()
+        if self._scribe.recipient(Purpose.WORKSHOP).key_id == NO_KEY:
+            raise SharingError(
+                "consent.no_workshop",
+                "No workshop has given this vehicle a key; nothing was prepared.",
             )
-            self._load_granted()
-            if not self.may_keep_place():
-                delete_tracks(self._segments)
-        log.info("consent_changed", extra={"purpose": purpose, "consent_event": event})
-        return True
-
-    def offer_trip(self, trip: FinishedTrip, segment_path: Path) -> list[Preview]:
-        """Build the batches of a finished trip and put them on offer; return what is shown.
-
-        Only granted purposes are built. A trip that is already known is left as it is, so calling
-        this again after a power cut does no harm. An unreadable segment is counted, not raised.
-        """
-        if not self.may_record() or self.state.trip(trip.trip_id):
-            return []
-        payloads = self._payloads(trip, segment_path)
-        now = self._clock.utc_now()
-        offers = [_offer(trip.trip_id, payload, now) for payload in payloads]
-        self.state.add_trip(
-            TripRow(
-                trip_id=trip.trip_id,
-                summary=msgspec.json.encode(trip).decode(),
-                segment=segment_path.name,
-                created_utc=now,
-                outcome=TripOutcome.UNANSWERED if offers else TripOutcome.NOTHING,
-            ),
-            offers,
-        )
-        return [self._preview(offer.payload) for offer in offers]
+        with self._changing, self.state.database.transaction():
+            offered = self.offering.of_report(report, profile_id)
+            self._put_card("workshop", profile_id, [offered])
+        return offered.offer.trip_id
 
     def cards(self) -> list[Card]:
-        """Return the trips that wait for an answer, oldest first."""
+        """Return what waits for an answer of the one who drives, oldest first."""
+        mine = self.mine()
         by_trip: dict[str, list[Preview]] = {}
         for offer in self.state.offers():
-            by_trip.setdefault(offer.trip_id, []).append(self._preview(offer.payload))
+            if offer.trip_id in mine:
+                by_trip.setdefault(offer.trip_id, []).append(self._preview(offer.payload))
         trips = ((self.state.trip(trip_id), previews) for trip_id, previews in by_trip.items())
         return [Card(trip=trip, previews=tuple(previews)) for trip, previews in trips if trip]
+
+    def mine(self) -> frozenset[str]:
+        """Return the ids of the trips of the one who drives; nobody else gets to see them."""
+        profile_id = self.presence.seated().profile_id
+        drives = self.drivers.drives()
+        return frozenset(trip_id for trip_id, (whose, _) in drives.items() if whose == profile_id)
 
     def payload(self, batch: bytes) -> bytes | None:
         """Return the bytes of a batch on offer or in the queue; None if it is neither."""
@@ -268,26 +163,41 @@ class Sharing:
         queued = {row.batch_id: row.payload for row in self.outbox.rows()}
         return (offered | queued).get(batch)
 
-    def answer(self, trip_id: str, batch_ids: Sequence[bytes], *, share: bool) -> Answer:
+    def answer(
+        self,
+        trip_id: str,
+        batch_ids: Sequence[bytes],
+        *,
+        share: bool,
+        seen: Seen | None = None,
+    ) -> Answer:
         """Record the driver's OK or No for exactly these batches of a trip.
 
         Raises:
-            SharingError: The ledger is damaged.
+            SharingError: The ledger is damaged, or the trip is another driver's.
             StoreError: Nothing was written.
         """
         self._expect_intact()
-        offered = {offer.batch_id for offer in self.state.offers(trip_id)}
-        wanted = [batch for batch in dict.fromkeys(batch_ids) if batch in offered]
-        answered = self._release(wanted) if share else self._withhold(wanted)
+        with self._changing:
+            offered = {offer.batch_id for offer in self.state.offers(trip_id)}
+            wanted = [batch for batch in dict.fromkeys(batch_ids) if batch in offered]
+            if wanted and trip_id not in self.mine():
+                raise SharingError("consent.other_driver", "Only who drove can answer for a trip.")
+            event = ConsentEvent.OK if share else ConsentEvent.NO
+            maker = self._maker(event, seen=seen)
+            answered = (
+                self._release(wanted, maker)
+                if share
+                else self.outbox.withhold(wanted, make_entry=maker)
+            )
         gone = tuple(batch for batch in batch_ids if batch not in answered)
         log.info("trip_answered", extra={"share": share, "batches": len(answered)})
         return Answer(answered=tuple(answered), gone=gone)
 
-    def take_back(self, batch_ids: Sequence[bytes]) -> list[bytes]:
+    def take_back(self, batch_ids: Sequence[bytes], *, seen: Seen | None = None) -> list[bytes]:
         """Undo an OK while the batches are held; return those that will not leave."""
-        return self.outbox.take_back(
-            batch_ids, now=self.moment(), make_entry=self._maker(ConsentEvent.TAKE_BACK)
-        )
+        maker = self._maker(ConsentEvent.TAKE_BACK, seen=seen)
+        return self.outbox.take_back(batch_ids, now=self.moment(), make_entry=maker)
 
     def expire(self) -> int:
         """Delete what nobody answered in time, samples first; return how many trips it was."""
@@ -299,123 +209,84 @@ class Sharing:
             self.state.expire_trip(trip.trip_id)
         self.outbox.expire_stopped(before_utc=before)
         self.outbox.age(self.moment())
+        self.claims.forget_unsent()
         return len(overdue)
 
-    def moment(self) -> Moment:
-        """Return now on both hands of the clock. Blocks: the boot id stands in a file."""
-        return Moment(
-            utc=self._clock.utc_now(),
-            boot_id=self._clock.boot_id(),
-            monotonic_s=self._clock.monotonic_s(),
+    # -- inside a transaction ------------------------------------------------------------------
+
+    def _put(
+        self, row: TripRow, offered: Sequence[Offered], profile_id: str, *, is_whole: bool
+    ) -> None:
+        self.state.add_trip(row, [one.offer for one in offered])
+        self.drivers.drove(row.trip_id, profile_id, is_whole=is_whole)
+        self.claims.put(one.claim for one in offered)
+        if profile_id != self.presence.seated().profile_id:
+            return  # a standing OK holds for the trips of the driver who is there
+        for purpose, standing in self.standing().items():
+            batches = [one.offer.batch_id for one in offered if one.claim.purpose == purpose]
+            under = standing.entry_hash
+            self._release(batches, self._maker(ConsentEvent.OK, released_under=under))
+
+    def _put_card(self, kind: str, profile_id: str, offered: Sequence[Offered]) -> None:
+        if not offered:
+            return
+        row = TripRow(
+            trip_id=offered[0].offer.trip_id,
+            summary=msgspec.json.encode({"kind": kind}).decode(),
+            segment=None,
+            created_utc=self._clock.utc_now(),
+            outcome=TripOutcome.UNANSWERED,
         )
+        self._put(row, offered, profile_id, is_whole=False)
 
-    def _release(self, batch_ids: Sequence[bytes]) -> list[bytes]:
-        return self.outbox.release(
-            batch_ids,
-            now=self.moment(),
-            hold_s=self._settings.hold_s,
-            make_entry=self._maker(ConsentEvent.OK),
-        )
+    def _release(self, batch_ids: Sequence[bytes], maker: MakeBatchEntry) -> list[bytes]:
+        now = self.moment()
+        with self.state.database.transaction():
+            released = self.outbox.release(
+                batch_ids, now=now, hold_s=self._settings.hold_s, make_entry=maker
+            )
+            claims = (self.claims.of(batch) for batch in released)
+            self.claims.delay(
+                {
+                    claim.batch_id: now.utc + timedelta(seconds=sending_delay_s(self._chance))
+                    for claim in claims
+                    if claim and Purpose(claim.purpose) in BOUNDS
+                }
+            )
+        return released
 
-    def _withhold(self, batch_ids: Sequence[bytes]) -> list[bytes]:
-        return self.outbox.withhold(batch_ids, make_entry=self._maker(ConsentEvent.NO))
+    def _chance(self) -> float:
+        drawn = int.from_bytes(self._random_bytes(_FRACTION_BYTES))
+        return drawn / float(1 << (8 * _FRACTION_BYTES))
 
-    def _maker(self, event: ConsentEvent) -> Callable[[LedgerHead, OfferRow], SignedLedgerEntry]:
+    def _maker(
+        self,
+        event: ConsentEvent,
+        *,
+        seen: Seen | None = None,
+        released_under: bytes | None = None,
+    ) -> MakeBatchEntry:
         def make(head: LedgerHead, offer: OfferRow) -> SignedLedgerEntry:
-            purpose = Purpose(offer.purpose)
-            return self._entry(head, event, purpose, batch=offer.batch_id)
+            claim = self.claims.of(offer.batch_id)
+            return self._scribe.entry(
+                head,
+                event,
+                Purpose(offer.purpose),
+                profile_id=claim.profile_id if claim else None,
+                seen=seen or Seen(),
+                batch=offer.batch_id,
+                released_under=released_under,
+            )
 
         return make
 
-    def _entry(
-        self,
-        head: LedgerHead,
-        event: ConsentEvent,
-        purpose: Purpose,
-        *,
-        batch: bytes | None = None,
-        shown_sha256: str | None = None,
-    ) -> SignedLedgerEntry:
-        now = self._clock.utc_now()
-        act = Act(
-            event=event,
-            purpose=purpose,
-            schema_id=_SCHEMA_OF[purpose],
-            notice=self.notice(purpose),
-            recipient=self.recipients.named(purpose),
-            at_utc=now,
-            time_quality=TimeQuality.PROVEN if self._clock.is_proven() else TimeQuality.UNPROVEN,
-            batch_id=batch,
-            shown_sha256=shown_sha256,
-        )
-        end = ChainEnd(length=head.length, entry_hash=head.entry_hash)
-        return make_entry(act, after=end, record_id=self._random_bytes(16), key=self._key)
-
-    def _payloads(self, trip: FinishedTrip, segment_path: Path) -> list[bytes]:
-        started = trip.started_utc or self._clock.utc_now()
-        if not _FIRST_YEAR <= started.year <= _LAST_YEAR:
-            return self._nothing("offers.clock_not_set", trip)
-        try:
-            segment = read_segment(segment_path)
-        except SegmentError as error:
-            log.warning("segment_unreadable", extra={"trip": trip.trip_id, "error": str(error)})
-            return self._nothing("offers.segment_unreadable", trip)
-        return [
-            payload
-            for purpose in sorted(self._granted)
-            if self.decision(purpose).is_allowed
-            for payload in self._batches(
-                purpose, segment, trip.trip_id, month_of(started.astimezone(UTC))
-            )
-        ]
-
-    def _batches(self, purpose: Purpose, segment: Segment, trip_id: str, month: str) -> list[bytes]:
-        """Return the slices of a trip, each under a pseudonym that no other one has."""
-        secret, today = self._secret_of(purpose), self._clock.utc_now().date()
-        slices = battery_slices(
-            segment.columns,
-            segment.rows,
-            month=month,
-            fraction=partial(keyed_fraction, secret, "slice", trip_id),
-        )
-        return [
-            encode_batch(
-                batch,
-                pseudonym=pseudonym_of(day_token(secret, today, f"{trip_id}/{number}")),
-                nonce=self._random_bytes(_NONCE_BYTES),
-            )
-            for number, batch in enumerate(slices)
-        ]
-
-    def _nothing(self, counter: str, trip: FinishedTrip) -> list[bytes]:
-        self.state.count(counter)
-        log.warning("trip_not_offered", extra={"trip": trip.trip_id, "reason": counter})
-        return []
+    def _forget_unowned(self, trip: FinishedTrip, segment_path: Path | None) -> None:
+        """Delete the samples of a trip about which nobody could be asked."""
+        if segment_path and self._is_intact and self.state.trip(trip.trip_id) is None:
+            delete_segment(segment_path)
 
     def _preview(self, payload: bytes) -> Preview:
-        purpose = decode_batch(payload).purpose
+        purpose = purpose_in(payload)
         return preview_of(
-            payload, notice=self.notice(purpose), recipient=self.recipients.named(purpose)
+            payload, notice=self.notice(purpose), recipient=self._scribe.recipient(purpose)
         )
-
-    def _load_granted(self) -> None:
-        rows = self.state.consents().values()
-        self._granted = frozenset(Purpose(row.purpose) for row in rows if row.is_granted)
-
-    def _expect_intact(self) -> None:
-        if not self._is_intact:
-            raise SharingError(
-                "consent.ledger_broken",
-                "The consent ledger is damaged; sharing stopped and nothing was changed."
-                " See: okdrive-agent doctor",
-            )
-
-
-def _offer(trip_id: str, payload: bytes, now: datetime) -> OfferRow:
-    return OfferRow(
-        batch_id=batch_id(payload),
-        trip_id=trip_id,
-        purpose=decode_batch(payload).purpose,
-        payload=payload,
-        created_utc=now,
-    )

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from agent.gatekeeper import Clock, Gatekeeper, UpdatePolicy
 from ota.client.client import UpdateClient
 from ota.client.gates import MOST_DEFERRALS, Refusal, VehicleState
-from ota.client.history import Ended
 from ota.client.journal import JournalEntry
 from ota.client.offer import Offer as VerifiedOffer
 from ota.client.offer import Outcome
@@ -179,10 +178,6 @@ class UpdateService:
     def is_reached(self) -> bool | None:
         """Return whether the last check reached the repositories; None before the first."""
         return self._client.is_reached
-
-    async def history(self) -> tuple[Ended, ...]:
-        """Return how the updates before ended, oldest first."""
-        return await self._client.history()
 
     def installed(self) -> dict[str, str | None]:
         """Return the version that each ECU runs, by ECU id; None: nothing is installed."""

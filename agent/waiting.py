@@ -71,7 +71,7 @@ def why_withheld(sharing: Sharing, now: Moment) -> str | None:
 
 
 def _hindered(sharing: Sharing, purpose: str, now: Moment) -> str | None:
-    decision = sharing.decision(Purpose(purpose))
+    decision = sharing.sending_decision(Purpose(purpose))
     if not decision.is_allowed:
         return decision.sentence
     try:
@@ -90,5 +90,6 @@ def why_empty(sharing: Sharing) -> str:
         return "No purpose is switched on; nothing leaves this vehicle."
     waiting = len({offer.trip_id for offer in sharing.state.offers()})
     if waiting:
-        return f"The driver has not answered yet: {waiting} trips wait for OK or No."
+        trips = "1 trip waits" if waiting == 1 else f"{waiting} trips wait"
+        return f"The driver has not answered yet: {trips} for OK or No."
     return "Nothing is waiting."

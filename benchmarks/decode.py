@@ -19,9 +19,10 @@ import cantools
 
 from agent.clock import SystemClock
 from agent.signals import catalog
+from agent.signals.batches import in_batches
 from agent.signals.decode import Decoder
 from agent.signals.model import Frame
-from agent.signals.replay import ReplaySource, in_batches
+from agent.signals.replay import ReplaySource
 from agent.signals.table import load_table
 from benchmarks.result import Result
 from sim.drive import synthetic_drive

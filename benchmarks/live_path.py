@@ -1,9 +1,10 @@
 """CPU of the whole path in real time: read, decode, watch, follow trips, write segments.
 
 ``python -m benchmarks.live_path``. The recorded ZE1 eco drive (1,363 frames a second) is played
-at its own pace through the recorder that the agent runs; process CPU time over wall time is the
-share of one core. Where the recording is missing, our own synthetic drive is played, and the row
-says so.
+at its own pace through the recorder that the agent runs, with everything that listens to it there:
+the watch over the buses, the battery watch, charge sessions and the built-in events. Process CPU
+time over wall time is the share of one core. Where the recording is missing, our own synthetic
+drive is played, and the row says so.
 """
 
 import asyncio
@@ -19,8 +20,15 @@ from agent.signals.bus import BusWatch
 from agent.signals.decode import Decoder
 from agent.signals.live import LiveSource
 from agent.signals.replay import ReplaySource
-from agent.signals.table import load_table
+from agent.signals.table import VehicleTable, load_table
+from agent.store.battery import BatteryHistory
+from agent.store.events import EventFiles
+from agent.store.sessions import Sessions
+from agent.store.state import State
+from agent.vehicle.events import BUILT_IN
 from agent.vehicle.trip import Trip
+from agent.watch.events import event_paths
+from agent.watch.keeper import KEPT_PATHS, Keeper
 from benchmarks.result import Result
 from sim.drive import synthetic_drive
 from sim.frames import write_candump
@@ -60,8 +68,11 @@ def _recording(folder: Path) -> tuple[str, Path]:
 async def _replayed(path: Path, folder: Path) -> tuple[int, float, float]:
     """Return frames, CPU seconds and wall seconds of one replay, start-up left out."""
     table, clock = load_table("nissan-leaf-ze1"), SystemClock()
-    decoder = Decoder(table, wanted_paths(table))
+    kept = event_paths(BUILT_IN).union(KEPT_PATHS).intersection(table.paths())
+    decoder = Decoder(table, wanted_paths(table).union(kept))
     watch = BusWatch(["can0", "can1"], periods_s=decoder.periods_s())
+    state = State.open(folder / "state.sqlite")
+    keeper = _keeper(folder, table, decoder, state)
 
     async def forget(_trip: Trip, _segment: Path | None) -> None:
         return None
@@ -74,10 +85,33 @@ async def _replayed(path: Path, folder: Path) -> tuple[int, float, float]:
         may_record=lambda: True,
         on_trip_end=forget,
         new_trip_id=lambda: secrets.token_hex(8),
+        observer=keeper,
     )
-    start_s, start_cpu_s = time.monotonic(), time.process_time()
-    await recorder.run()
-    return decoder.frames, time.process_time() - start_cpu_s, time.monotonic() - start_s
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(keeper.run(stop))
+        start_s, start_cpu_s = time.monotonic(), time.process_time()
+        await recorder.run()
+        took = decoder.frames, time.process_time() - start_cpu_s, time.monotonic() - start_s
+        stop.set()
+    await asyncio.to_thread(state.close)
+    return took
+
+
+def _keeper(folder: Path, table: VehicleTable, decoder: Decoder, state: State) -> Keeper:
+    return Keeper(
+        table,
+        decoder.latest,
+        history=BatteryHistory.open(folder / "battery.sqlite"),
+        sessions=Sessions(state.database),
+        clock=SystemClock(),
+        may_record=lambda: True,
+        may_hold=lambda: True,
+        new_session_id=lambda: secrets.token_hex(8),
+        on_change=lambda: None,
+        event_files=EventFiles(folder / "events", quota_bytes=1_000_000),
+        events=BUILT_IN,
+    )
 
 
 def main() -> None:

@@ -16,6 +16,8 @@ from typing import Any
 
 import click
 
+from agent.privacy.battery import battery_batches
+from agent.store.segments import SegmentColumn
 from benchmarks import trained_i3
 from benchmarks.i3 import SIGNALS, Table, read_i3
 from benchmarks.leaf import read_candump
@@ -35,6 +37,7 @@ LONG_TRIP = "A06"  # 53 minutes, 37,980 values
 SIXTY_S_MS = 60_000
 MODEL = trained_model(I3.order, trained_i3.COLUMNS, trained_i3.ODDS)
 _MODELS: dict[str, Model | None] = {"bench.i3": MODEL, "bench.any": None}
+_MONTH = "2019-07"
 _MAX_BYTES = 64 << 20
 _MAX_ROWS = 10_000_000
 _MAX_COLUMNS = 256  # of a candump recording; an i3 has 13
@@ -79,9 +82,26 @@ def is_i3(table: Table) -> bool:
     return table.names == tuple(signal.name for signal in SIGNALS)
 
 
-def battery_payload(table: Table, *, seed: str) -> bytes:
-    """Return the part of ``table`` that the purpose ``battery`` may hold, as the real batch."""
+def battery_payloads(table: Table, *, seed: str) -> list[bytes]:
+    """Return the part of ``table`` that the purpose ``battery`` may hold, as real batches.
+
+    The columns of a Leaf go the vehicle's own way; those of an i3 are taken by their place.
+    """
     random = hashlib.sha256(seed.encode()).digest()
+    batches = [_i3_batch(table)] if is_i3(table) else _vehicle_batches(table)
+    return [encode_batch(batch, pseudonym=random[:16], nonce=random[16:]) for batch in batches]
+
+
+def _vehicle_batches(table: Table) -> list[BatteryBatch]:
+    columns = [
+        SegmentColumn(name, "", step, offset)
+        for name, step, offset in zip(table.names, table.steps, table.offsets, strict=True)
+    ]
+    rows = list(zip(table.times_ms, zip(*table.columns, strict=True), strict=True))
+    return battery_batches(columns, rows, month=_MONTH)
+
+
+def _i3_batch(table: Table) -> BatteryBatch:
     samples = tuple(
         BatterySample(
             since_start_ms=time_ms,
@@ -92,8 +112,7 @@ def battery_payload(table: Table, *, seed: str) -> bytes:
         )
         for row, time_ms in enumerate(table.times_ms)
     )
-    batch = BatteryBatch(month="2019-07", soh_percent=None, samples=samples)
-    return encode_batch(batch, pseudonym=random[:16], nonce=random[16:])
+    return BatteryBatch(month=_MONTH, soh_percent=None, samples=samples)
 
 
 @dataclass(slots=True)
@@ -147,8 +166,8 @@ def measure_table(name: str, windows: Iterable[Table], *, write: Path | None = N
     for number, window in enumerate(windows):
         seed = f"{name} {number}"
         payload = _measure_window(sizes, window, seed)
-        if is_i3(window):
-            sizes.battery_wire_bytes += sealed_bytes(len(battery_payload(window, seed=seed)))
+        for batch in battery_payloads(window, seed=seed):
+            sizes.battery_wire_bytes += sealed_bytes(len(batch))
         for peer, form in _PEERS.items():
             sizes.peers[peer] += len(form(window))
         if write is not None:

@@ -146,6 +146,15 @@ class RepeatedEcuError(RepositoryError):
     sentence = "The update server gave one part of this car two different instructions."
 
 
+class DocumentError(RepositoryError):
+    """A signed document that is not of the shape its readers agreed on."""
+
+    code = "ota.repository.document"
+    attack = "arbitrary data"
+    sentence = "The update server published a document that this car cannot use."
+    advice = "Publish it again, made by the command that makes such documents."
+
+
 class DirectorDelegationError(RepositoryError):
     """The Director delegates, which only the Image repository may."""
 
@@ -254,6 +263,15 @@ class UnsafePackageError(RepositoryError):
     code = "ota.repository.unsafe_package"
     attack = "path traversal, archive bomb"
     sentence = "The update package is not built the way a safe one is."
+
+
+class PatchError(RepositoryError):
+    """A difference that does not fit what is installed, or is none."""
+
+    code = "ota.repository.patch"
+    attack = "arbitrary software"
+    sentence = "The update by difference did not fit what this car runs."
+    advice = "Nothing to do: it is fetched in another way, if that does not cost too much data."
 
 
 # --- the network is wrong ------------------------------------------------------------------
@@ -518,11 +536,25 @@ class NoMatchError(PublishError):
     advice = "Compare kind, name and hardware ids with okdrive-ota vehicle list."
 
 
+class UnmetNeedError(PublishError):
+    """A vehicle would refuse this image: what it needs beside it is not there, or a conflict is."""
+
+    code = "ota.publish.unmet_need"
+    advice = "Publish what the message names to the vehicle first, or choose other vehicles."
+
+
 class ConflictError(PublishError):
     """Something of that name stands there already."""
 
     code = "ota.publish.conflict"
     advice = "Choose another name, or use what is there."
+
+
+class NotStoredError(PublishError):
+    """A package no difference can lead to, because it is compressed as a whole."""
+
+    code = "ota.publish.not_stored"
+    advice = "Build it again: okdrive-ota package build --stored."
 
 
 class NotFoundError(PublishError):
@@ -544,3 +576,18 @@ class SettingsError(PublishError):
 
     code = "ota.publish.settings"
     advice = "Correct publisher.toml."
+
+
+def sentence_of(code: str) -> str:
+    """Return what a driver is told about ``code``; of an unknown one, what its family says."""
+    best = max(_tree(OtaError), key=lambda kind: _shared(kind.code, code))
+    return best.sentence
+
+
+def _tree(kind: type[OtaError]) -> list[type[OtaError]]:
+    return [kind, *(leaf for child in kind.__subclasses__() for leaf in _tree(child))]
+
+
+def _shared(known: str, code: str) -> int:
+    """Return how many parts of ``known`` begin ``code``, or -1 if it is not its family."""
+    return known.count(".") if f"{code}.".startswith(f"{known}.") else -1

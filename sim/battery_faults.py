@@ -15,10 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from agent.clock import SystemClock
+from agent.signals.batches import in_batches
 from agent.signals.decode import Decoder
 from agent.signals.model import Frame
 from agent.signals.polls import Poller
-from agent.signals.replay import CHUNK_FRAMES, ReplaySource, in_batches
+from agent.signals.replay import CHUNK_FRAMES, ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, known_vehicles, load_table
 from agent.vehicle.battery.alerts import AlertChange, Step

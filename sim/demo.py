@@ -241,6 +241,9 @@ class Demo:
                 f"           {size:,} bytes to {batch['recipient']}; "
                 f"the same rows as JSON {as_json:,} bytes, {as_json / size:.0f} times as many"
             )
+            self._say(
+                f"           padded and sealed they travel as {batch['travels_bytes']:,} bytes"
+            )
 
     async def _tell_delivery(self, confirmed: dict[str, dict[str, Any]]) -> None:
         stored = await self._expect_stored(confirmed)
@@ -249,12 +252,12 @@ class Demo:
         if receipt is None or receipt["batch_id"] not in confirmed:
             raise StoryError(f"expected a receipt for one of {list(confirmed)}, found {receipt}")
         for batch in stored:
-            shown = confirmed[batch["batch_id"]]["size_bytes"]
-            if batch["bytes"] != shown:
-                raise StoryError(f"shown {shown} bytes, ingest stored {batch}")
+            shown = confirmed[batch["batch_id"]]
+            if batch["bytes"] != shown["travels_bytes"]:
+                raise StoryError(f"shown {shown}, ingest stored {batch}")
             self._say(
-                f"Stored     once, {batch['rows']} rows; "
-                f"bytes shown {shown:,} = bytes received {batch['bytes']:,}"
+                f"Stored     once, {batch['rows']} rows; {shown['size_bytes']:,} bytes shown, "
+                f"sealed {shown['travels_bytes']:,} = received {batch['bytes']:,}"
             )
             self._say(f"           batch id {batch['batch_id']}")
         self._say(

@@ -27,8 +27,8 @@ from ota.publisher.ports import Clock
 from sim.broker import free_port, render_config
 from sim.factory import install_at_factory
 from sim.pki import VALID_DAYS, Authority
+from telemetry.ingest.keyring import LABELS
 from telemetry.ingest.keys import DOCUMENT, add_receipt_key, make_keys
-from telemetry.purposes import Purpose
 
 MARK = ".okdrive-home"  # only a folder with this file in it is ever deleted
 HARDWARE_ID = "okdrive-board-1"
@@ -149,7 +149,7 @@ def _ingest_keys(folder: Path, now: datetime) -> None:
     """Make ingest's own keys; the vehicle gets the public document when it is provisioned."""
     keys, recipient, days = folder / "keys", "okdrive ingest", VALID_DAYS
     public = _write_key(folder / "receipt").public_key()
-    make_keys(keys, list(Purpose), recipient=recipient, now=now, days=days)
+    make_keys(keys, LABELS, recipient=recipient, now=now, days=days)
     add_receipt_key(keys, public, recipient=recipient, now=now, days=days)
     shutil.copy(keys / DOCUMENT, folder.parent / "identity" / "ingest-keys.json")
 

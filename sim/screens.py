@@ -39,6 +39,7 @@ _BATCH = BatchPreview(
     batch_id=BATCH_ID,
     purpose=Purpose.BATTERY,
     size_bytes=4812,
+    travels_bytes=5182,
     recipient="ingest",
     fields=(
         FieldPreview(

@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from msgspec import Meta, Struct
 
-from telemetry.purposes import Purpose
 from telemetry.seal import SealingKey
 
 SCHEMA: Literal["okdrive.ingest-keys/1"] = "okdrive.ingest-keys/1"
@@ -44,7 +43,7 @@ class SealingEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A key that batches of one purpose are sealed to, and when."""
 
     key_id: KeyId
-    purpose: Purpose
+    purpose: Annotated[str, Meta(pattern="^[a-z]{1,32}$")]  # of a purpose, or "erase"
     kem: Literal["x25519", "mlkem768-x25519"]
     public: bytes  # X25519, 32 bytes; of the hybrid followed by ML-KEM-768, 1,184 bytes
     not_before: Aware
@@ -94,14 +93,14 @@ class KeySet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sealing: Annotated[tuple[SealingEntry, ...], Meta(max_length=_MAX_KEYS)]
     receipts: Annotated[tuple[ReceiptEntry, ...], Meta(max_length=_MAX_KEYS)]
 
-    def of(self, purpose: Purpose) -> tuple[SealingEntry, ...]:
+    def of(self, purpose: str) -> tuple[SealingEntry, ...]:
         """Return the keys of ``purpose``, the one that became valid last first."""
-        found = [entry for entry in self.sealing if entry.purpose is purpose]
+        found = [entry for entry in self.sealing if entry.purpose == purpose]
         return tuple(sorted(found, key=lambda entry: entry.not_before, reverse=True))
 
 
 def sealing_entry(
-    key: SealingKey, *, purpose: Purpose, not_before: datetime, not_after: datetime
+    key: SealingKey, *, purpose: str, not_before: datetime, not_after: datetime
 ) -> SealingEntry:
     """Return the entry of a public key."""
     second = key.mlkem.public_bytes_raw() if key.mlkem else b""

@@ -7,7 +7,8 @@ ML-KEM-768 + X25519 in place of X25519. Shape (CDDL, RFC 8610; docs/reference/se
     bytes  = encapsulated key (32 or 1,120 bytes) || ciphertext of the padded batch
 
 Before sealing a batch is padded to a size class, so that its length tells only the class. The
-purpose is bound as HPKE ``info``: what was sealed for one purpose cannot be opened as another.
+purpose is bound as HPKE ``info``: what was sealed for one purpose cannot be opened as another. A
+purpose is one of `telemetry/purposes.py`, or ``ERASE``.
 """
 
 import hashlib
@@ -27,10 +28,10 @@ from cryptography.hazmat.primitives.hpke import (
 
 from telemetry.codec.cbor import dump, load
 from telemetry.codec.errors import CodecError
-from telemetry.purposes import Purpose
 
 VERSION = 1
 CONTENT_TYPE = "application/vnd.okdrive.sealed+cbor"
+ERASE = "erase"  # what is sealed besides batches: a vehicle's word that it takes data back
 KEY_ID_BYTES = 8
 X25519_BYTES = 32
 HYBRID_BYTES = 1_120  # source: draft-ietf-hpke-pq, MLKEM768-X25519 encapsulation
@@ -146,7 +147,7 @@ def largest_sealed(max_bytes: int) -> int:
     return HYBRID_BYTES + size_class(max_bytes) + _TAG_BYTES + _FRAME_BYTES
 
 
-def seal(batch: bytes, *, purpose: Purpose, key: SealingKey) -> bytes:
+def seal(batch: bytes, *, purpose: str, key: SealingKey) -> bytes:
     """Return ``batch`` padded and sealed to ``key``; every call gives other bytes."""
     return _framed(key.key_id, key.encrypt(pad(batch), _info(purpose)))
 
@@ -161,7 +162,7 @@ def key_id_of(sealed: bytes, *, max_bytes: int = LARGEST_BATCH_BYTES) -> bytes:
 
 
 def open_sealed(
-    sealed: bytes, *, purpose: Purpose, key: OpeningKey, max_bytes: int = LARGEST_BATCH_BYTES
+    sealed: bytes, *, purpose: str, key: OpeningKey, max_bytes: int = LARGEST_BATCH_BYTES
 ) -> bytes:
     """Return the batch in ``sealed``, which may have ``max_bytes`` at most.
 
@@ -198,5 +199,5 @@ def _unframed(sealed: bytes, max_bytes: int) -> tuple[bytes, bytes]:
     return key_id, encrypted
 
 
-def _info(purpose: Purpose) -> bytes:
+def _info(purpose: str) -> bytes:
     return f"okdrive.batch/1 {purpose}".encode()

@@ -26,30 +26,43 @@ def battery_show(caller: Caller, *, is_json: bool) -> None:
         print_document("battery.show", document, is_json=is_json, lines=_battery_lines)
 
 
+_UNITS = {"health": "%", "hx": "%", "capacity": "Ah", "low_voltage": "V", "temperature": "°C"}
+_MILLI = {"resistance": "mΩ", "imbalance": "mV"}  # kept in ohm and volt
+
+
+def _figures(figure: dict[str, Any]) -> str:
+    factor = 1_000 if figure["kind"] in _MILLI else 1
+    unit = _MILLI.get(figure["kind"]) or _UNITS.get(figure["kind"], "")
+    values = "".join(f"{figure[key] * factor:>9.2f}" for key in ("mean", "low", "high"))
+    return f"{values} {unit}"
+
+
 def _battery_lines(document: dict[str, Any]) -> Iterator[str]:
-    yield f"{'FIGURE':<36}{'DAY':<12}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
+    yield f"{'FIGURE':<32}{'DAY':<11}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
     for name, figure in document["figures"].items():
-        yield (
-            f"{name:<36}{figure['day']:<12}{figure['mean']:>9.3f}"
-            f"{figure['low']:>9.3f}{figure['high']:>9.3f}"
-        )
+        yield f"{name:<32}{figure['day']:<11}{_figures(figure)}"
     if not document["figures"]:
         yield "nothing measured yet"
+    yield ""
     yield from _alert_lines(document["alerts"])
+    if document["alerts"]:
+        yield f"what to do: okdrive-agent battery explain {document['alerts'][0]['code']}"
     if document["damaged_rows"]:
         yield f"{document['damaged_rows']} damaged rows were left out"
 
 
 def _alert_lines(alerts: list[dict[str, Any]]) -> Iterator[str]:
     for alert in alerts:
-        ended = f" to {alert['cleared_utc'][:16]}" if alert["cleared_utc"] else ""
-        figure = f"{alert['value']:.3g} {alert['unit']}".strip()
-        yield (
-            f"{alert['severity']:<10}{alert['code']:<20}since {alert['raised_utc'][:16]}{ended}"
-            f"  {figure}"
-        )
+        ended = f" to {_when(alert['cleared_utc'])}" if alert["cleared_utc"] else ""
+        figure = f"{alert['value']:.3g} {alert['unit']}" if alert["unit"] else ""
+        since = f"since {_when(alert['raised_utc'])}{ended}"
+        yield f"{alert['severity']:<9}{alert['code']:<18}{since:<42}{figure:>11}".rstrip()
     if not alerts:
         yield "no alerts"
+
+
+def _when(utc: str) -> str:
+    return utc[2:16].replace("T", " ")
 
 
 @battery.command("history")
@@ -66,14 +79,54 @@ def battery_history(caller: Caller, *, kind: str | None, is_json: bool) -> None:
 
 
 def _history_lines(document: dict[str, Any]) -> Iterator[str]:
-    yield f"{'DAY':<12}{'FIGURE':<36}{'N':>5}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
+    yield f"{'DAY':<11}{'FIGURE':<28}{'N':>4}{'MEAN':>9}{'LOWEST':>9}{'HIGHEST':>9}"
     for figure in document["days"]:
         name = f"{figure['kind']} {figure['where']}".strip()
-        yield (
-            f"{figure['day']:<12}{name:<36}{figure['count']:>5}{figure['mean']:>9.3f}"
-            f"{figure['low']:>9.3f}{figure['high']:>9.3f}"
-        )
+        yield f"{figure['day']:<11}{name:<28}{figure['count']:>4}{_figures(figure)}"
+    yield ""
     yield from _alert_lines(document["alerts"])
+
+
+@battery.command("summary")
+@as_json
+@click.pass_obj
+def battery_summary(caller: Caller, *, is_json: bool) -> None:
+    """Sum up each month: health and its change, capacity, cells, 12 V, alerts."""
+    with caller.doing("battery summary"):
+        from agent import inspect  # noqa: PLC0415
+
+        document = inspect.battery_summary(caller.folders())
+        print_document("battery.summary", document, is_json=is_json, lines=_summary_lines)
+
+
+def _summary_lines(document: dict[str, Any]) -> Iterator[str]:
+    heads = ("HEALTH %", "CHANGE", "AH", "HX %", "CELLS mV", "HOT °C", "12 V")
+    yield f"{'MONTH':<9}{'DAYS':>4}" + "".join(f"{head:>9}" for head in heads)
+    for month in document["months"]:
+        change, spread = month["health_change"], month["spread_v"]
+        cells = (
+            _one(month["health_percent"]),
+            "-" if change is None else f"{change:+.1f}",
+            _one(month["capacity_ah"]),
+            _one(month["hx_percent"]),
+            "-" if spread is None else f"{spread * 1_000:.0f}",
+            _one(month["hottest_c"]),
+            _one(month["rest_v"]),
+        )
+        yield f"{month['month']:<9}{month['days']:>4}" + "".join(f"{cell:>9}" for cell in cells)
+        if month["alerts"]:
+            yield from textwrap.wrap(
+                f"alerts: {', '.join(month['alerts'])}",
+                78,
+                initial_indent="  ",
+                subsequent_indent="  ",
+            )
+    if not document["months"]:
+        yield "nothing measured yet"
+
+
+def _one(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 @battery.command("explain")
@@ -85,7 +138,7 @@ def battery_explain(caller: Caller, code: str, *, is_json: bool) -> None:
     with caller.doing("battery explain"):
         from agent import inspect  # noqa: PLC0415
 
-        document = inspect.battery_explain(caller.folders(), code)
+        document = inspect.battery_explain(caller.config(), code)
         print_document("battery.explain", document, is_json=is_json, lines=_alert_words)
 
 
@@ -102,7 +155,8 @@ def _alert_words(document: dict[str, Any]) -> Iterator[str]:
     yield f"{'':<10}taken back after {rule['good_readings']} below {rule['clear_at']:g}"
     yield from _wrapped("source", rule["source"])
     if latest:
-        yield f"{'since':<10}{latest['raised_utc']}, {latest['readings']} readings agree"
+        since = latest["raised_utc"][:19].replace("T", " ")
+        yield f"{'since':<10}{since} UTC, {latest['readings']} readings agree"
         for one in latest["evidence"]:
             yield f"{'':<10}{one['name']:<22}{one['value']} {one['unit']}".rstrip()
         yield f"{'':<10}{len(document['around'])} readings around it are in --json"

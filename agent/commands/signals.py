@@ -1,6 +1,9 @@
 """okdrive-agent signals: what the running agent hears."""
 
+import shutil
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -33,25 +36,36 @@ def signals_watch(caller: Caller, pattern: str, *, once: bool, is_json: bool) ->
         from agent import inspect  # noqa: PLC0415
 
         folders = caller.folders()
-        while True:
-            _print_signals(inspect.live_signals(folders), pattern, is_json=is_json)
-            if once:
-                return
-            time.sleep(1.0)
+        with suppress(KeyboardInterrupt):  # the usual end of looking
+            while True:
+                _print_signals(inspect.live_signals(folders), pattern, is_json=is_json, once=once)
+                if once:
+                    return
+                time.sleep(1.0)
 
 
-def _print_signals(now: "SignalsNow", pattern: str, *, is_json: bool) -> None:
+def _print_signals(now: "SignalsNow", pattern: str, *, is_json: bool, once: bool) -> None:
     from msgspec import to_builtins  # noqa: PLC0415
 
     from agent.signals.explain import chosen, watch_row  # noqa: PLC0415
 
     lines = list(chosen(now, pattern))
     document = {"now_s": now.now_s, "signals": to_builtins(lines)}
-    if not is_json and sys.stdout.isatty():
+    height = None
+    if not is_json and not once and sys.stdout.isatty():
+        height = shutil.get_terminal_size().lines
         click.clear()
     print_document(
         "signals.watch",
         document,
         is_json=is_json,
-        lines=lambda _: (watch_row(line, now.now_s) for line in lines),
+        lines=lambda _: fitting([watch_row(line, now.now_s) for line in lines], height),
     )
+
+
+def fitting(rows: Sequence[str], height: int | None) -> Iterator[str]:
+    """Yield as many ``rows`` as a terminal of ``height`` lines shows, and how many are left."""
+    room = len(rows) if height is None else max(1, height - 2)
+    yield from rows[:room]
+    if len(rows) > room:
+        yield f"and {len(rows) - room} more: give a PATTERN, as '*Battery*', or --once"

@@ -1,6 +1,6 @@
 """okdrive-agent trips: what was driven and charged, and what became of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -56,14 +56,122 @@ def trips_show(caller: Caller, trip_id: str, *, is_json: bool) -> None:
 
 
 def _figure_lines(document: dict[str, Any]) -> Iterator[str]:
-    yield f"{'kind':<22}{document['kind']}"
-    for key, value in document["trip"].items():
-        yield f"{key:<22}{_figure(key, value)}"
+    known = dict(document["trip"])
+    is_charge = document["kind"] == "charge"
+    yield f"{document['kind']:<14}{known.get('session_id' if is_charge else 'trip_id')}"
+    for label, tell in (_CHARGE if is_charge else _TRIP).items():
+        yield f"{label:<14}{_told(tell, known)}"
+    yield ""
+    yield "Every figure, with more digits, is in --json."
 
 
-def _figure(key: str, value: object) -> str:
-    if isinstance(value, list):
-        return " ".join(f"{one:.0f}" for one in value[:12]) + (" …" if len(value) > 12 else "")  # noqa: PLR2004 (a line has 80 columns)
-    if isinstance(value, float):
-        return f"{value:.2f}" if key.endswith("_share") else f"{value:.1f}"
-    return "not known" if value is None else str(value)
+def _told(tell: "_Tell", known: dict[str, Any]) -> str:
+    try:
+        return tell(known)
+    except KeyError:  # a summary of an older version
+        return "not known"
+
+
+def _began(known: dict[str, Any]) -> str:
+    when = known.get("started_utc")
+    if when is None:
+        return "not known"
+    doubt = "" if known.get("is_time_proven") else "  (the clock was not proven)"
+    return f"{when[:19].replace('T', ' ')} UTC{doubt}"
+
+
+def _lasted(known: dict[str, Any]) -> str:
+    unheard = known["unknown_s"]
+    restarts = known.get("restarts", 0)
+    notes = [f"{_minutes(unheard)} of it unheard"] if unheard else []
+    notes += [f"{restarts} restarts of the agent"] if restarts else []
+    return ", ".join([_minutes(known["duration_s"]), *notes])
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min"
+
+
+def _far(known: dict[str, Any]) -> str:
+    error_km = known["distance_error_m"] / 1_000
+    return f"{known['distance_m'] / 1_000:.2f} km ± {error_km:.2f}"
+
+
+def _energy(known: dict[str, Any]) -> str:
+    out, back = known["energy_out_wh"] / 1_000, known["energy_in_wh"] / 1_000
+    error = known["energy_error_wh"] / 1_000
+    share = known.get("regen_share")
+    part = f" ({share:.0%})" if share is not None else ""
+    return f"{out:.2f} kWh out, {back:.2f} kWh back{part}, each ± {error:.2f}"
+
+
+def _charged(known: dict[str, Any]) -> str:
+    into, out = known["energy_in_wh"] / 1_000, known["energy_out_wh"] / 1_000
+    given = f", {out:.2f} kWh given" if out else ""
+    return f"{into:.2f} kWh taken{given}, ± {known['energy_error_wh'] / 1_000:.2f}"
+
+
+def _consumption(known: dict[str, Any]) -> str:
+    found = known.get("consumption_wh_km")
+    return "not told below 100 m" if found is None else f"{found:.0f} Wh/km"
+
+
+def _range(known: dict[str, Any], first: str, last: str, unit: str) -> str:
+    low, high = known.get(first), known.get(last)
+    return "not known" if low is None or high is None else f"{low:.1f} to {high:.1f} {unit}"
+
+
+def _power(known: dict[str, Any]) -> str:
+    out, back = known["max_power_w"] / 1_000, known["max_regen_w"] / 1_000
+    return f"at most {out:.1f} kW out, {back:.1f} kW back"
+
+
+def _outside(known: dict[str, Any]) -> str:
+    found = known.get("ambient_c")
+    return "not known" if found is None else f"{found:.1f} °C"
+
+
+def _flows(known: dict[str, Any]) -> str:
+    parts = [f"{_minutes(known['charging_s'])} charging"]
+    if known["discharging_s"]:
+        parts.append(f"{_minutes(known['discharging_s'])} supplying")
+    parts.append(f"{_minutes(known['paused_s'])} paused in {known['pauses']} pauses")
+    return ", ".join(parts)
+
+
+def _quarters(known: dict[str, Any]) -> str:
+    found = [f"{one:.0f}" for one in known["quarters_wh"]]
+    return " ".join(found[:12]) + (" …" if len(found) > 12 else "") + " Wh"  # noqa: PLR2004 (80 columns)
+
+
+_Tell = Callable[[dict[str, Any]], str]
+_CELLS: dict[str, _Tell] = {
+    "cells": lambda known: _range(known, "cell_temp_min_c", "cell_temp_max_c", "°C"),
+    "outside": _outside,
+}
+_SOC: dict[str, _Tell] = {
+    "charge": lambda known: _range(known, "soc_start_percent", "soc_end_percent", "%")
+}
+_TRIP: dict[str, _Tell] = {
+    "began": _began,
+    "lasted": _lasted,
+    "distance": _far,
+    "energy": _energy,
+    "consumption": _consumption,
+    **_SOC,
+    "power": _power,
+    "speed": lambda known: f"at most {known['max_speed_km_h']:.1f} km/h",
+    **_CELLS,
+    "readings": lambda known: f"{known['samples']:,}, {known['invalid_samples']:,} of them invalid",
+}
+_CHARGE: dict[str, _Tell] = {
+    "began": _began,
+    "lasted": _lasted,
+    "supply": lambda known: str(known["supply"]).upper(),
+    "energy": _charged,
+    "flow": _flows,
+    **_SOC,
+    "power": lambda known: f"at most {known['max_power_w'] / 1_000:.1f} kW in",
+    "quarter hours": _quarters,
+    **_CELLS,
+}

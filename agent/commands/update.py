@@ -1,16 +1,29 @@
-"""okdrive-agent update: where signed updates stand, and the driver's answers."""
+"""okdrive-agent update: where signed updates stand, and the answers to them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
+from agent.commands import updatetalk
 from agent.commands.common import Caller, as_json, print_document
 
 
 @click.group()
 def update() -> None:
-    """Signed updates: where they stand."""
+    """Signed updates: look for them, answer them, see how they ended.
+
+    \b
+    The usual way:
+      okdrive-agent update check            look now, and fetch what is offered
+      okdrive-agent update show             what is offered, and its content hash
+      okdrive-agent update approve HASH     the driver's OK: counts down, then installs
+      okdrive-agent update why-not          why it is not installed yet
+      okdrive-agent update history          how it ended
+
+    Every answer is bound to the content hash: an OK to one update is never an OK to another.
+    """  # noqa: D301 (\\b keeps click from re-wrapping the block)
 
 
 @update.command("show")
@@ -20,61 +33,147 @@ def update_show(caller: Caller, *, is_json: bool) -> None:
     """Show the update under way, and how the last one ended and why."""
     with caller.doing("update show"):
         from agent import inspect  # noqa: PLC0415
+        from agent.hmi.remote import NobodyServesError  # noqa: PLC0415
 
         found = inspect.update(caller.folders())
-        print_document("update.show", found, is_json=is_json, lines=_update_lines)
+        try:
+            live = updatetalk.ask_agent(caller, "update-view")
+        except NobodyServesError:
+            live = None
+        print_document("update.show", {**found, "live": live}, is_json=is_json, lines=_show_lines)
 
 
 @update.command("check")
+@as_json
 @click.pass_obj
-def update_check(caller: Caller) -> None:
-    """Let the running agent look for an update now."""
+def update_check(caller: Caller, *, is_json: bool) -> None:
+    """Let the running agent look for an update now, and say what it found."""
     with caller.doing("update check"):
-        click.echo(_ask_daemon(caller, "update-check"))
+        view = updatetalk.follow_check(caller)
+        print_document("update.check", view, is_json=is_json, lines=_found_lines)
+
+
+@update.command("from")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@as_json
+@click.pass_obj
+def update_from(caller: Caller, folder: Path, *, is_json: bool) -> None:
+    """Take updates from a stick: FOLDER as `okdrive-ota bundle write` has written it.
+
+    The running agent verifies it as it verifies the repositories, and needs no network. All else
+    stays as it is: the driver is asked, the gates hold. When all is installed, or the stick is
+    refused, updates come from the network again.
+    """
+    with caller.doing("update from"):
+        from ota.client.stick import StickFile  # noqa: PLC0415 (only this command needs it)
+
+        StickFile(caller.folders().update).write(folder.resolve())
+        view = updatetalk.follow_check(caller)
+        print_document("update.from", view, is_json=is_json, lines=_found_lines)
 
 
 @update.command("why-not")
+@as_json
 @click.pass_obj
-def update_why_not(caller: Caller) -> None:
+def update_why_not(caller: Caller, *, is_json: bool) -> None:
     """Say why the update is not installed now, each reason with its code."""
     with caller.doing("update why-not"):
-        click.echo(_ask_daemon(caller, "update-why"))
+        view = updatetalk.ask_agent(caller, "update-view")
+        names = ("state", "attack", "problem", "refusals")
+        reasons = {name: view[name] for name in names}
+        print_document("update.why-not", reasons, is_json=is_json, lines=_why_lines)
 
 
 @update.command("approve")
 @click.argument("content_hash")
+@as_json
 @click.pass_obj
-def update_approve(caller: Caller, content_hash: str) -> None:
-    """Say OK to exactly the image CONTENT_HASH (see `update show`)."""
-    _answer_update(caller, content_hash, "approve", {"decision": "now"})
+def update_approve(caller: Caller, content_hash: str, *, is_json: bool) -> None:
+    """Say OK to exactly the update CONTENT_HASH (see `update show`)."""
+    _answer(caller, content_hash, "approve", {"decision": "now"}, is_json=is_json)
 
 
 @update.command("schedule")
 @click.argument("content_hash")
+@as_json
 @click.pass_obj
-def update_schedule(caller: Caller, content_hash: str) -> None:
-    """Let the image CONTENT_HASH be installed tonight."""
-    _answer_update(caller, content_hash, "schedule", {"decision": "tonight"})
+def update_schedule(caller: Caller, content_hash: str, *, is_json: bool) -> None:
+    """Let the update CONTENT_HASH be installed tonight."""
+    _answer(caller, content_hash, "schedule", {"decision": "tonight"}, is_json=is_json)
 
 
 @update.command("postpone")
 @click.argument("content_hash")
+@as_json
 @click.pass_obj
-def update_postpone(caller: Caller, content_hash: str) -> None:
-    """Leave the image CONTENT_HASH for later; it stays offered."""
-    _answer_update(caller, content_hash, "postpone", {"decision": "later"})
+def update_postpone(caller: Caller, content_hash: str, *, is_json: bool) -> None:
+    """Leave the update CONTENT_HASH for later; a recall only so often."""
+    _answer(caller, content_hash, "postpone", {"decision": "later"}, is_json=is_json)
 
 
 @update.command("cancel")
 @click.argument("content_hash")
+@as_json
 @click.pass_obj
-def update_cancel(caller: Caller, content_hash: str) -> None:
+def update_cancel(caller: Caller, content_hash: str, *, is_json: bool) -> None:
     """Take back an OK or a plan, as long as nothing is being installed."""
-    _answer_update(caller, content_hash, "cancel", None)
+    _answer(caller, content_hash, "cancel", None, is_json=is_json)
 
 
-def _answer_update(
-    caller: Caller, content_hash: str, word: str, decision: dict[str, str] | None
+@update.command("install")
+@click.argument("content_hash")
+@click.option("--wait/--no-wait", default=True, help="Follow it to its end.")
+@as_json
+@click.pass_obj
+def update_install(caller: Caller, content_hash: str, *, wait: bool, is_json: bool) -> None:
+    """Install the update CONTENT_HASH at once, as a technician beside the vehicle.
+
+    There is no countdown, and no window is waited for; every other gate holds. Ctrl-C stops the
+    watching only: the agent goes on, and `update show` says how far it is.
+    """
+    with caller.doing("update install"):
+        view = updatetalk.ask_agent(caller, "update-install", content_hash)
+        if wait:
+            view = updatetalk.follow_install(caller)
+        print_document("update.install", view, is_json=is_json, lines=_installed_lines)
+
+
+@update.command("history")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
+@as_json
+@click.pass_obj
+def update_history(caller: Caller, *, limit: int, is_json: bool) -> None:
+    """List how updates ended, newest first, each failure with its code."""
+    with caller.doing("update history"):
+        from agent import inspect  # noqa: PLC0415
+
+        document = {"updates": inspect.update_history(caller.folders())[:limit]}
+        print_document("update.history", document, is_json=is_json, lines=_history_lines)
+
+
+@update.command("mark-good")
+@as_json
+@click.pass_obj
+def update_mark_good(caller: Caller, *, is_json: bool) -> None:
+    """Call the version on trial good: it is committed without the rest of its health check."""
+    _decide(caller, "mark-good", is_json=is_json)
+
+
+@update.command("rollback")
+@as_json
+@click.pass_obj
+def update_rollback(caller: Caller, *, is_json: bool) -> None:
+    """Take the version on trial back; once it is committed, only a new release leads back."""
+    _decide(caller, "rollback", is_json=is_json)
+
+
+def _answer(
+    caller: Caller,
+    content_hash: str,
+    word: str,
+    decision: dict[str, str] | None,
+    *,
+    is_json: bool,
 ) -> None:
     with caller.doing(f"update {word}"):
         from agent.hmi.remote import post  # noqa: PLC0415 (the daemon does not need it)
@@ -82,31 +181,56 @@ def _answer_update(
         verb = "cancel" if decision is None else "answer"
         path = f"/api/updates/{content_hash}/{verb}"
         post(caller.folders().run / "screen.json", path, decision or {})
-        click.echo("done")
+        print_document(f"update.{word}", {"taken": True}, is_json=is_json, lines=_done_lines)
 
 
-def _ask_daemon(caller: Caller, word: str) -> str:
-    from agent.control import ask  # noqa: PLC0415 (only these commands need it)
-    from agent.hmi.remote import NobodyServesError  # noqa: PLC0415
-
-    control = caller.folders().control
-    answer = ask(control, word)
-    if answer is None:
-        raise NobodyServesError(f"{control}: expected a running agent, got none; nothing changed")
-    return answer
+def _decide(caller: Caller, word: str, *, is_json: bool) -> None:
+    with caller.doing(f"update {word}"):
+        answer = updatetalk.ask_agent(caller, "update-trial", word)
+        print_document(f"update.{word}", answer, is_json=is_json, lines=_done_lines)
 
 
-def _update_lines(found: dict[str, Any]) -> Iterator[str]:
-    yield f"state     {found['state']}"
+def _done_lines(_answer: dict[str, Any]) -> Iterator[str]:
+    yield "done"
+
+
+def _found_lines(view: dict[str, Any]) -> Iterator[str]:
+    if view["offer"] is None and not (view["attack"] or view["problem"]):
+        yield "Nothing new: the vehicle runs what it should."
+        return
+    yield from updatetalk.view_lines(view)
+
+
+def _why_lines(reasons: dict[str, Any]) -> Iterator[str]:
+    yield from list(updatetalk.reason_lines(reasons)) or ["Nothing is in the way."]
+
+
+def _installed_lines(view: dict[str, Any]) -> Iterator[str]:
+    yield view["last"]["sentence"] if view.get("last") else "begun"
+
+
+def _history_lines(document: dict[str, Any]) -> Iterator[str]:
+    for ended in document["updates"]:
+        what = f"{ended['name']} {ended['version']}".strip() or "an offer"
+        at = ended["at_utc"][:16].replace("T", " ")
+        yield f"{at:<18}{what:<30}{ended['outcome']}"
+        if ended["code"]:
+            yield f"{'':<18}{ended['sentence']} ({ended['code']})".rstrip()
+    if not document["updates"]:
+        yield "No update has ended yet."
+
+
+def _show_lines(found: dict[str, Any]) -> Iterator[str]:
     for name, version in found["installed"].items():
         yield f"runs      {name} {version}"
-    if offer := found["offer"]:
-        yield f"offered   {offer['custom']['name']} {offer['custom']['version']}"
-        yield f"          {offer['content_hash']}"
+    if found["live"]:
+        yield from updatetalk.view_lines(found["live"])
+    else:
+        yield f"state     {found['state']} (no agent runs)"
+        if offer := found["offer"]:
+            yield f"offered   {offer['custom']['name']} {offer['custom']['version']}"
     if last := found["outcome"]:
         yield f"last      {last['name']} {last['version']}: {last['result']['outcome']}"
         yield f"          {last['sentence']}"
         if last["detail"]:
             yield f"          {last['detail']} ({last['result']['code']})"
-    if found["attack"]:
-        yield f"refused   {found['attack']}"

@@ -69,7 +69,8 @@ def _problem_lines(document: dict[str, Any]) -> Iterator[str]:
     for problem in document["problems"]:
         line = "" if problem["line"] is None else f"{problem['line']}:"
         yield f"{problem['file']}:{line} {problem['text']}"
-    yield f"{len(document['problems'])} problems"
+    count = len(document["problems"])
+    yield "1 problem" if count == 1 else f"{count} problems"
 
 
 @vehicle.command("decode")

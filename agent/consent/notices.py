@@ -1,6 +1,7 @@
 """The texts on which a driver agrees, per purpose, each with the hash that the ledger names."""
 
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
 
 import msgspec
@@ -29,13 +30,29 @@ class Notice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
 
 
-LANGUAGES = {"en": "notices.json", "de": "notices.de.json"}
+DEFAULT_LANGUAGE = "en"
+LANGUAGES = {DEFAULT_LANGUAGE: "notices.json", "de": "notices.de.json"}
 
 
-def load_notices(language: str = "en") -> dict[Purpose, Notice]:
+def load_notices(language: str = DEFAULT_LANGUAGE) -> dict[Purpose, Notice]:
     """Read the shipped notices of a language; raise KeyError if there are none. Blocks.
 
-    A purpose without a notice cannot be granted.
+    A purpose without a notice in English cannot be granted.
     """
     data = files("agent.consent").joinpath(LANGUAGES[language]).read_bytes()
     return msgspec.json.decode(data, type=dict[Purpose, Notice])
+
+
+def all_notices() -> dict[str, dict[Purpose, Notice]]:
+    """Read the notices of every language, English first. Blocks."""
+    return {language: load_notices(language) for language in LANGUAGES}
+
+
+def missing_notices(notices: Mapping[str, Mapping[Purpose, Notice]]) -> dict[str, list[Purpose]]:
+    """Return the purposes that a language has no text for: they are shown in English."""
+    wanted = notices[DEFAULT_LANGUAGE]
+    return {
+        language: missing
+        for language, known in notices.items()
+        if (missing := [purpose for purpose in wanted if purpose not in known])
+    }

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from agent.driver import Seat
 from telemetry.purposes import Purpose
 
 
@@ -15,26 +16,56 @@ class Decision:
     sentence: str
 
 
-_ALLOW = Decision(is_allowed=True, code="consent.given", sentence="The driver switched it on.")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Everything that the driver's word depends on.
 
-
-def decide(
-    purpose: Purpose, *, granted: Collection[Purpose], noticed: Collection[Purpose], is_intact: bool
-) -> Decision:
-    """Decide whether batches of ``purpose`` may be built and offered.
-
-    Args:
-        purpose: What they would be for.
-        granted: Purposes whose last entry in the ledger is a grant.
-        noticed: Purposes for which a notice is shipped.
-        is_intact: Whether the ledger verified; a broken one stops all sharing.
+    ``granted``: purposes whose last entry in the ledger is a grant; ``noticed``: purposes for which
+    a notice is shipped; ``is_intact``: whether the ledger verified, a broken one stops all sharing;
+    ``pause_ends`` is when a pause that is on ends, in words, None if there is none.
     """
-    if not is_intact:
+
+    granted: Collection[Purpose]
+    noticed: Collection[Purpose]
+    is_intact: bool
+    seat: Seat = Seat.DRIVER
+    pause_ends: str | None = None
+
+
+_NOT_GRANTED = "consent.not_granted"
+_ALLOW = Decision(is_allowed=True, code="consent.given", sentence="The driver switched it on.")
+_SEATS = {
+    Seat.GUEST: Decision(
+        is_allowed=False,
+        code="consent.guest",
+        sentence="A guest drives: nothing is recorded and nothing is offered.",
+    ),
+    Seat.UNKNOWN: Decision(
+        is_allowed=False,
+        code="consent.driver_unknown",
+        sentence="Nobody said who drives: nothing is recorded and nothing is offered.",
+    ),
+}
+
+
+def decide(purpose: Purpose, now: Standing) -> Decision:
+    """Decide whether batches of ``purpose`` may be built and offered."""
+    found = may_send(purpose, now)
+    if found.is_allowed or found.code == _NOT_GRANTED:
+        return _SEATS.get(now.seat, found)  # nobody there can have switched anything on
+    return found
+
+
+def may_send(purpose: Purpose, now: Standing) -> Decision:
+    """Decide whether a confirmed batch of ``purpose`` may leave, whoever drives now."""
+    if not now.is_intact:
         return _withhold("consent.ledger_broken", "The consent ledger is damaged; sharing stopped.")
-    if purpose not in noticed:
+    if purpose not in now.noticed:
         return _withhold("consent.no_notice", f"There is no notice text for {purpose}.")
-    if purpose not in granted:
-        return _withhold("consent.not_granted", f"The driver has not switched {purpose} on.")
+    if now.pause_ends is not None:
+        return _withhold("consent.paused", f"Sharing is paused {now.pause_ends}.")
+    if purpose not in now.granted:
+        return _withhold(_NOT_GRANTED, f"The driver has not switched {purpose} on.")
     return _ALLOW
 
 

@@ -14,9 +14,9 @@ from agent.consent.ledger import Recipient
 from agent.consent.notices import Notice
 from telemetry.codec.anybatch import AnyBatch, decode_any
 from telemetry.codec.batch import batch_id
-from telemetry.codec.schemas import Column, Schema
+from telemetry.codec.schemas import Column
 from telemetry.purposes import Purpose
-from telemetry.records import BatteryBatch, BatterySample
+from telemetry.records import BatteryBatch, BatterySample, WorkshopAlert, WorkshopFigure
 from telemetry.seal import sealed_bytes
 
 _LABELS = {
@@ -44,6 +44,12 @@ _RECORD_FIELDS: Mapping[str, tuple[str, str, float]] = {
     "version": ("Version of okdrive", "", 0),
     "uptime_class": ("Running time, class", "", 1),
     "losses": ("Lost readings, digits", "", 0),
+    "day": ("Day", "", 0),
+    "contact": ("How to reach you", "", 0),
+    "name": ("Your name", "", 0),
+    "message": ("Your words", "", 0),
+    "figures": ("Battery figures", "", 0),
+    "alert": ("Alert", "", 0),
 }
 
 
@@ -94,7 +100,7 @@ def preview_of(payload: bytes, *, notice: Notice, recipient: Recipient) -> Previ
         purpose=batch.purpose,
         title=notice.title,
         notice=notice.text,
-        schema_id=batch.schema.schema_id,
+        schema_id=batch.schema_id,
         month=batch.month,
         soh_percent=body.soh_percent if isinstance(body, BatteryBatch) else None,
         row_count=len(body.samples) if isinstance(body, BatteryBatch) else 1,
@@ -132,8 +138,8 @@ def _times(samples: Sequence[BatterySample]) -> tuple[float, float]:
 
 def _fields(batch: AnyBatch) -> tuple[PreviewField, ...]:
     body = batch.body
-    if isinstance(body, BatteryBatch) and isinstance(batch.schema, Schema):
-        return tuple(_column(column, body.samples) for column in batch.schema.columns)
+    if isinstance(body, BatteryBatch):
+        return tuple(_column(column, body.samples) for column in batch.columns)
     return tuple(_field(name, getattr(body, name)) for name in body.__dataclass_fields__)
 
 
@@ -152,6 +158,10 @@ def _column(column: Column, samples: Sequence[BatterySample]) -> PreviewField:
 
 def _field(name: str, value: object) -> PreviewField:
     label, unit, precision = _RECORD_FIELDS[name]
+    if isinstance(value, tuple) and value and isinstance(value[0], WorkshopFigure):
+        value = "; ".join(f"{one.name} {one.value} {one.unit}".strip() for one in value)
+    if isinstance(value, WorkshopAlert):
+        value = value.code
     numbers, text = _numbers(name, value), _text(name, value)
     return PreviewField(
         name=name,

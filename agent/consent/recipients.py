@@ -21,7 +21,6 @@ from telemetry.keyset import (
     decode_key_set,
     encode_key_set,
 )
-from telemetry.purposes import Purpose
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class Recipients:
         """Return the set in use."""
         return self._keys
 
-    def named(self, purpose: Purpose) -> Recipient:
+    def named(self, purpose: str) -> Recipient:
         """Return who is named on the card and in the ledger, with the key of today."""
         found = self._keys.of(purpose)
         if not found:
@@ -56,7 +55,7 @@ class Recipients:
         is_hybrid = newest.kem != "x25519"
         return Recipient(name=self._keys.recipient, key_id=newest.key_id, is_hybrid=is_hybrid)
 
-    def sealing(self, purpose: Purpose, now: datetime) -> SealingEntry:
+    def sealing(self, purpose: str, now: datetime) -> SealingEntry:
         """Return the key that a batch is sealed to at ``now``; raise NoKeyError."""
         name, found = self._keys.recipient, self._keys.of(purpose)
         if not found:

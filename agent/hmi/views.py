@@ -111,6 +111,7 @@ class BatchPreview:
     batch_id: str
     purpose: Purpose
     size_bytes: int
+    travels_bytes: int  # the same, padded and sealed: what the network carries
     recipient: str
     fields: tuple[FieldPreview, ...]
     not_sent: tuple[str, ...] = ()

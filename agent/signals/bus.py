@@ -3,19 +3,24 @@
 A trouble is a state with a sentence, for vitals and `doctor`; it is never an exception.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
 
+from agent.signals.batches import in_batches
 from agent.signals.model import Frame
 
 BABBLE_FACTOR: Final = 4.0  # times the definition's rate
 WINDOW_S: Final = 1.0
 MIN_BABBLE_FRAMES: Final = 20  # in a window; fewer can be a burst at wake-up
 TESTER_QUIET_S: Final = 600.0  # for this long after its last request another tester is there
+
+_KEY_OF: Final = attrgetter("bus", "can_id")
 
 # kernel's error classes in the id of an error frame (linux/can/error.h)
 ERROR_CONTROLLER: Final = 0x004
@@ -96,19 +101,25 @@ class BusWatch:
         self._silent_s = silent_s
         self._start_s: float | None = None
 
-    def take(self, frames: Iterable[Frame]) -> None:
+    def take(self, frames: Sequence[Frame]) -> None:
         """Note ``frames`` that came from outside; our own requests are not among them."""
-        for frame in frames:
-            bus = self._buses.get(frame.bus)
+        for batch in in_batches(frames):
+            self._take(batch)
+
+    def _take(self, batch: Sequence[Frame]) -> None:
+        """Note a batch; it is short enough to stand in one window."""
+        time_s = batch[-1].time_s
+        for (name, can_id), count in Counter(map(_KEY_OF, batch)).items():
+            bus = self._buses.get(name)
             if bus is None:
                 continue
-            if bus.heard_s is None or not 0 <= frame.time_s - bus.window_s < WINDOW_S:
-                self._close_window(frame.bus, bus, frame.time_s)
-            bus.heard_s = frame.time_s
-            bus.counts[frame.can_id] = bus.counts.get(frame.can_id, 0) + 1
-            if (frame.bus, frame.can_id) in self._requests:
-                bus.tester_s = frame.time_s
-                self._set(bus, Trouble.SECOND_TESTER, frame.time_s, f"{frame.can_id:X}")
+            if bus.heard_s is None or not 0 <= time_s - bus.window_s < WINDOW_S:
+                self._close_window(name, bus, time_s)
+            bus.heard_s = time_s
+            bus.counts[can_id] = bus.counts.get(can_id, 0) + count
+            if (name, can_id) in self._requests:
+                bus.tester_s = time_s
+                self._set(bus, Trouble.SECOND_TESTER, time_s, f"{can_id:X}")
 
     def error(self, interface: str, time_s: float, error_class: int, data: bytes = b"") -> None:
         """Note an error frame of the kernel: its class is the id without flags."""

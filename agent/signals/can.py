@@ -8,19 +8,19 @@ opened again; nothing here ends the daemon.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import can
 from can.typechecking import CanFilter
 
+from agent.signals.batches import BATCH_FRAMES, BATCH_S
 from agent.signals.bus import BusWatch
 from agent.signals.decode import FrameKey
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
 
 MAX_QUEUED: Final = 8_192  # frames, about 2 s of the busiest pair of buses
-BATCH_FRAMES: Final = 512
 _READ_S: Final = 0.2  # a thread looks this often whether it should stop
 _AGAIN_S: Final = 5.0  # between two attempts to open an interface
 _SHORT_MASK: Final = 0x7FF
@@ -67,6 +67,7 @@ class CanSource:
         kind: str = "socketcan",
         open_bus: OpenBus | None = None,
         again_s: float = _AGAIN_S,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -78,6 +79,7 @@ class CanSource:
             kind: python-can's name of the interface.
             open_bus: Opens a bus with filters; None: python-can with ``kind``.
             again_s: Pause before an interface that failed is opened again.
+            sleep: Waits while a batch gathers; a test hands in its own.
         """
         self.dropped = self.other_frames = self.reopened = 0
         self._interfaces = tuple(interfaces)
@@ -88,7 +90,9 @@ class CanSource:
         self._again_s = again_s
         self._queue: deque[Frame] = deque(maxlen=MAX_QUEUED)
         self._buses: dict[str, can.BusABC] = {}
+        self._sleep = sleep
         self._arrived = asyncio.Event()
+        self._is_told = False  # so that the loop is woken once a batch, not by every frame
 
     async def batches(self) -> AsyncIterator[Sequence[Frame]]:
         """Yield what arrived since the last time, for ever; see ``SignalSource``.
@@ -111,6 +115,8 @@ class CanSource:
             while True:
                 await self._arrived.wait()
                 self._arrived.clear()
+                await self._sleep(BATCH_S)
+                self._is_told = False  # before the queue is looked at: nothing is left behind
                 while self._queue:
                     count = min(BATCH_FRAMES, len(self._queue))
                     yield [self._queue.popleft() for _ in range(count)]
@@ -164,7 +170,9 @@ class CanSource:
             self.dropped += len(self._queue) == self._queue.maxlen
             frame = Frame(now_s, name, message.arbitration_id, bytes(message.data))
             self._queue.append(frame)
-            loop.call_soon_threadsafe(self._arrived.set)
+            if not self._is_told:
+                self._is_told = True
+                loop.call_soon_threadsafe(self._arrived.set)
 
 
 def _opener(kind: str) -> OpenBus:

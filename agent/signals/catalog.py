@@ -230,6 +230,15 @@ _ROWS: Final = (
     Entry(f"{OVERLAY}.QuickCharge.TargetVoltage", "V", 0, 1000),
     Entry(f"{OVERLAY}.Range.Kind1", "m", 0, 1e6),
     Entry(f"{OVERLAY}.Range.Kind2", "m", 0, 1e6),
+    Entry(f"{OVERLAY}.Battery.SleepState", "", 0, 3),
+    Entry(f"{OVERLAY}.Motor.Status", "", 0, 63),
+    Entry(f"{OVERLAY}.Wheel.First", "km/h", 0, 260),
+    Entry(f"{OVERLAY}.Wheel.Second", "km/h", 0, 260),
+    *(
+        Entry(f"{OVERLAY}.CarCan.Wheel.{row}{which}", "km/h", 0, 260)
+        for row in ("Front", "Rear")
+        for which in ("First", "Second")
+    ),
 )
 # fmt: on
 CATALOG: Final[dict[str, Entry]] = {row.path: row for row in _ROWS}

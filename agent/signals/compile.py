@@ -13,50 +13,35 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from agent.signals.catalog import CATALOG, CONVERSIONS, Entry
-from agent.signals.dbc import MAX_FRAME_BYTES, DbcFile, field
+from agent.signals.catalog import CATALOG
+from agent.signals.compile_frames import counter_of, frame_length, product_rule, signal_rule
+from agent.signals.compile_polls import reply_rule
+from agent.signals.compile_units import STALE_PERIODS, WrongError
+from agent.signals.dbc import DbcFile
 from agent.signals.definition import (
-    ArrayText,
     DefinitionText,
     DetectText,
     FrameText,
-    NumberText,
     PartText,
     PollText,
-    ProductText,
-    ReplyText,
-    SignalText,
     TomlFile,
-    UnitText,
 )
 from agent.signals.errors import DefinitionError, Problem
 from agent.signals.table import (
     FORMAT,
     Condition,
-    Counter,
     DerivedState,
     Detection,
     Evidence,
     FrameRule,
-    Number,
-    PolledArray,
-    PolledSignal,
     PollRule,
-    Product,
-    Reply,
-    Scales,
-    Selector,
-    SignalRule,
     VehicleTable,
     encode_table,
 )
 
 if TYPE_CHECKING:
     from cantools.database.can import Message
-    from cantools.database.can import Signal as DbcSignal
 
-STALE_PERIODS: Final = 3  # source: the validity chain of the vehicle facts
-MAX_MAPPED_BITS: Final = 8  # `otherwise` fills a map of all raw values
 _CONDITION: Final = re.compile(r"(\S+) (==|>=|<=) (-?\d+(?:\.\d+)?)")
 _EVIDENCE: Final = re.compile(r"([0-9A-F]{3}|[0-9A-F]{8})(?:/([0-8]))?")
 T = TypeVar("T")
@@ -90,14 +75,6 @@ def write_table(definition: Path, target: Path) -> VehicleTable:
     table = compile_vehicle(definition)
     target.write_bytes(encode_table(table))
     return table
-
-
-class _WrongError(Exception):
-    """One mistake, on its way to the list."""
-
-    def __init__(self, text: str, *, line: int | None = None) -> None:
-        super().__init__(text)
-        self.line = line
 
 
 class _Builder:
@@ -154,7 +131,7 @@ class _Builder:
         """Return what ``build`` makes; None if it is wrong, which is noted."""
         try:
             return build()
-        except _WrongError as wrong:
+        except WrongError as wrong:
             self._note(str(wrong), wrong.line or line, file)
         except DefinitionError as error:
             self.problems += error.problems
@@ -194,26 +171,25 @@ class _Builder:
     def _frame(self, toml: TomlFile, line: int | None, text: FrameText) -> FrameRule | None:
         if text.bus not in self._text.buses:
             known = sorted(self._text.buses)
-            raise _WrongError(f"{text.message}: expected a bus of {known}, got {text.bus!r}")
+            raise WrongError(f"{text.message}: expected a bus of {known}, got {text.bus!r}")
         message = self._message(text)
         if message is None:
             return None
         signals = []
         for row in text.signals:
             at = toml.below(line, f'"{row.path}"')
-            signal = self._tried(partial(_signal, message, row, text), file=toml.file, line=at)
+            signal = self._tried(partial(signal_rule, message, row, text), file=toml.file, line=at)
             signals += [signal] if signal else []
-        counter = field(_dbc_signal(message, text.counter)) if text.counter else None
         return FrameRule(
             bus=text.bus,
             can_id=message.frame_id,
             name=message.name,
-            length=_length(text, message, signals),
+            length=frame_length(text, message, signals),
             period_s=text.period_ms / 1000,
             check=text.check,
-            counter=Counter(counter[0]) if counter else None,
+            counter=counter_of(message, text.counter) if text.counter else None,
             signals=tuple(signals),
-            products=tuple(_product(row, text) for row in text.products),
+            products=tuple(product_rule(row, text) for row in text.products),
         )
 
     def _message(self, text: FrameText) -> "Message | None":
@@ -225,7 +201,7 @@ class _Builder:
         files = self._text.buses[text.bus].files()
         if len(known) < len(files):
             return None
-        raise _WrongError(f"expected a message of {', '.join(files)}, got {text.message!r}")
+        raise WrongError(f"expected a message of {', '.join(files)}, got {text.message!r}")
 
     # -- polls ---------------------------------------------------------------------------------
 
@@ -237,16 +213,16 @@ class _Builder:
 
     def _poll(self, text: PollText) -> PollRule:
         if text.bus not in self._text.buses:
-            raise _WrongError(
+            raise WrongError(
                 f"{text.name}: expected a bus of {sorted(self._text.buses)}, got {text.bus!r}"
             )
         if text.needs is not None and text.needs not in self._text.states:
-            raise _WrongError(f"{text.name}: expected a state of [states], got {text.needs!r}")
+            raise WrongError(f"{text.name}: expected a state of [states], got {text.needs!r}")
         lengths = [reply.length for reply in text.replies]
         if len(set(lengths)) != len(lengths):
-            raise _WrongError(f"{text.name}: expected one reply for each length, got {lengths}")
+            raise WrongError(f"{text.name}: expected one reply for each length, got {lengths}")
         if text.is_private and any(reply.signals or reply.arrays for reply in text.replies):
-            raise _WrongError(f"{text.name}: expected no signals in a private reply, got some")
+            raise WrongError(f"{text.name}: expected no signals in a private reply, got some")
         return PollRule(
             name=text.name,
             bus=text.bus,
@@ -257,7 +233,7 @@ class _Builder:
             stale_s=text.stale_s or text.period_s * STALE_PERIODS,
             needs=text.needs,
             is_private=text.is_private,
-            replies=tuple(_reply(text.name, reply) for reply in text.replies),
+            replies=tuple(reply_rule(text.name, reply) for reply in text.replies),
         )
 
     # -- the rest ------------------------------------------------------------------------------
@@ -271,7 +247,7 @@ class _Builder:
         match = _CONDITION.fullmatch(text)
         if match is None or match[1] not in CATALOG:
             line = self._toml.below(self._toml.below(1, "[states]"), text)
-            raise _WrongError(
+            raise WrongError(
                 f"states.{name}: expected `path == number` (or >=, <=), got {text!r}", line=line
             )
         return msgspec.convert(
@@ -294,7 +270,7 @@ class _Builder:
         line = self._toml.below(1, "[detect]")
         if text.bus not in self._text.buses:
             known = sorted(self._text.buses)
-            raise _WrongError(f"detect: expected a bus of {known}, got {text.bus!r}", line=line)
+            raise WrongError(f"detect: expected a bus of {known}, got {text.bus!r}", line=line)
         seen, unseen = (
             tuple(_evidence(item, line) for item in items) for items in (text.seen, text.unseen)
         )
@@ -326,176 +302,8 @@ def _used(table: VehicleTable) -> Iterator[str]:
         yield from (rule.scales.path for rule in frame.signals if rule.scales)
 
 
-def _dbc_signal(message: "Message", name: str) -> "DbcSignal":
-    for signal in message.signals:
-        if signal.name == name:
-            return signal
-    raise _WrongError(f"{message.name}: expected a signal of this message, got {name!r}")
-
-
-def _length(text: FrameText, message: "Message", signals: Sequence[SignalRule]) -> int:
-    last = max((bits.byte for rule in signals for bits in rule.field), default=0)
-    needed = message.length if text.check or text.counter else last + 1
-    length = needed if text.min_length is None else text.min_length
-    if not needed <= length <= min(message.length, MAX_FRAME_BYTES):
-        raise _WrongError(
-            f"{text.message}: expected min_length from {needed} to {message.length}, got {length}"
-        )
-    return length
-
-
-def _signal(message: "Message", text: SignalText, frame: FrameText) -> SignalRule:
-    where = f"{message.name}.{text.name}"
-    entry = _entry(where, text.path)
-    dbc = _dbc_signal(message, text.name)
-    unit = (dbc.unit or "") if text.unit is None else text.unit
-    scale = 1.0 if text.unit_of else _conversion(where, unit, entry)
-    factor, offset = _tidy(float(dbc.scale) * scale), _tidy(float(dbc.offset) * scale)
-    values = _values(where, text, dbc)
-    return SignalRule(
-        path=text.path,
-        name=dbc.name,
-        field=field(dbc),
-        is_signed=dbc.is_signed,
-        factor=factor,
-        offset=offset,
-        minimum=float(entry.minimum if text.minimum is None else text.minimum),
-        maximum=float(entry.maximum if text.maximum is None else text.maximum),
-        sentinels=text.sentinels,
-        sentinel_of=_path_of(where, text.sentinel_of, frame) if text.sentinel_of else None,
-        selector=_selector(where, text, dbc, message),
-        values=values,
-        scales=_scales(where, text.unit_of, entry) if text.unit_of else None,
-        step=text.step or (factor if values is None else 1.0),
-        store_offset=offset if values is None else 0.0,
-        stale_s=(text.stale_ms or frame.period_ms * STALE_PERIODS) / 1000,
-    )
-
-
-def _entry(where: str, path: str) -> Entry:
-    entry = CATALOG.get(path)
-    if entry is None:
-        raise _WrongError(f"{where}: expected a path of the catalogue, got {path!r}")
-    return entry
-
-
-def _values(where: str, text: SignalText, dbc: "DbcSignal") -> dict[int, float] | None:
-    if text.otherwise is None:
-        return text.values
-    if dbc.length > MAX_MAPPED_BITS or dbc.is_signed:
-        raise _WrongError(
-            f"{where}: expected `otherwise` on at most {MAX_MAPPED_BITS} unsigned bits, "
-            f"got {dbc.length}"
-        )
-    return dict.fromkeys(range(1 << dbc.length), text.otherwise) | (text.values or {})
-
-
-def _conversion(where: str, unit: str, entry: Entry) -> float:
-    if unit == entry.unit:
-        return 1.0
-    factor = CONVERSIONS.get((unit, entry.unit))
-    if factor is None:
-        raise _WrongError(
-            f"{where}: expected a unit that becomes {entry.unit!r} of {entry.path}, got {unit!r}"
-        )
-    return factor
-
-
-def _scales(where: str, text: UnitText, entry: Entry) -> Scales:
-    _entry(where, text.path)
-    factors = {value: _conversion(where, unit, entry) for value, unit in text.units.items()}
-    return Scales(path=text.path, factors=factors)
-
-
-def _tidy(number: float) -> float:
-    """Return ``number`` without the dust of a decimal multiplication."""
-    return float(f"{number:.15g}")
-
-
-def _path_of(where: str, name: str, frame: FrameText) -> str:
-    for row in frame.signals:
-        if row.name == name:
-            return row.path
-    raise _WrongError(f"{where}: expected a name among this frame's signals, got {name!r}")
-
-
-def _selector(
-    where: str, text: SignalText, dbc: "DbcSignal", message: "Message"
-) -> Selector | None:
-    if text.when:
-        if dbc.multiplexer_ids:
-            raise _WrongError(f"{where}: expected `when` or a multiplexer of the DBC, got both")
-        return Selector(field=field(_dbc_signal(message, text.when.name)), value=text.when.value)
-    if not dbc.multiplexer_ids:
-        return None
-    if len(dbc.multiplexer_ids) != 1 or dbc.multiplexer_signal is None:
-        raise _WrongError(f"{where}: expected one multiplexer value, got {dbc.multiplexer_ids}")
-    switch = _dbc_signal(message, dbc.multiplexer_signal)
-    return Selector(field=field(switch), value=dbc.multiplexer_ids[0])
-
-
-def _product(text: ProductText, frame: FrameText) -> Product:
-    _entry(frame.message, text.path)
-    first, second = (_path_of(text.path, name, frame) for name in text.of)
-    return Product(path=text.path, of=(first, second), step=text.step)
-
-
 def _evidence(text: str, line: int | None) -> Evidence:
     match = _EVIDENCE.fullmatch(text)
     if match is None:
-        raise _WrongError(f"detect: expected ID or ID/LENGTH, as 5A9/7, got {text!r}", line=line)
+        raise WrongError(f"detect: expected ID or ID/LENGTH, as 5A9/7, got {text!r}", line=line)
     return Evidence(int(match[1], 16), int(match[2]) if match[2] else None)
-
-
-def _reply(poll: str, text: ReplyText) -> Reply:
-    where = f"{poll}, reply of {text.length} bytes"
-    return Reply(
-        length=text.length,
-        signals=tuple(
-            PolledSignal(path=row.path, number=_number(where, row.path, row, text.length))
-            for row in text.signals
-        ),
-        arrays=tuple(_array(where, row, text.length) for row in text.arrays),
-    )
-
-
-def _number(where: str, path: str, text: "NumberText | ArrayText", length: int) -> Number:
-    entry = _entry(where, path)
-    if text.at < 0 or text.at + text.size > length:
-        raise _WrongError(
-            f"{where}: {path} does not fit: expected bytes 0 to {length - 1}, "
-            f"got {text.at} to {text.at + text.size - 1}"
-        )
-    scale = _conversion(f"{where}: {path}", text.unit, entry)
-    return Number(
-        at=text.at,
-        size=text.size,
-        is_signed=text.is_signed,
-        factor=_tidy(text.factor * scale),
-        offset=_tidy(text.offset * scale),
-        minimum=float(entry.minimum),
-        maximum=float(entry.maximum),
-        sentinels=text.sentinels,
-    )
-
-
-def _array(where: str, text: ArrayText, length: int) -> PolledArray:
-    end = text.at + text.every * (text.count - 1) + text.size
-    if end > length:
-        raise _WrongError(f"{where}: {text.prefix} does not fit: expected {end} bytes or more")
-    array = PolledArray(
-        prefix=text.prefix,
-        count=text.count,
-        every=text.every,
-        number=_number(where, f"{text.prefix}1", text, length),
-        absent_at=text.absent_at,
-        absent=text.absent,
-        lowest=text.lowest,
-        highest=text.highest,
-        mean=text.mean,
-        lowest_id=text.lowest_id,
-        highest_id=text.highest_id,
-    )
-    for path in array.paths():
-        _entry(where, path)
-    return array

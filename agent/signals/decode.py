@@ -27,7 +27,7 @@ from agent.signals.generate import (
 from agent.signals.lookups import checker, following, lowest, tables
 from agent.signals.model import Frame, Quality, Signal
 from agent.signals.replies import Replies, placed
-from agent.signals.scaling import judged
+from agent.signals.scaling import Judge
 from agent.signals.table import (
     FrameRule,
     Product,
@@ -112,6 +112,7 @@ class Decoder:
         self._parts: list[Part] = []
         self._slots: dict[int, Slot] = {}
         self._memory: dict[int, dict[int, float | None]] = {}
+        self._judges: dict[int, Judge] = {}
         self._checks = checks
         self._scaling = {
             rule.scales.path for frame in table.frames for rule in frame.signals if rule.scales
@@ -216,6 +217,7 @@ class Decoder:
         if signals:
             slots = tuple(self._slot(number, signal) for signal in signals)
             self._slots |= {slot.index: slot for slot in slots}
+            self._judges |= {slot.index: Judge(slot.rule, checks=self._checks) for slot in slots}
             products = tuple(
                 (self._product(number, product), product)
                 for product in rule.products
@@ -309,7 +311,7 @@ class Decoder:
 
     def _learn(self, index: int, raw: int) -> float | None:
         """Return the value of a raw number that came for the first time; None for none."""
-        verdict = judged(self._slots[index].rule, raw, checks=self._checks)
+        verdict = self._judges[index](raw)
         value = None if isinstance(verdict, Quality) else verdict
         self._memory[index][raw] = value
         return value
@@ -346,7 +348,7 @@ class Decoder:
         self._mark(index, reason, time_s)
 
     def _why_refused(self, index: int, rule: SignalRule, raw: int) -> Quality:
-        verdict = judged(rule, raw)
+        verdict = self._judges[index](raw)
         if isinstance(verdict, Quality):
             return verdict
         if rule.scales:

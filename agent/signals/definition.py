@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from agent.signals.errors import DefinitionError, Problem
 
 Length = Annotated[int, Meta(ge=1, le=4095)]
+Positive = Annotated[float, Meta(gt=0)]
 
 
 class BusText(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,8 +55,8 @@ class SignalText(Struct, frozen=True, forbid_unknown_fields=True):
     otherwise: float | None = None
     when: WhenText | None = None
     unit_of: UnitText | None = None
-    step: float | None = None
-    stale_ms: float | None = None
+    step: Positive | None = None
+    stale_ms: Positive | None = None
 
 
 class ProductText(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +64,7 @@ class ProductText(Struct, frozen=True, forbid_unknown_fields=True):
 
     path: str
     of: tuple[str, str]
-    step: float
+    step: Positive
 
 
 class FrameText(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +72,7 @@ class FrameText(Struct, frozen=True, forbid_unknown_fields=True):
 
     message: str
     bus: str
-    period_ms: float
+    period_ms: Positive
     signals: tuple[SignalText, ...]
     check: Literal["crc8-85", "nibble-sum"] | None = None
     counter: str | None = None
@@ -131,7 +132,7 @@ class PollText(Struct, frozen=True, forbid_unknown_fields=True):
     reply_id: Annotated[int, Meta(ge=0, le=0x7FF)]
     service: Annotated[str, Meta(pattern="^([0-9a-f]{2}){1,7}$")]
     period_s: Annotated[float, Meta(ge=1)]
-    stale_s: float | None = None
+    stale_s: Positive | None = None
     needs: str | None = None
     is_private: bool = False
     replies: tuple[ReplyText, ...] = ()
@@ -210,7 +211,8 @@ class TomlFile:
             return int(match[1])
         match = re.search(r"\$\.(frames|polls)\[(\d+)\]", error)
         start = self._header(f"[[{match[1]}]]", int(match[2])) if match else None
-        key = re.search(r"unknown field `(\w+)`", error)
+        unknown = re.search(r"unknown field `(\w+)`", error)
+        key = unknown or re.search(r"\.([a-z_]+)(?:\[\.\.\.\])?`$", error)
         return self.below(start, key[1]) if key else start
 
 

@@ -12,9 +12,10 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
+from agent.signals.batches import BATCH_S
 from agent.signals.model import Frame
 
 _FRAME = struct.Struct("<dIBBxx8s")
@@ -45,7 +46,16 @@ def unpack_frames(datagram: bytes, buses: Sequence[str]) -> list[Frame]:
 class GatewaySource:
     """Frames that arrive at a datagram socket; ``dropped`` and ``malformed`` count losses."""
 
-    def __init__(self, path: Path, buses: Sequence[str], *, max_datagrams: int = 4_096) -> None:
+    def __init__(
+        self,
+        path: Path,
+        buses: Sequence[str],
+        *,
+        max_datagrams: int = 4_096,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Prepare; the socket is made when it is read. ``sleep`` waits; a test hands in its own."""
+        self._sleep = sleep
         self._path = path
         self._buses = tuple(buses)
         self._queue: deque[bytes] = deque(maxlen=max_datagrams)
@@ -63,6 +73,7 @@ class GatewaySource:
             while True:
                 await self._arrived.wait()
                 self._arrived.clear()
+                await self._sleep(BATCH_S)
                 if frames := self._take():
                     yield frames
         finally:

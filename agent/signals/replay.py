@@ -10,21 +10,18 @@ import io
 import math
 import sys
 import zlib
-from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from itertools import islice
-from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 import can
 
+from agent.signals.batches import in_batches
 from agent.signals.candump import MAX_LINE_BYTES, parse_line
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
 
-BATCH_FRAMES: Final = 512  # at most
-BATCH_S: Final = 0.2  # a slow bus is not waited for longer, and a Leaf's has 270 frames in it
 CHUNK_FRAMES: Final = 2_048  # read ahead in one visit to the thread
 MAX_PAUSE_S: Final = 2.0  # a longer gap in a recording is not waited for
 _CAN_ID_BITS: Final = 29
@@ -76,6 +73,7 @@ class ReplaySource:
         self._sleep = sleep
         self._last_s = -math.inf
         self._tail: list[Frame] = []
+        self._reason = ""  # what python-can said of a file that it cannot read
 
     async def batches(self) -> AsyncIterator[Sequence[Frame]]:
         """Yield batches as ``in_batches``; see ``SignalSource``.
@@ -106,6 +104,7 @@ class ReplaySource:
 
     def _nothing_found(self) -> str:
         found = f"{self.skipped} unreadable lines" if self.skipped else "nothing"
+        found += f" ({self._reason})" if self._reason else ""
         return (
             f"{self.path}: expected a recording with CAN frames, found {found}; "
             "nothing was recorded; choose another file (candump -L, ASC, BLF, MF4, TRC ...)"
@@ -172,7 +171,8 @@ class ReplaySource:
                     if frame := self._converted(message, number):
                         yield frame
         # the readers of python-can and what they import raise whatever a damaged file leads to
-        except Exception:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001
+            self._reason = str(error)
             self.is_truncated = True
             self._skip(number + 1)
 
@@ -203,18 +203,6 @@ class ReplaySource:
                 await pace.wait(again)
                 self.frames += len(again)
                 yield again
-
-
-def in_batches(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
-    """Yield ``frames`` in order, at most BATCH_FRAMES and BATCH_S at a time; no batch is empty."""
-    start = 0
-    while start < len(frames):
-        most = min(len(frames), start + BATCH_FRAMES)
-        until_s = frames[start].time_s + BATCH_S
-        # where instants go back this finds some end or other, and any will do
-        end = bisect_right(frames, until_s, start + 1, most, key=attrgetter("time_s"))
-        yield frames[start:end]
-        start = end
 
 
 class _Pace:

@@ -51,19 +51,28 @@ def signed(rule: SignalRule, raw: int) -> int:
     return raw - (1 << bits) if rule.is_signed and raw >> bits - 1 else raw
 
 
-def judged(rule: SignalRule, raw: int, *, checks: bool = True) -> float | Quality:
-    """Return the value of the bits ``raw``, or why there is none.
+class Judge:
+    """The rule of one value, ready to be asked for one raw number after the other."""
 
-    ``checks`` False leaves out "not available" and the range; a word nobody knows is none anyway.
-    A unit that another path tells is not applied here.
-    """
-    number = signed(rule, raw)
-    if checks and number in rule.sentinels:
-        return Quality.SENTINEL
-    if rule.values is not None:
-        return rule.values.get(number, Quality.RANGE)
-    low, high = raw_bounds(rule)
-    if checks and not rule.scales and not low <= number <= high:
-        return Quality.RANGE
-    times, plus, divisor = ratio(rule)
-    return (number * times + plus) / divisor
+    def __init__(self, rule: SignalRule, *, checks: bool = True) -> None:
+        """Prepare; ``checks`` False leaves out "not available" and the range."""
+        self._rule = rule
+        self._checks = checks
+        self._low, self._high = raw_bounds(rule)
+        self._times, self._plus, self._divisor = ratio(rule)
+
+    def __call__(self, raw: int) -> float | Quality:
+        """Return the value of the bits ``raw``, or why there is none.
+
+        A word nobody knows is none even without checks. A unit that another path tells is not
+        applied here, so neither is the range of what it scales.
+        """
+        rule = self._rule
+        number = signed(rule, raw)
+        if self._checks and number in rule.sentinels:
+            return Quality.SENTINEL
+        if rule.values is not None:
+            return rule.values.get(number, Quality.RANGE)
+        if self._checks and not rule.scales and not self._low <= number <= self._high:
+            return Quality.RANGE
+        return (number * self._times + self._plus) / self._divisor

@@ -251,7 +251,7 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
         raise  # our own mistake, not the disk's
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # its message may quote damage
         name = getattr(error, "sqlite_errorname", "undecodable")  # a text column that is no text
         result = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         raise _store_error(path, result, name, error) from error

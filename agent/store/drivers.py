@@ -43,7 +43,8 @@ DRIVER_STEP: Sequence[str] = (
     ) WITHOUT ROWID""",
     """CREATE TABLE drives (                  -- whose trip it was
         trip_id TEXT PRIMARY KEY,
-        profile_id TEXT NOT NULL
+        profile_id TEXT NOT NULL,
+        is_whole INTEGER NOT NULL           -- 0: a pause or somebody else came in between
     ) WITHOUT ROWID""",
     """CREATE TABLE claims (                  -- what proves that a batch was ours
         batch_id BLOB PRIMARY KEY,
@@ -163,21 +164,21 @@ class Drivers:
                     ),
                 )
 
-    def drove(self, trip_id: str, profile_id: str) -> None:
-        """Note whose trip it is."""
+    def drove(self, trip_id: str, profile_id: str, *, is_whole: bool) -> None:
+        """Note whose trip it is, and whether its figures are about all of it."""
         with self._database.transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO drives VALUES (?, ?)", (trip_id, profile_id))
+            connection.execute(
+                "INSERT OR IGNORE INTO drives VALUES (?, ?, ?)", (trip_id, profile_id, is_whole)
+            )
 
-    def trips_of(self, profile_id: str) -> frozenset[str]:
-        """Return the ids of all trips that are somebody else's left out: those to be shown."""
+    def drives(self) -> dict[str, tuple[str, bool]]:
+        """Return whose every stored trip is and whether it is whole, by trip id."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT trip_id FROM trips WHERE trip_id NOT IN"  # noqa: S608
-                " (SELECT trip_id FROM drives WHERE profile_id<>?1)"
-                f" AND (?1={FIRST_PROFILE} OR trip_id IN (SELECT trip_id FROM drives))",
-                (profile_id,),
+                f"SELECT trip_id, coalesce(profile_id, {FIRST_PROFILE}), coalesce(is_whole, 1)"  # noqa: S608 (our own constant)
+                " FROM trips LEFT JOIN drives USING (trip_id)"
             ).fetchall()
-        return frozenset(row[0] for row in rows)
+        return {row[0]: (row[1], bool(row[2])) for row in rows}
 
     def _note(self, name: str) -> str | None:
         with self._database.reading() as connection:

@@ -337,11 +337,7 @@ class State:
         ``profile_id`` None is the first profile.
         """
         with self.database.reading() as connection:
-            rows = connection.execute(
-                "SELECT purpose, granted, since_utc, entry_hash FROM consents"  # noqa: S608
-                f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})",
-                (profile_id,),
-            ).fetchall()
+            rows = connection.execute(_CONSENTS_OF, (profile_id,)).fetchall()
         return {
             row[0]: ConsentRow(
                 purpose=row[0],
@@ -383,6 +379,19 @@ class State:
             if not is_granted:
                 end_standing(connection, whose, purpose)
                 _forget_purpose(connection, whose, purpose)
+
+    def entry(self, entry_hash: bytes) -> bytes | None:
+        """Return the signed bytes of one ledger entry; None if there is no such entry."""
+        with self.database.reading() as connection:
+            row = connection.execute(
+                "SELECT body FROM ledger WHERE entry_hash=?", (entry_hash,)
+            ).fetchone()
+        return row[0].encode() if row else None
+
+    def append(self, make_entry: MakeEntry) -> bytes:
+        """Append one entry to the ledger; return its hash. Joins a transaction under way."""
+        with self.database.transaction() as connection:
+            return append_entry(connection, make_entry)
 
     def ledger(self) -> list[LedgerRow]:
         """Return the whole ledger, oldest first."""
@@ -473,13 +482,19 @@ LEDGER_LENGTH = "ledger.length"  # the counter beside the chain
 _EMPTY = LedgerHead(length=0, entry_hash=FIRST_PREVIOUS)
 
 
+_CONSENTS_OF = (
+    "SELECT purpose, granted, since_utc, entry_hash FROM consents"  # noqa: S608 (our own)
+    f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})"
+)
+_MARK_WITHDRAWN = (
+    "UPDATE claims SET is_withdrawn=1 WHERE batch_id IN (SELECT batch_id FROM outbox"  # noqa: S608 (our own)
+    f" WHERE attempts > 0 AND {BATCHES_OF.format(table='outbox')})"
+)
+
+
 def _forget_purpose(connection: sqlite3.Connection, profile_id: str, purpose: str) -> None:
     whose = (profile_id, purpose)
-    connection.execute(
-        "UPDATE claims SET is_withdrawn=1 WHERE batch_id IN (SELECT batch_id FROM outbox"  # noqa: S608
-        f" WHERE attempts > 0 AND {BATCHES_OF.format(table='outbox')})",
-        whose,
-    )
+    connection.execute(_MARK_WITHDRAWN, whose)
     offers = connection.execute(
         f"DELETE FROM offers WHERE {BATCHES_OF.format(table='offers')}",  # noqa: S608 (our own constant)
         whose,

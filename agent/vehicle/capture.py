@@ -45,6 +45,7 @@ class EventRule:
 class Event:
     """One frozen event: ``readings`` in time order, from ``before_s`` before ``time_s`` on.
 
+    What did not change within that time comes first, with the older reading that still held.
     ``is_cut``: the ring did not reach back far enough, or there was too much afterwards.
     """
 
@@ -123,6 +124,7 @@ class EventCapture:
         self._keep = frozenset(keep)
         self._max_readings = max_readings
         self._ring: deque[Signal] = deque(maxlen=max_readings)
+        self._older: dict[str, Signal] = {}  # the last reading of each path that left the ring
         self._open: list[_Open] = []
 
     @property
@@ -148,6 +150,8 @@ class EventCapture:
         )
 
     def _remember(self, signal: Signal) -> None:
+        if len(self._ring) == self._max_readings:
+            self._older[self._ring[0].path] = self._ring[0]
         self._ring.append(signal)
         for event in self._open:
             if len(event.readings) < 2 * self._max_readings:
@@ -171,7 +175,10 @@ class EventCapture:
         self._open.append(_Open(rule, time_s, before, is_cut=is_cut))
 
     def _since(self, time_s: float) -> tuple[Signal, ...]:
-        return tuple(signal for signal in self._ring if signal.time_s >= time_s)
+        within = [signal for signal in self._ring if signal.time_s >= time_s]
+        held = self._older | {one.path: one for one in self._ring if one.time_s < time_s}
+        told = {signal.path for signal in within}
+        return (*(one for path, one in held.items() if path not in told), *within)
 
     def _closed(self, time_s: float) -> list[Event]:
         ready = [e for e in self._open if not e.time_s <= time_s < e.time_s + e.rule.after_s]

@@ -6,18 +6,16 @@ or when the vehicle drives. A sleeping vehicle is silent for hours; the session 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from agent.signals import catalog
 from agent.signals.model import Signal
-from agent.vehicle.sums import EnergySum, Extremes
+from agent.vehicle.charge_session import NOTED, ChargeSession, Flow, SessionSums, Supply
+from agent.vehicle.moves import Debounced, follow
 from agent.vehicle.trip import STANDING_KM_H
-
-QUARTER_S: Final = 900.0
-MAX_QUARTERS: Final = 4 * 24 * 7  # a week at the cable; later energy counts in the last one
 
 
 class ChargeState(StrEnum):
@@ -69,19 +67,7 @@ FLOWING: Final = frozenset({S.CHARGING, S.DISCHARGING})
 
 def next_state(state: ChargeState, event: ChargeEvent) -> ChargeState:
     """Return the state after ``event``; raise ValueError if the table has no such move."""
-    try:
-        return TRANSITIONS[state][event]
-    except KeyError:
-        legal = ", ".join(TRANSITIONS[state])
-        raise ValueError(f"{state}: expected one of {legal}, got {event}") from None
-
-
-class Supply(StrEnum):
-    """Through which plug the energy came."""
-
-    AC = "ac"
-    DC = "dc"
-    UNKNOWN = "unknown"
+    return follow(TRANSITIONS, state, event)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,49 +91,6 @@ class Plug:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChargeSession:
-    """One charge session. ``_s`` instants are on the clock of the frames.
-
-    Energy is what the battery took (``in``) and gave (``out``); ``charger_wh`` is what the charger
-    said it delivered, 0 if it says nothing. ``quarters_wh``: net energy into the battery in each
-    quarter of an hour since the start. ``charging_s`` and ``paused_s`` are the times with and
-    without energy; ``unknown_s`` is the time nobody listened, ``restarts`` how often the agent was
-    restarted meanwhile.
-    """
-
-    session_id: str
-    started_s: float
-    ended_s: float
-    started_utc: datetime | None = None
-    is_time_proven: bool = False  # somebody vouched for the wall clock
-    boot_id: str = ""  # whose monotonic clock the instants of a live bus belong to
-    supply: Supply = Supply.UNKNOWN
-    duration_s: float = 0.0
-    charging_s: float = 0.0
-    discharging_s: float = 0.0
-    paused_s: float = 0.0
-    pauses: int = 0
-    unknown_s: float = 0.0
-    restarts: int = 0
-    energy_in_wh: float = 0.0
-    energy_out_wh: float = 0.0
-    energy_error_wh: float = 0.0
-    charger_wh: float = 0.0
-    quarters_wh: tuple[float, ...] = ()
-    soc_start_percent: float | None = None
-    soc_end_percent: float | None = None
-    max_power_w: float = 0.0  # into the battery
-    cell_temp_min_c: float | None = None
-    cell_temp_max_c: float | None = None
-    ambient_c: float | None = None
-
-    @property
-    def has_energy(self) -> bool:
-        """Whether any energy flowed: a cable alone is no charge."""
-        return self.charging_s > 0 or self.discharging_s > 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeChange:
     """One move in the table. ``session`` is the complete session when ``state`` is ENDED."""
 
@@ -157,141 +100,17 @@ class ChargeChange:
     session: ChargeSession | None = None
 
 
-_NOTED: Final = (
-    catalog.PACK_POWER,
-    catalog.PACK_VOLTAGE,
-    catalog.SOC,
-    catalog.CHARGER_POWER,
-    catalog.CELL_TEMPERATURE_MIN,
-    catalog.CELL_TEMPERATURE_MAX,
-    catalog.AMBIENT,
-    catalog.SPEED,
-)
-# the paths a decoder has to yield for the tracker, as far as the vehicle tells them
-CHARGE_PATHS: Final = tuple(sorted(_NOTED))
-
-
-@dataclass(slots=True)
-class _Sums:
-    """What a session adds up; ``before`` is what an earlier run of the agent had added up."""
-
-    start_s: float
-    hold_s: float
-    readings: dict[str, float | None]
-    before: ChargeSession | None = None
-    now_s: float = 0.0
-    energy: EnergySum = field(default_factory=EnergySum)
-    charger_wh: float = 0.0
-    quarters: list[float] = field(default_factory=list)
-    times: dict[ChargeState, float] = field(default_factory=dict)
-    unknown_s: float = 0.0
-    pauses: int = 0
-    supplies: dict[Supply, float] = field(default_factory=dict)
-    soc_first: float | None = None
-    soc_last: float | None = None
-    max_power_w: float = 0.0
-    cells: Extremes = field(default_factory=Extremes)
-    ambient: Extremes = field(default_factory=Extremes)
-
-    def __post_init__(self) -> None:
-        self.now_s = self.start_s
-        if self.before:
-            self._take_over(self.before)
-        self.soc_first = self.soc_first if self.before else self.readings[catalog.SOC]
-        for path, value in self.readings.items():
-            self.note(path, value)
-
-    def _take_over(self, before: ChargeSession) -> None:
-        self.energy.in_wh, self.energy.out_wh = before.energy_in_wh, before.energy_out_wh
-        self.energy.error_wh, self.charger_wh = before.energy_error_wh, before.charger_wh
-        self.quarters = list(before.quarters_wh)
-        self.times = {
-            S.CHARGING: before.charging_s,
-            S.DISCHARGING: before.discharging_s,
-            S.PAUSED: before.paused_s,
-        }
-        self.unknown_s, self.pauses = before.unknown_s, before.pauses
-        self.supplies = {before.supply: 1.0}
-        self.soc_first, self.soc_last = before.soc_start_percent, before.soc_end_percent
-        self.max_power_w = before.max_power_w
-        for value in (before.cell_temp_min_c, before.cell_temp_max_c):
-            self.cells.note(value)
-
-    def note(self, path: str, value: float | None) -> None:
-        """Take a reading that just came."""
-        if value is None:
-            return
-        if path == catalog.SOC:
-            self.soc_first = value if self.soc_first is None else self.soc_first
-            self.soc_last = value
-        elif path == catalog.PACK_POWER:
-            self.max_power_w = max(self.max_power_w, value)
-        elif path in (catalog.CELL_TEMPERATURE_MIN, catalog.CELL_TEMPERATURE_MAX):
-            self.cells.note(value)
-        elif path == catalog.AMBIENT:
-            self.ambient.note(value)
-
-    def advance(self, time_s: float, state: ChargeState, supply: Supply) -> None:
-        """Integrate up to ``time_s``; a clock that goes back starts from there, adding nothing."""
-        step_s, self.now_s = time_s - self.now_s, time_s
-        if step_s <= 0:
-            return
-        if step_s > self.hold_s or state is S.LOST:
-            self.unknown_s += step_s
-            return
-        kept = state if state in FLOWING else S.PAUSED
-        self.times[kept] = self.times.get(kept, 0.0) + step_s
-        self.ambient.hold(self.readings[catalog.AMBIENT], step_s)
-        if state in FLOWING:
-            self._add_energy(step_s, supply)
-
-    def _add_energy(self, step_s: float, supply: Supply) -> None:
-        power_w = self.readings[catalog.PACK_POWER] or 0.0
-        self.energy.add(power_w, self.readings[catalog.PACK_VOLTAGE], step_s)
-        self.charger_wh += (self.readings[catalog.CHARGER_POWER] or 0.0) * step_s / 3.6
-        self.supplies[supply] = self.supplies.get(supply, 0.0) + step_s
-        elapsed_s = sum(self.times.values()) + self.unknown_s
-        quarter = min(int(elapsed_s / QUARTER_S), MAX_QUARTERS - 1)
-        self.quarters += [0.0] * (quarter + 1 - len(self.quarters))
-        self.quarters[quarter] += power_w * step_s / 3600
-
-    def session(self, session_id: str, *, started_utc: datetime | None) -> ChargeSession:
-        """Return the sums as a session that ends now."""
-        before = self.before
-        return ChargeSession(
-            session_id=session_id,
-            started_s=self.start_s,
-            ended_s=self.now_s,
-            started_utc=started_utc,
-            supply=self._supply(),
-            duration_s=sum(self.times.values()) + self.unknown_s,
-            charging_s=self.times.get(S.CHARGING, 0.0),
-            discharging_s=self.times.get(S.DISCHARGING, 0.0),
-            paused_s=self.times.get(S.PAUSED, 0.0),
-            pauses=self.pauses,
-            unknown_s=self.unknown_s,
-            restarts=before.restarts + 1 if before else 0,
-            energy_in_wh=self.energy.in_wh,
-            energy_out_wh=self.energy.out_wh,
-            energy_error_wh=self.energy.error_wh,
-            charger_wh=self.charger_wh,
-            quarters_wh=tuple(self.quarters),
-            soc_start_percent=self.soc_first,
-            soc_end_percent=self.soc_last,
-            max_power_w=self.max_power_w,
-            cell_temp_min_c=self.cells.low,
-            cell_temp_max_c=self.cells.high,
-            ambient_c=self.ambient.mean,
-        )
-
-    def _supply(self) -> Supply:
-        known = {supply: time for supply, time in self.supplies.items() if supply is not _UNKNOWN}
-        return max(known, key=lambda supply: known[supply]) if known else _UNKNOWN
-
-
-_UNKNOWN: Final = Supply.UNKNOWN
 # what flows while the signals say so: energy is counted from the first sign, states are debounced
-_FLOW: Final = {E.CONNECTED: S.PAUSED, E.CHARGED: S.CHARGING, E.DISCHARGED: S.DISCHARGING}
+_FLOWS: Final = {
+    E.CONNECTED: Flow.PAUSED,
+    E.CHARGED: Flow.CHARGING,
+    E.DISCHARGED: Flow.DISCHARGING,
+}
+_FLOW_IN: Final = {
+    S.CHARGING: Flow.CHARGING,
+    S.DISCHARGING: Flow.DISCHARGING,
+    S.LOST: Flow.UNHEARD,
+}
 
 
 class ChargeTracker:
@@ -305,13 +124,12 @@ class ChargeTracker:
         self.state = ChargeState.UNPLUGGED
         self._config = config
         self._new_id = new_session_id
-        self._readings: dict[str, float | None] = dict.fromkeys(_NOTED)
+        self._readings: dict[str, float | None] = dict.fromkeys(NOTED)
         self._plug = Plug()
-        self._event: ChargeEvent | None = None
-        self._event_since_s = self._entered_s = 0.0
+        self._said: Debounced[ChargeEvent] = Debounced()
         self._session_id = ""
         self._started_utc: datetime | None = None
-        self._sums: _Sums | None = None
+        self._sums: SessionSums | None = None
         self._last_known: ChargeSession | None = None
         self._changes: list[ChargeChange] = []
 
@@ -330,9 +148,9 @@ class ChargeTracker:
             gap_s: How long nobody listened; None if nothing proves it: it counts as nothing.
         """
         self._session_id, self._started_utc = session.session_id, session.started_utc
-        self._sums = _Sums(time_s, self._config.hold_s, self._readings, before=session)
+        self._sums = SessionSums(time_s, self._config.hold_s, self._readings, before=session)
         self._sums.unknown_s += max(0.0, gap_s or 0.0)
-        self.state, self._entered_s = ChargeState.LOST, time_s
+        self.state, self._said.entered_s = ChargeState.LOST, time_s
         self._last_known = self.session()
 
     def step(self, signals: Iterable[Signal], plug: Plug, time_s: float) -> list[ChargeChange]:
@@ -363,21 +181,20 @@ class ChargeTracker:
 
     def _advance(self, time_s: float) -> None:
         if self._sums:
-            told = _FLOW.get(self._event, self.state) if self._event else self.state
-            self._sums.advance(time_s, told, _supply_of(self._plug))
-        if time_s < self._event_since_s or time_s < self._entered_s:  # the clock went back
-            self._event_since_s = min(self._event_since_s, time_s)
-            self._entered_s = min(self._entered_s, time_s)
+            event = self._said.event
+            held = _FLOW_IN.get(self.state, Flow.PAUSED)
+            flow = _FLOWS.get(event, held) if event else held
+            self._sums.advance(time_s, flow, _supply_of(self._plug))
+        self._said.rewind(time_s)
 
     def _observe(self, time_s: float) -> None:
         event = observe(
             self._plug, self._readings[catalog.SPEED], is_in_session=self.state in IN_SESSION
         )
-        if event is not self._event:
-            self._event, self._event_since_s = event, time_s
+        if self._said.is_new(event, time_s):
             self._prepare(event, time_s)
         is_legal = event is not None and event in TRANSITIONS[self.state]
-        if event and is_legal and time_s - self._event_since_s >= self._config.debounce_s:
+        if event and is_legal and self._said.has_lasted(self._config.debounce_s, time_s):
             self._move(event, time_s)
         elif self._has_settled(time_s):
             self._move(ChargeEvent.SETTLED, time_s)
@@ -385,8 +202,10 @@ class ChargeTracker:
     def _prepare(self, event: ChargeEvent | None, time_s: float) -> None:
         """Add up from the first sign of a session; keep the sums at the first sign of its end."""
         if self.state not in IN_SESSION:
-            is_start = event in _FLOW
-            self._sums = _Sums(time_s, self._config.hold_s, self._readings) if is_start else None
+            is_start = event in _FLOWS
+            self._sums = (
+                SessionSums(time_s, self._config.hold_s, self._readings) if is_start else None
+            )
             self._last_known = None
         elif event in (ChargeEvent.DISCONNECTED, ChargeEvent.SILENT):
             self._last_known = self._last_known or self.session()
@@ -394,7 +213,7 @@ class ChargeTracker:
             self._last_known = None
 
     def _has_settled(self, time_s: float) -> bool:
-        waited_s = time_s - self._entered_s
+        waited_s = self._said.waited_s(time_s)
         if self.state is S.LOST:
             return waited_s >= self._config.silent_s
         is_guess = self._plug.is_plugged is None and self.state in (S.PAUSED, S.PLUGGED)
@@ -402,7 +221,7 @@ class ChargeTracker:
 
     def _move(self, event: ChargeEvent, time_s: float) -> None:
         before, self.state = self.state, next_state(self.state, event)
-        self._entered_s = time_s
+        self._said.entered_s = time_s
         if before is S.UNPLUGGED:
             self._session_id, self._started_utc = self._new_id(), None
         if self.state is S.PAUSED and before in FLOWING and self._sums:
@@ -421,7 +240,7 @@ class ChargeTracker:
             if self._sums
             else None
         )
-        self._sums = self._last_known = self._event = None
+        self._sums = self._last_known = self._said.event = None
         return known
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from agent.signals import catalog
 from agent.signals.model import Signal
+from agent.vehicle.moves import Debounced, follow
 from agent.vehicle.sums import SPEED_ERROR, EnergySum, Extremes
 
 LEAST_DISTANCE_M: Final = 100.0  # below this a consumption is all start and stop
@@ -67,11 +68,7 @@ IN_TRIP: Final = frozenset({S.DRIVING, S.STOPPED, S.PARKING, S.LOST})
 
 def next_state(state: TripState, event: TripEvent) -> TripState:
     """Return the state after ``event``; raise ValueError if the table has no such move."""
-    try:
-        return TRANSITIONS[state][event]
-    except KeyError:
-        legal = ", ".join(TRANSITIONS[state])
-        raise ValueError(f"{state}: expected one of {legal}, got {event}") from None
+    return follow(TRANSITIONS, state, event)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +97,7 @@ class Trip:
     ended_s: float
     started_utc: datetime | None = None
     is_time_proven: bool = False  # somebody vouched for the wall clock
+    is_whole: bool = True  # nobody paused it, and the same driver had agreed from start to end
     boot_id: str = ""  # whose monotonic clock the instants of a live bus belong to
     distance_m: float = 0.0
     duration_s: float = 0.0
@@ -291,9 +289,7 @@ class TripTracker:
         self._config = config
         self._new_trip_id = new_trip_id
         self._readings: dict[str, float | None] = dict.fromkeys(_WATCHED)
-        self._event: TripEvent | None = None  # what the signals say, since when
-        self._event_since_s = 0.0
-        self._entered_s = 0.0  # when ``state`` was entered
+        self._said: Debounced[TripEvent] = Debounced()
         self._trip_id = ""
         self._sums: _Sums | None = None
         self._last_known: Trip | None = None  # as it was when it became parked or lost
@@ -316,7 +312,7 @@ class TripTracker:
         self._sums = _Sums(time_s, self._config.hold_s, self._readings)
         self._last_known = trip
         self._sums.take_over(trip, max(0.0, time_s - trip.ended_s))
-        self._entered_s = time_s - self._config.silent_s + self._config.resume_s
+        self._said.entered_s = time_s - self._config.silent_s + self._config.resume_s
 
     def step(self, signals: Iterable[Signal], time_s: float) -> list[TripChange]:
         """Take the signals that changed up to ``time_s``; return the moves they caused.
@@ -353,17 +349,14 @@ class TripTracker:
     def _advance(self, time_s: float) -> None:
         if self._sums:
             self._sums.advance(time_s)
-        if time_s < self._event_since_s or time_s < self._entered_s:  # the clock went back
-            self._event_since_s = min(self._event_since_s, time_s)
-            self._entered_s = min(self._entered_s, time_s)
+        self._said.rewind(time_s)
 
     def _observe(self, time_s: float) -> None:
         event = observe(self._readings, is_in_trip=self.state in IN_TRIP)
-        if event is not self._event:
-            self._event, self._event_since_s = event, time_s
+        if self._said.is_new(event, time_s):
             self._prepare(event, time_s)
         is_legal = event is not None and event in TRANSITIONS[self.state]
-        if event and is_legal and time_s - self._event_since_s >= self._config.debounce_s:
+        if event and is_legal and self._said.has_lasted(self._config.debounce_s, time_s):
             self._move(event, time_s)
         elif self._has_settled(time_s):
             self._move(TripEvent.SETTLED, time_s)
@@ -381,11 +374,11 @@ class TripTracker:
     def _has_settled(self, time_s: float) -> bool:
         waits = {TripState.PARKING: self._config.park_s, TripState.LOST: self._config.silent_s}
         wait_s = waits.get(self.state)
-        return wait_s is not None and time_s - self._entered_s >= wait_s
+        return wait_s is not None and self._said.waited_s(time_s) >= wait_s
 
     def _move(self, event: TripEvent, time_s: float) -> None:
         before, self.state = self.state, next_state(self.state, event)
-        self._entered_s = time_s
+        self._said.entered_s = time_s
         if self.state in IN_TRIP and before not in IN_TRIP:
             self._trip_id = self._new_trip_id()
         is_ended = self.state is TripState.ENDED
@@ -396,7 +389,7 @@ class TripTracker:
 
     def _ended_trip(self) -> Trip | None:
         sums, known = self._sums, self._last_known
-        self._sums = self._last_known = self._event = None
+        self._sums = self._last_known = self._said.event = None
         return known or (sums.trip(self._trip_id) if sums else None)
 
 

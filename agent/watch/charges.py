@@ -18,10 +18,10 @@ from agent.vehicle.charge import (
     IN_SESSION,
     ChargeChange,
     ChargeConfig,
-    ChargeSession,
     ChargeTracker,
     Plug,
 )
+from agent.vehicle.charge_session import ChargeSession
 from agent.vehicle.predicates import evaluate
 from agent.watch.pending import PendingWrites
 

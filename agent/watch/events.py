@@ -65,13 +65,14 @@ def event_paths(rules: Sequence[EventRule]) -> frozenset[str]:
 class EventKeeper:
     """One vehicle's events. ``withheld`` counts those seen while no purpose was granted."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (doors, each by name)
         self,
         rules: Sequence[EventRule],
         *,
         files: EventFiles,
         clock: Clock,
         may_record: Callable[[], bool],
+        may_hold: Callable[[], bool],
         writes: PendingWrites,
     ) -> None:
         """Look for ``rules``; blocks.
@@ -80,7 +81,8 @@ class EventKeeper:
             rules: Names are unique.
             files: Where events are kept.
             clock: Both hands.
-            may_record: Whether a purpose is granted: an event tells how somebody drove.
+            may_record: Whether who drives granted a purpose: an event tells how somebody drove.
+            may_hold: Whether anybody did: without it nothing that was kept stays.
             writes: Takes what has to be written.
         """
         self.capture = EventCapture(rules, keep=event_paths(rules).union(AROUND))
@@ -89,7 +91,7 @@ class EventKeeper:
         self._files = files
         self._clock = clock
         self._boot_id = clock.boot_id()
-        self._may_record = may_record
+        self._may_record, self._may_hold = may_record, may_hold
         self._may_have_some = True  # of an earlier run
         self._writes = writes
 
@@ -104,8 +106,8 @@ class EventKeeper:
                 self.withheld += 1
 
     def forget_withdrawn(self) -> None:
-        """Delete every event once no purpose is granted."""
-        if self._may_have_some and not self._may_record():
+        """Delete every event once nobody has a purpose switched on; a guest deletes nothing."""
+        if self._may_have_some and not self._may_hold():
             self._may_have_some = False
             self._writes.add(self._files.clear)
 

@@ -23,7 +23,8 @@ from agent.vehicle.battery.memory import Kind, Measurement, Outcome, facts_of
 from agent.vehicle.battery.rules import RULES, Code, Rule
 from agent.vehicle.battery.watch import WATCH_PATHS, BatteryWatch
 from agent.vehicle.capture import EventRule
-from agent.vehicle.charge import CHARGE_PATHS, ChargeConfig, ChargeSession, Supply
+from agent.vehicle.charge import ChargeConfig
+from agent.vehicle.charge_session import CHARGE_PATHS, ChargeSession, Supply
 from agent.watch.charges import ChargeKeeper, Clock
 from agent.watch.events import AROUND, EventKeeper
 from agent.watch.memory import encode, memory_of, read_stored
@@ -62,6 +63,7 @@ class Keeper:
         sessions: Sessions,
         clock: Clock,
         may_record: Callable[[], bool],
+        may_hold: Callable[[], bool],
         new_session_id: Callable[[], str],
         on_change: Callable[[], None],
         event_files: EventFiles,
@@ -77,7 +79,8 @@ class Keeper:
             history: The battery's own file.
             sessions: Charge sessions in the state file.
             clock: Wall time and whether it is proven.
-            may_record: Whether a purpose is granted: without it no session is kept.
+            may_record: Whether who drives granted a purpose: without it no session is kept.
+            may_hold: Whether anybody did: without it no event stays.
             new_session_id: Makes a random id.
             on_change: Called when an alert or a session changed; must not block.
             event_files: Where events are kept.
@@ -99,7 +102,12 @@ class Keeper:
             config=charge,
         )
         self._events = EventKeeper(
-            events, files=event_files, clock=clock, may_record=may_record, writes=self._writes
+            events,
+            files=event_files,
+            clock=clock,
+            may_record=may_record,
+            may_hold=may_hold,
+            writes=self._writes,
         )
         self._acknowledged = set(stored.acknowledged)
         self._history = history

@@ -2,25 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from ota.client.documents import Documents, Take
 from ota.client.download import Downloader
 from ota.client.engine import UpdateEngine
 from ota.client.fetch import HttpsFetcher, HttpsSettings
 from ota.client.floor import Floor
-from ota.client.history import Ended, History
+from ota.client.history import HISTORY_NAME, History
 from ota.client.installers.app import AppInstaller
 from ota.client.installers.door import Installers
 from ota.client.installers.leftovers import RunningFile
 from ota.client.installers.process import OtherUser, UserAppRunner
 from ota.client.journal import Journal, JournalEntry
 from ota.client.offer import Ecu
+from ota.client.offline import OfflineVerifier
 from ota.client.pace import DataUse, unlimited
 from ota.client.ports import AppRunner, Clock, Fetcher
 from ota.client.report import Reporter, load_ecu_signer
 from ota.client.repository import RepositoryAddress
+from ota.client.stick import StickFetcher, StickFile, StickOrNetwork
 from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.transfer import Progress
 from ota.client.verifier import Verifier
@@ -31,6 +35,9 @@ from ota.metadata.custom import Kind
 from ota.metadata.manifest import Installed
 
 log = logging.getLogger(__name__)
+
+
+NO_DOCUMENTS: Mapping[str, Take] = MappingProxyType({})
 
 
 class RootMissingError(InstallError):
@@ -78,11 +85,13 @@ class UpdateClient:
         gates: Gates,
         data_use: Callable[[], DataUse] = unlimited,
         time_sources: Sequence[TimeSource] | None = None,
+        documents: Mapping[str, Take] = NO_DOCUMENTS,
     ) -> None:
         """Put the parts together; read the roots and the ECU key. Blocks.
 
         ``time_sources`` know the time (None: ``clock`` has a battery); until one of them does, what
-        is offered is verified and downloaded, but not installed.
+        is offered is verified and downloaded, but not installed. ``documents`` say by name who uses
+        a signed document.
 
         Raises:
             InstallError: A root or the key cannot be read.
@@ -97,24 +106,33 @@ class UpdateClient:
         self._installers = Installers(
             {Kind.APP: self._apps, Kind.EMBEDDED: self._apps}, settings.ecus
         )
-        self._history = History(settings.folder / "history.json")
+        self.stick = StickFile(settings.folder)
+        targets_url = f"{settings.image_url}/targets/"
         downloader = Downloader(
-            fetcher,
-            targets_url=f"{settings.image_url}/targets/",
+            StickFetcher(fetcher, self.stick, targets_url=targets_url),
+            targets_url=targets_url,
             folder=settings.folder / "images",
             on_progress=self._note_progress,
             clock=clock,
-            data_use=data_use,
+            data_use=lambda: data_use() if self.stick.read() is None else unlimited(),
         )
         self.stop_download = downloader.stop
         self._steps = UpdateSteps(
             ecus=settings.ecus,
-            verifier=_verifier(settings, fetcher, floor, self.time, self._apps),
+            verifier=_source(
+                settings,
+                fetcher,
+                floor=floor,
+                time=self.time,
+                installer=self._apps,
+                stick=self.stick,
+                takers=documents,
+            ),
             downloader=downloader,
             installers=self._installers,
             reporter=_reporter(settings, fetcher, floor, self.time, self._installers),
             floor=floor,
-            history=self._history,
+            history=History(settings.folder / HISTORY_NAME),
             gates=gates,
             clock=self.time,
             is_clock_set=self.time.is_known,
@@ -131,10 +149,6 @@ class UpdateClient:
     def is_reached(self) -> bool | None:
         """Return whether the last check reached the repositories; None before the first."""
         return self._steps.is_reached
-
-    async def history(self) -> tuple[Ended, ...]:
-        """Return how the updates before ended, oldest first."""
-        return await asyncio.to_thread(self._history.read)
 
     @property
     def situation(self) -> Situation:
@@ -180,6 +194,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     gates: Gates,
     data_use: Callable[[], DataUse] = unlimited,
     time_sources: Sequence[TimeSource] | None = None,
+    documents: Mapping[str, Take] = NO_DOCUMENTS,
 ) -> tuple[UpdateClient, Callable[[], None]]:
     """Return the client over HTTPS with apps under ``app_user``, and what closes it. Blocks.
 
@@ -203,6 +218,7 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
         gates=gates,
         data_use=data_use,
         time_sources=time_sources,
+        documents=documents,
     )
 
     def close() -> None:
@@ -213,30 +229,52 @@ def open_client(  # noqa: PLR0913 (what the vehicle hands in, all by name)
     return client, close
 
 
-def _verifier(
+def _source(  # noqa: PLR0913 (the doors of one decision, all by name)
     settings: UpdateSettings,
     fetcher: Fetcher,
+    *,
     floor: Floor,
     time: TimeKeeper,
     installer: AppInstaller,
-) -> Verifier:
+    stick: StickFile,
+    takers: Mapping[str, Take],
+) -> StickOrNetwork:
     def running(name: str) -> dict[str, str] | None:
         installed = installer.installed(name)
         return None if installed is None else installed.hashes
 
-    director = f"{settings.director_url}/{settings.vehicle}/metadata/"
-    return Verifier(
+    director, image = _read(settings.director_root), _read(settings.image_root)
+    director_url = f"{settings.director_url}/{settings.vehicle}/metadata/"
+    network = Verifier(
         vehicle=settings.vehicle,
         ecus=settings.ecus,
-        director=RepositoryAddress(metadata_url=director, root=_read(settings.director_root)),
-        image=RepositoryAddress(
-            metadata_url=f"{settings.image_url}/metadata/", root=_read(settings.image_root)
-        ),
+        director=RepositoryAddress(metadata_url=director_url, root=director),
+        image=RepositoryAddress(metadata_url=f"{settings.image_url}/metadata/", root=image),
         folder=settings.folder / "metadata",
         fetcher=fetcher,
         floor=floor,
         time=time,
         running=running,
+        documents=Documents(
+            fetcher,
+            targets_url=f"{settings.image_url}/targets/",
+            folder=settings.folder / "documents",
+            takers=takers,
+        ),
+    )
+    offline = OfflineVerifier(
+        ecus=settings.ecus,
+        director_root=director,
+        image_root=image,
+        folder=settings.folder / "metadata" / "offline",
+        floor=floor,
+        time=time,
+    )
+    return StickOrNetwork(
+        stick=stick,
+        network=network,
+        check_stick=offline.check,
+        is_running=lambda offer: running(offer.name) == offer.hashes,
     )
 
 

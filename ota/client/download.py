@@ -40,7 +40,7 @@ _MAX_TRIES = 3  # of one piece
 _MAX_BAD = 8  # pieces in one answer: then it is not a flipped bit, it is another file
 _SECTOR_BYTES = 512  # of st_blocks, whatever the disk's own
 _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})  # what a signed hash may be
-_SIDE_FILES = (".part", ".chunks", ".json")
+_SIDE_FILES = (".part", ".chunks", ".json", ".new", ".unfit")
 
 
 class Downloader:
@@ -109,6 +109,12 @@ class Downloader:
                 if path.name.partition(".")[0] not in kept:
                     path.unlink(missing_ok=True)
 
+    def charge(self, offer: Wanted, spent_bytes: int) -> None:
+        """Let ``spent_bytes`` that came to nothing count against the budget of ``offer``."""
+        use = self._data_use()
+        if use.budget_bytes is not None:
+            CostsFile(_beside(self.path_of(offer), ".json")).charge(use.network, spent_bytes)
+
     def stop(self) -> None:
         """End a download that runs in another thread, at its next piece; later ones do not begin.
 
@@ -139,7 +145,7 @@ class Downloader:
             os.fsync(descriptor)
         part.replace(image)
         sync_folder(self._folder)
-        for suffix in (".chunks", ".json"):
+        for suffix in (".chunks", ".json", ".unfit"):
             _beside(image, suffix).unlink(missing_ok=True)
 
     def _transfer(self, image: Path, offer: Wanted) -> Transfer:

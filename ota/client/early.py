@@ -4,6 +4,7 @@ The same parser reads the bytes here and there: what one takes for a version, a 
 what the other does. Nothing is believed here; signatures are checked afterwards.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -39,6 +40,11 @@ def versions_of(role: Signed) -> dict[str, int]:
     if isinstance(role, Snapshot):
         versions |= {name: meta.version for name, meta in role.meta.items()}
     return versions
+
+
+def digests_of(keyids: Iterable[str]) -> frozenset[str]:
+    """Return digests of the ids of the keys that may sign a role, as the floor keeps them."""
+    return frozenset(hashlib.sha256(keyid.encode()).hexdigest() for keyid in keyids)
 
 
 def refuse_early(name: str, body: bytes, *, vehicle: str | None, is_plain: bool) -> None:

@@ -137,7 +137,9 @@ class _HttpFetcher:
 
     def close(self) -> None:
         """Close the connections that are kept for the next file."""
-        self._pool.clear()
+        for key in self._pool.pools.keys():  # noqa: SIM118 (its own container: not iterable)
+            self._pool.pools[key].close()
+        self._pool.clear()  # alone it leaves closing to the garbage collector
 
     @contextmanager
     def _asked(
@@ -276,6 +278,8 @@ def _translated(url: str, least_bytes_per_s: int) -> Iterator[None]:
         wanted = f">= {least_bytes_per_s} bytes/s"
         raise SlowRetrievalError(url, expected=wanted, got=str(error)) from error
     except SSLError as error:
+        if isinstance(error.args[0] if error.args else None, ssl.SSLEOFError):  # cut, not refused
+            raise NetworkError(url, expected="a handshake", got=str(error)) from error
         raise UntrustedServerError(url, expected="a server we trust", got=str(error)) from error
     except ReadTimeoutError as error:
         raise SlowRetrievalError(url, expected="an answer in time", got=str(error)) from error

@@ -94,6 +94,26 @@ class Floor:
         with self._transaction() as database:
             _compare(state, _stored_roles(database, state.repository))
 
+    def compare_some(self, repository: str, roles: Sequence[RoleVersion]) -> None:
+        """Return if none of ``roles`` is below the floor; other roles may be missing.
+
+        For a stick, which has no Timestamp.
+
+        Raises:
+            RollbackError: A role is older than what was accepted before.
+            FloorError: The file cannot be read.
+        """
+        with self._transaction() as database:
+            stored = _stored_roles(database, repository)
+        for role in roles:
+            lowest = stored.get(role.name)
+            if lowest is None or (role.name != ROOT and _have_keys_gone(lowest.keys, role)):
+                continue
+            if role.version < lowest.version:
+                raise RollbackError(
+                    f"{repository} {role.name}", floor=lowest.version, offered=role.version
+                )
+
     def admit(self, states: tuple[RepositoryState, ...]) -> None:
         """Raise the floor to ``states``, all of them or, on an error, none.
 

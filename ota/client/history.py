@@ -10,6 +10,7 @@ import msgspec
 from ota.client.durable import make_folder, replace_file
 from ota.errors import StorageError
 
+HISTORY_NAME = "history.json"
 MAX_ENTRIES = 200  # some 60 kB; a vehicle sees a few updates a year
 
 

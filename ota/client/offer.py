@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ota.metadata.custom import Chunks, ImageCustom, Kind
+from ota.metadata.custom import Chunks, Delta, ImageCustom, Kind
 from ota.metadata.manifest import UpdateResult
 
 
@@ -51,6 +51,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def chunks(self) -> Chunks | None:
         """Return what is signed of its list of pieces; None for an older release."""
         return self.custom.chunks
+
+    @property
+    def deltas(self) -> tuple[Delta, ...]:
+        """Return the signed differences that give this image."""
+        return self.custom.delta
 
     @property
     def unpacked_bytes(self) -> int | None:

@@ -123,6 +123,10 @@ class Installer(Protocol):
         """Return what runs now, also on trial; None if nothing is installed."""
         ...
 
+    def files(self, name: str) -> tuple[str, Path] | None:
+        """Return content hash and folder of the files that run now; None if there is no folder."""
+        ...
+
     def is_quarantined(self, content_hash: str) -> bool:
         """Return whether this image has failed too often to be tried again."""
         ...

@@ -1,6 +1,5 @@
 """One repository: python-tuf's Updater behind our Fetcher, and the checks it does not do."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,8 +12,9 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 from ota.client.delegated import DelegatedRoles
 from ota.client.delegations import Search
 from ota.client.durable import make_folder, sync_tree
-from ota.client.early import read_any, refuse_early, versions_of
+from ota.client.early import digests_of, read_any, refuse_early, versions_of
 from ota.client.floor import ROOT, Floor, RepositoryState, RoleVersion
+from ota.client.offline import offline_state, verify_offline_snapshot
 from ota.client.ports import Fetcher
 from ota.client.translate import read_bounded, translated
 from ota.client.uptane import check_vehicle
@@ -34,6 +34,8 @@ from ota.metadata.models import (
     issued_of,
     parse_metadata,
 )
+from ota.metadata.offline import SNAPSHOT as OFFLINE_SNAPSHOT
+from ota.metadata.offline import offline_roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,25 @@ class Refreshed:
     def check_expiry(self, now: datetime) -> None:
         """Return if nothing has expired ``now``; raise FreezeError else."""
         _check_expiry(self.state.repository, self._roles, now)
+
+    def offline(self) -> RepositoryState | None:
+        """Return the newest versions of the Director's roles for sticks; None if it has none.
+
+        Whoever was online once believes no older stick. Blocks.
+
+        Raises:
+            RepositoryError: A leaf that names the attack.
+            DownloadError: The network is wrong.
+        """
+        root = self._roles.root
+        if not offline_roles(root):
+            return None
+        try:
+            data = self._repository.read(f"{OFFLINE_SNAPSHOT}.json", max_bytes=MAX_SNAPSHOT_BYTES)
+        except ServerRefusedError:
+            return None  # no stick was ever written
+        with translated(self.state.repository):
+            return offline_state(root, verify_offline_snapshot(root, data))
 
     def find(self, target: str, *, hardware_id: str | None, now: datetime) -> TargetFile | None:
         """Return what the repository says about ``target``, through delegations; None: nothing.
@@ -122,6 +143,11 @@ class Repository:
         state = roles.state(self._name, is_plain=self._is_plain)
         floor.compare(state)
         return Refreshed(self, roles, state)
+
+    def read(self, name: str, *, max_bytes: int) -> bytes:
+        """Return the metadata file ``name``, which is not verified; raise OtaError without it."""
+        url = f"{self._address.metadata_url}{name}"
+        return read_bounded(self._fetcher.fetcher, url, max_bytes=max_bytes)
 
     def delegated_roles(self, roles: "_Roles", now: datetime) -> DelegatedRoles:
         """Return where the Targets are that ``roles`` delegate to."""
@@ -202,8 +228,8 @@ class _Roles:
 
     def state(self, repository: str, *, is_plain: bool) -> RepositoryState:
         """Return the versions, each with the keys its floor belongs to."""
-        listed = _keys_of(self.root, Snapshot.type)
-        dated = _keys_of(self.root, Timestamp.type)
+        listed = digests_of(self.root.roles[Snapshot.type].keyids)
+        dated = digests_of(self.root.roles[Timestamp.type].keyids)
         return RepositoryState(
             repository=repository,
             root_version=self.root.version,
@@ -219,13 +245,6 @@ class _Roles:
                 ),
             ),
         )
-
-
-def _keys_of(root: Root, role: str) -> frozenset[str]:
-    """Return digests of the ids of the keys that may sign ``role``."""
-    return frozenset(
-        hashlib.sha256(keyid.encode()).hexdigest() for keyid in root.roles[role].keyids
-    )
 
 
 def _check_expiry(repository: str, roles: _Roles, now: datetime) -> None:

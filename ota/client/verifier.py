@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from ota.client.documents import Documents
 from ota.client.floor import Floor
 from ota.client.offer import Ecu, Offer
 from ota.client.ports import Fetcher
@@ -16,7 +17,8 @@ class Verifier:
     """Asks both repositories what this vehicle should run, and believes only what holds.
 
     ``folder`` keeps the metadata of both repositories (``director/``, ``image/``). ``running`` says
-    which hashes the image has that an ECU runs for good, by the name of its app.
+    which hashes the image has that an ECU runs for good, by the name of its app. ``documents`` are
+    fetched once both repositories hold.
     """
 
     def __init__(  # noqa: PLR0913 (the doors of one decision, all by name)
@@ -31,11 +33,13 @@ class Verifier:
         floor: Floor,
         time: TimeKeeper,
         running: Callable[[str], Mapping[str, str] | None],
+        documents: Documents | None = None,
     ) -> None:
         self._ecus = ecus
         self._floor = floor
         self._time = time
         self._running = running
+        self._documents = documents
         self._director = Repository(
             "director", director, folder=folder / "director", fetcher=fetcher, vehicle=vehicle
         )
@@ -56,17 +60,20 @@ class Verifier:
         assignments = read_assignments(director.targets, self._ecus)
         image = self._image.refresh(self._floor)
         states = (director.state, image.state)
+        offline = director.offline()
         for state in states:
             self._time.check_issued(state.repository, state.issued)
         now = no_earlier(self._time.witnessed(), self._floor.lowest_time(states))
         director.check_expiry(now)
         image.check_expiry(now)
-        self._floor.admit(states)
+        self._floor.admit(states if offline is None else (*states, offline))
         offers = tuple(self._offer(assignment, image, now) for assignment in assignments)
         ids = [ecu.ecu_id for ecu in self._ecus]
         committed = {ecu_id: self._floor.release_counter(ecu_id) for ecu_id in ids}
         check_together(offers, self._ecus, committed)
         self._commit_running(offers)
+        if self._documents is not None:
+            self._documents.collect(image.targets)
         return offers
 
     def _commit_running(self, offers: Sequence[Offer]) -> None:

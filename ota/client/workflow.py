@@ -21,9 +21,10 @@ from ota.client.offer import Ecu, Offer, Outcome
 from ota.client.ports import Clock
 from ota.client.report import Reporter
 from ota.client.states import WATCHED, UpdateEvent, UpdateState
+from ota.client.stick import Source
 from ota.client.verdicts import failure, has_failed, is_refused, may_pass, success
-from ota.client.verifier import Verifier
 from ota.client.watch import Watch
+from ota.client.ways import Ways
 from ota.errors import (
     DownloadError,
     InstallError,
@@ -37,6 +38,7 @@ from ota.errors import (
     StoppedError,
     TimeUnknownError,
     UnhealthyError,
+    sentence_of,
 )
 from ota.metadata.manifest import Outcome as OutcomeKind
 from ota.metadata.models import format_utc
@@ -85,7 +87,7 @@ class UpdateSteps:
         self,
         *,
         ecus: Sequence[Ecu],
-        verifier: Verifier,
+        verifier: Source,
         downloader: Downloader,
         installers: Installers,
         reporter: Reporter,
@@ -98,6 +100,7 @@ class UpdateSteps:
         self._ecus = ecus
         self._verifier = verifier
         self._downloader = downloader
+        self._ways = Ways(downloader, lambda offer: installers.of(offer).files(offer.name))
         self._installers = installers
         self._reporter = reporter
         self._floor = floor
@@ -190,9 +193,9 @@ class UpdateSteps:
         return Step(event=UpdateEvent.NOTHING_NEW, changes={**told, **_NO_OFFER})
 
     def _download(self, entry: JournalEntry) -> Step:
-        self._downloader.keep_only(entry.offers)
+        self._ways.keep_only(entry.offers)
         for offer in entry.offers:
-            self._downloader.download(offer)
+            self._ways.get(offer)
         return Step(event=UpdateEvent.DONE)
 
     def _prepare(self, entry: JournalEntry) -> Step:
@@ -247,14 +250,19 @@ class UpdateSteps:
     def _report(self, entry: JournalEntry) -> Step:
         if not entry.reported:
             self._remember(entry)
-        self._reporter.send(entry)
+        try:
+            self._reporter.send(entry)
+        except DownloadError:
+            if not self._verifier.is_offline():
+                raise
+            return Step(event=UpdateEvent.FAILED, changes=_NO_OFFER)  # told at the next check
         return Step(event=UpdateEvent.DONE, changes={**_NO_OFFER, "reported": True})
 
     def _remember(self, entry: JournalEntry) -> None:
         if entry.outcome is not None:
             self._history.add(ended(entry.outcome))
         if entry.attack is not None and (entry.outcome is None or not entry.offers):
-            self._history.add(Ended(at_utc=self._now(), outcome="attack", code=entry.attack))
+            self._history.add(attacked(entry.attack, self._now()))
 
     # --- what an error means in each state ------------------------------------------------------
 
@@ -301,9 +309,11 @@ class UpdateSteps:
         """Say what is installed, and what was not said yet; return whether it was accepted."""
         try:
             self._reporter.send(entry)
-        except ServerRefusedError as error:
-            # Counters out of step must not keep the vehicle from being updated.
-            log.warning("manifest_refused", extra={"code": error.code, "status": error.status})
+        except DownloadError as error:
+            # Counters out of step, or a stick far from any network, keep nobody from an update.
+            if not (isinstance(error, ServerRefusedError) or self._verifier.is_offline()):
+                raise
+            log.warning("manifest_refused", extra={"code": error.code, "reason": str(error)})
             return False
         return True
 
@@ -350,6 +360,11 @@ def _offered(entry: JournalEntry, offers: tuple[Offer, ...]) -> dict[str, object
     offered: dict[str, object] = {"offer": first, "others": tuple(others)}
     is_same = entry.content_hash == content_hash(offers)
     return offered if is_same else {**_NO_OFFER, **offered}
+
+
+def attacked(code: str, at_utc: str) -> Ended:
+    """Return the line that history keeps of an offer that was not believed."""
+    return Ended(at_utc=at_utc, outcome="attack", code=code, sentence=sentence_of(code))
 
 
 def ended(outcome: Outcome) -> Ended:

@@ -23,6 +23,7 @@ from ota.metadata.package import (
     encode_package_manifest,
     parse_package_manifest,
 )
+from ota.metadata.stored import StoredWriter
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -40,6 +41,13 @@ class Reader(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes; empty at the end."""
+
+
+class Writer(Protocol):
+    """Where bytes of a tar go."""
+
+    def write(self, content: bytes, /) -> int:
+        """Write ``content``; return its length."""
 
 
 class PackageReader:
@@ -124,29 +132,45 @@ class PackageReader:
 
 
 def write_package(
-    out: BinaryIO, manifest: PackageManifest, contents: Iterable[Reader], *, level: int = LEVEL
+    out: BinaryIO,
+    manifest: PackageManifest,
+    contents: Iterable[Reader],
+    *,
+    level: int = LEVEL,
+    is_stored: bool = False,
 ) -> None:
     """Write ``manifest`` and its files, whose ``contents`` come in the same order, to ``out``.
+
+    ``is_stored``: not compressed, so that it can be rebuilt byte by byte (``ota.metadata.stored``).
 
     Raises:
         UnsafePackageError: The manifest breaks a rule, a name does not fit a USTAR header, or a
             content does not have the announced size.
     """
     check_manifest(manifest)
-    toml = encode_package_manifest(manifest)
+    if is_stored:
+        frame = StoredWriter(out)
+        _write_tar(frame, manifest, contents)
+        frame.close()
+        return
     options: dict[int, int] = {
         zstd.CompressionParameter.compression_level: level,
         zstd.CompressionParameter.checksum_flag: 1,
     }
     with zstd.ZstdFile(out, "wb", options=options) as tar:
-        tar.write(_header(MANIFEST_NAME, len(toml), 0o644) + toml + bytes(-len(toml) % BLOCK))
-        for file, content in zip(manifest.files, contents, strict=True):
-            tar.write(_header(file.path, file.size, file.mode))
-            _copy(file, content, tar)
-        tar.write(bytes(2 * BLOCK))
+        _write_tar(tar, manifest, contents)
 
 
-def _copy(file: PackageFile, content: Reader, tar: "zstd.ZstdFile") -> None:
+def _write_tar(tar: Writer, manifest: PackageManifest, contents: Iterable[Reader]) -> None:
+    toml = encode_package_manifest(manifest)
+    tar.write(_header(MANIFEST_NAME, len(toml), 0o644) + toml + bytes(-len(toml) % BLOCK))
+    for file, content in zip(manifest.files, contents, strict=True):
+        tar.write(_header(file.path, file.size, file.mode))
+        _copy(file, content, tar)
+    tar.write(bytes(2 * BLOCK))
+
+
+def _copy(file: PackageFile, content: Reader, tar: Writer) -> None:
     written = 0
     while chunk := content.read(CHUNK_BYTES):
         written += tar.write(chunk)

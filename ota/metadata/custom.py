@@ -18,6 +18,7 @@ from ota.metadata.models import TIME_FORMAT, is_app_name, is_identifier, is_vers
 
 MAX_COUNTER = 2**31 - 1  # fits every store; 68 years of one release a second
 MAX_LANGUAGES = 32
+MAX_DELTAS = 16  # to one image; older vehicles take the whole one
 MAX_CHUNK_LIST_BYTES = 2_097_152  # 65,536 chunks
 
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -84,6 +85,18 @@ class Chunks(Struct, frozen=True, kw_only=True):
     length: Annotated[int, Meta(ge=32, le=MAX_CHUNK_LIST_BYTES)]
 
 
+class Delta(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A difference that gives this image; see ``ota.metadata.delta``.
+
+    ``from_sha256``: the package that must be installed, None for a difference from nothing (the
+    whole image, compressed). ``sha256`` and ``length`` of the difference; the result is the image.
+    """
+
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    length: Annotated[int, Meta(ge=1, le=2**40)]
+    from_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | None = None
+
+
 class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the Image repository's offline keys say about one image.
 
@@ -104,6 +117,7 @@ class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
     requires: Annotated[dict[str, Counter], Meta(max_length=32)] = {}
     conflicts: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
     needs_technician: bool = False
+    delta: Annotated[tuple[Delta, ...], Meta(max_length=MAX_DELTAS)] = ()
 
     def __post_init__(self) -> None:
         for hardware_id in self.hardware_ids:
@@ -179,7 +193,8 @@ def parse_image_custom(custom: object) -> ImageCustom:
     "facts": {language: {"purpose", "changes": [str], "duration_s": int, "unavailable",
     "instructions"}}}}``, and from releases that have them ``"unpacked_bytes": int`` and
     ``"chunks": {"size_bytes": int, "sha256": hex, "length": int}``; where there is a need also
-    ``"requires": {name: int}`` and ``"conflicts": [name]``.
+    ``"requires": {name: int}``, ``"conflicts": [name]``, ``"needs_technician": bool`` and
+    ``"delta": [{"sha256": hex, "length": int, "from_sha256": hex}]``.
 
     Raises:
         CustomFieldError: A field is missing, too long, or not of that shape.

@@ -135,6 +135,15 @@ def verify_manifest(data: bytes, key: Key) -> VehicleManifest:
     return _to_manifest(document.signed)
 
 
+def read_manifest(data: bytes) -> VehicleManifest:
+    """Return the manifest in ``data``, whose signature was checked when it came.
+
+    Raises:
+        ManifestMalformedError: Too long, not JSON, or not of the module's shape.
+    """
+    return _to_manifest(_decode(data).signed)
+
+
 def ecu_key(public_bytes: bytes) -> SSlibKey:
     """Return the TUF key of a raw 32-byte Ed25519 public key; its keyid is what manifests name.
 

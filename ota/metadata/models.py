@@ -30,11 +30,14 @@ MAX_SNAPSHOT_BYTES = 2_000_000
 MAX_TARGETS_BYTES = 5_000_000
 MAX_DIRECTOR_TARGETS_BYTES = 65_536  # a hundred ECUs of one vehicle; source: aktualizr's limit
 
+MAX_DOCUMENT_BYTES = 65_536  # ours: a set of keys, a collection plan
+
 MAX_VERSION = 1_000_000_000  # of a role: one a second for thirty years
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
 _VERSION = re.compile(r"(?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8})){2}", re.ASCII)
+_DOCUMENT_NAME = re.compile(r"document/([^/]+)\.json", re.ASCII)
 _TARGET_NAME = re.compile(r"(app|embedded)/([^/]+)/([^/]+)/([^/]+)\.okp", re.ASCII)
 
 T = TypeVar("T", Root, Timestamp, Snapshot, Targets)
@@ -90,6 +93,19 @@ def parse_target_name(target: str) -> tuple[str, str]:
         expected="app|embedded/<name>/<version>/<name>-<version>.okp",
         got=repr(target[:200]),
     )
+
+
+def document_name(name: str) -> str:
+    """Return the target name of a signed document: ``document/<name>.json``."""
+    if not is_app_name(name):
+        raise ValueError(f"expected a document name of a-z, 0-9 and -, got {name!r}")
+    return f"document/{name}.json"
+
+
+def is_document(target: str) -> bool:
+    """Return whether ``target`` is exactly what ``document_name`` builds."""
+    found = _DOCUMENT_NAME.fullmatch(target)
+    return found is not None and is_app_name(found[1])
 
 
 def format_utc(when: datetime) -> str:

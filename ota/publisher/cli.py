@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from ota.publisher.commands import Commands, Report
+from ota.publisher.publish import Offer
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FILE = click.Path(path_type=Path)
@@ -109,17 +110,37 @@ def package() -> None:
 @package.command("build")
 @click.argument("spec_dir", type=FILE)
 @click.option("-o", "--out", type=FILE, required=True, help="The package file, NAME.okp.")
+@click.option("--stored", "is_stored", is_flag=True, help="Not compressed: for `package delta`.")
 @dry_run_option
 @json_option
 @click.pass_obj
-def package_build(
-    caller: Caller, spec_dir: Path, out: Path, *, dry_run: bool, as_json: bool
+def package_build(  # noqa: PLR0913 (one for each option)
+    caller: Caller, spec_dir: Path, out: Path, *, is_stored: bool, dry_run: bool, as_json: bool
 ) -> None:
     """Pack SPEC_DIR: package.toml, files/ and release.toml (copied beside the package)."""
     caller.show(
         "package build",
-        lambda commands: commands.package_build(spec_dir, out, dry_run=dry_run),
+        lambda commands: commands.package_build(
+            spec_dir, out, is_stored=is_stored, dry_run=dry_run
+        ),
         as_json=as_json,
+    )
+
+
+@package.command("delta")
+@click.argument("new", type=FILE)
+@click.option("--from", "old", type=FILE, help="The package that vehicles run; default: none.")
+@click.option("-o", "--out", type=FILE, required=True, help="The difference, NAME.okd.")
+@json_option
+@click.pass_obj
+def package_delta(caller: Caller, new: Path, old: Path | None, out: Path, *, as_json: bool) -> None:
+    """Make what leads from one package to NEW, and try it.
+
+    NEW must be built with --stored. Without --from the difference is the whole package,
+    compressed: give vehicles both, and each takes the smallest that it can use.
+    """
+    caller.show(
+        "package delta", lambda commands: commands.package_delta(new, old, out), as_json=as_json
     )
 
 
@@ -201,19 +222,92 @@ def vehicle_manifest(caller: Caller, vehicle_id: str, *, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("file", type=FILE)
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option("--to", required=True, metavar="all|VEHICLE", help="Who is offered it.")
 @click.option("--release", type=FILE, help="The facts; default: FILE's .release.toml.")
+@click.option("--delta", "deltas", type=FILE, multiple=True, help="A difference to it. Repeatable.")
+@click.option("--campaign", help="Installed together, all or none; needed for several FILEs.")
+@click.option("--deadline", help="A recall needs no OK past it: 2027-01-31T12:00:00Z.")
 @dry_run_option
 @json_option
 @click.pass_obj
-def publish(  # noqa: PLR0913 (one per option)
-    caller: Caller, file: Path, to: str, release: Path | None, *, dry_run: bool, as_json: bool
+def publish(  # noqa: PLR0913 (one for each option)
+    caller: Caller,
+    files: tuple[Path, ...],
+    *,
+    to: str,
+    release: Path | None,
+    deltas: tuple[Path, ...],
+    campaign: str | None,
+    deadline: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
-    """Release the package FILE; needs the offline Image keys. Refuses what is not newer."""
+    """Release the package FILE; needs the offline Image keys. Refuses what is not newer.
+
+    Several FILEs of one campaign are assigned in one step: a vehicle installs all or none of them.
+    Name first what the others require.
+    """
+    if len(files) > 1 and (campaign is None or release is not None or deltas):
+        raise click.UsageError("several FILEs need --campaign, and facts beside each of them")
+    offer = Offer(to=to, campaign=campaign, deadline=deadline)
     caller.show(
         "publish",
-        lambda commands: commands.publish(file, release, to, dry_run=dry_run),
+        lambda commands: commands.publish(files, release, offer, deltas, dry_run=dry_run),
+        as_json=as_json,
+    )
+
+
+@main.group()
+def keys() -> None:
+    """Public keys that vehicles need besides the repositories' own."""
+
+
+@keys.command("publish")
+@click.argument("file", type=FILE)
+@dry_run_option
+@json_option
+@click.pass_obj
+def keys_publish(caller: Caller, file: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Sign ingest's public keys in FILE (of `okdrive-ingest keys make`) for all vehicles.
+
+    Needs the offline Image keys. Refuses a serial that is not above the published one.
+    """
+    caller.show(
+        "keys publish",
+        lambda commands: commands.keys_publish(file, dry_run=dry_run),
+        as_json=as_json,
+    )
+
+
+@main.group()
+def bundle() -> None:
+    """Sticks: updates for vehicles without a network."""
+
+
+@bundle.command("write")
+@click.argument("folder", type=FILE)
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME",
+    help="A released target; default: the newest release of every app. Repeatable.",
+)
+@dry_run_option
+@json_option
+@click.pass_obj
+def bundle_write(
+    caller: Caller, folder: Path, targets: tuple[str, ...], *, dry_run: bool, as_json: bool
+) -> None:
+    """Write a stick to the empty FOLDER; needs the Director's offline keys.
+
+    It is for every vehicle with the right hardware; each verifies it as it verifies the
+    repositories (`okdrive-agent update from FOLDER`). A newer stick revokes older ones.
+    """
+    caller.show(
+        "bundle write",
+        lambda commands: commands.bundle_write(folder, targets, dry_run=dry_run),
         as_json=as_json,
     )
 

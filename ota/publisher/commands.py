@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ota.errors import KeyMissingError, NotFoundError, SettingsError
+from ota.metadata.custom import Delta
 from ota.publisher.arguments import (
     parse_address,
     parse_ecu,
@@ -15,13 +16,16 @@ from ota.publisher.arguments import (
     parse_threshold,
     read_public_key,
 )
+from ota.publisher.bundle import write_bundle
 from ota.publisher.config import (
     PublisherConfig,
     default_config,
     load_config,
     parse_config,
 )
+from ota.publisher.delta import make_delta
 from ota.publisher.director import run_server
+from ota.publisher.documents import INGEST_KEYS, publish_document
 from ota.publisher.inventory import Inventory, VehicleRecord
 from ota.publisher.layout import Repositories, check_thresholds, init_repositories
 from ota.publisher.package import (
@@ -32,7 +36,7 @@ from ota.publisher.package import (
     verify_package,
 )
 from ota.publisher.ports import DurableFiles, WallClock
-from ota.publisher.publish import PublishPlan, publish_image
+from ota.publisher.publish import Offer, PublishPlan, publish_images
 from ota.publisher.release import RELEASE_NAME, load_release, sidecar
 from ota.publisher.repository import Published
 from ota.publisher.status import read_status, vehicle_status, verify_all
@@ -83,14 +87,16 @@ class Commands:
                 DurableFiles().write(self._path, text.encode())
         return _init_report(config, wrote=self._path if text else None, dry_run=dry_run)
 
-    def package_build(self, spec_dir: Path, out: Path, *, dry_run: bool) -> Report:
+    def package_build(
+        self, spec_dir: Path, out: Path, *, is_stored: bool = False, dry_run: bool
+    ) -> Report:
         """Build a package, and put its release facts beside it."""
         if dry_run:
             manifest = plan_package(spec_dir)
             fields = {"dry_run": True, "package": manifest}
             line = f"would pack {len(manifest.files)} files, {manifest.unpacked_bytes} bytes"
             return Report(schema="okdrive-ota.package.build/1", lines=[line], fields=fields)
-        info = build_package(spec_dir, out)
+        info = build_package(spec_dir, out, is_stored=is_stored)
         facts = spec_dir / RELEASE_NAME
         if facts.is_file():
             shutil.copyfile(facts, sidecar(out))
@@ -100,6 +106,21 @@ class Commands:
             schema="okdrive-ota.package.build/1",
             lines=lines,
             fields={"dry_run": False, "file": str(out), **_package_fields(info)},
+        )
+
+    def package_delta(self, new: Path, old: Path | None, out: Path) -> Report:
+        """Make the difference that leads from one package to another."""
+        found = make_delta(new, out, old=old)
+        whole = new.stat().st_size
+        begin = "nothing" if old is None else str(old)
+        return Report(
+            schema="okdrive-ota.package.delta/1",
+            lines=[
+                f"{out}: {found.length} bytes, {100 * found.length / whole:.2f} % of {whole}",
+                f"from {begin} to {new}, tried: the result is the same byte by byte",
+                f"next: okdrive-ota publish {new} --delta {out} --to all --dry-run",
+            ],
+            fields={"file": str(out), "whole": whole, "delta": found},
         )
 
     def package_inspect(self, path: Path) -> Report:
@@ -173,14 +194,60 @@ class Commands:
             fields={"vehicle": vehicle, "received": found.received_utc, "manifest": body},
         )
 
-    def publish(self, package: Path, release: Path | None, to: str, *, dry_run: bool) -> Report:
-        """Release a package to one vehicle or to all that take it."""
-        facts = load_release(release or sidecar(package))
+    def publish(
+        self,
+        packages: Sequence[Path],
+        release: Path | None,
+        offer: Offer,
+        deltas: Sequence[Path] = (),
+        *,
+        dry_run: bool,
+    ) -> Report:
+        """Release packages to one vehicle or to all that take them, in one step."""
+        facts = [(package, load_release(release or sidecar(package))) for package in packages]
         with self._inventory() as inventory:
-            plan = publish_image(
-                self._repositories(), inventory, package, facts, to=to, dry_run=dry_run
+            plans = publish_images(
+                self._repositories(), inventory, facts, offer=offer, deltas=deltas, dry_run=dry_run
             )
-        return _publish_report(plan, dry_run=dry_run)
+        return _publish_report(plans, dry_run=dry_run)
+
+    def keys_publish(self, path: Path, *, dry_run: bool) -> Report:
+        """Publish ingest's public keys as a signed document."""
+        plan = publish_document(self._repositories(), INGEST_KEYS, path, dry_run=dry_run)
+        verb = "would publish" if dry_run else "published"
+        what = verb if plan.is_new else "published already"
+        size = len(plan.content)
+        return Report(
+            schema="okdrive-ota.keys.publish/1",
+            lines=[
+                f"{what}: {plan.target}, serial {plan.serial}, {size} bytes",
+                "every vehicle learns of it at its next update check",
+            ],
+            fields={
+                "dry_run": dry_run,
+                "target": plan.target,
+                "sha256": plan.sha256,
+                "serial": plan.serial,
+                "is_new": plan.is_new,
+            },
+        )
+
+    def bundle_write(self, folder: Path, wanted: Sequence[str], *, dry_run: bool) -> Report:
+        """Write a stick that vehicles install from without a network."""
+        plan = write_bundle(self._repositories(), folder, wanted, dry_run=dry_run)
+        done = "would hold" if dry_run else "holds"
+        size = f"{plan.size_bytes / 1e6:.1f} MB"
+        lines = [f"{folder} {done} {len(plan.targets)} images, {size}, list {plan.version}"]
+        lines += [f"  {name}" for name in plan.targets]
+        lines.append("Sticks written before are revoked where this one, or the Director, was seen.")
+        fields = {
+            "folder": str(folder),
+            "targets": plan.targets,
+            "version": plan.version,
+            "size_bytes": plan.size_bytes,
+            "dry_run": dry_run,
+        }
+        return Report(schema="okdrive-ota.bundle-write/1", lines=lines, fields=fields)
 
     def refresh(self, *, dry_run: bool) -> Report:
         """Sign the Image repository's online roles again; say which offline role needs a person."""
@@ -318,27 +385,44 @@ def _package_fields(info: PackageInfo) -> dict[str, object]:
     return {"package": info.manifest, "length": info.length, "sha256": info.sha256}
 
 
-def _publish_report(plan: PublishPlan, *, dry_run: bool) -> Report:
+def _publish_report(plans: Sequence[PublishPlan], *, dry_run: bool) -> Report:
+    """Return what was published; the document is that of the first, with all in ``bundle``."""
+    documents = [_publish_fields(plan) for plan in plans]
+    return Report(
+        schema="okdrive-ota.publish/1",
+        lines=[line for plan in plans for line in _publish_lines(plan, dry_run=dry_run)],
+        fields={"dry_run": dry_run, **documents[0], "bundle": documents},
+    )
+
+
+def _publish_lines(plan: PublishPlan, *, dry_run: bool) -> list[str]:
     custom, verb = plan.custom, "would publish" if dry_run else "published"
     what = verb if plan.is_new else f"{verb} again (it was released before)"
     facts = custom.release.facts["en"]
-    lines = [
+    return [
         f"{what}: {plan.target}, {plan.package.length} bytes, counter {custom.release_counter}",
         f"sha256 {plan.package.sha256}",
         f"{custom.release.criticality}: {facts.purpose}",
         f"driver: {facts.duration_s} s at worst; not usable meanwhile: {facts.unavailable}",
+        *(_delta_line(each, plan.package.length) for each in custom.delta),
         *(f"to {each.vehicle} {each.ecu_id} ({each.hardware_id})" for each in plan.assignments),
     ]
-    fields = {
-        "dry_run": dry_run,
+
+
+def _publish_fields(plan: PublishPlan) -> dict[str, object]:
+    return {
         "target": plan.target,
         "sha256": plan.package.sha256,
         "length": plan.package.length,
         "is_new": plan.is_new,
-        "custom": custom,
+        "custom": plan.custom,
         "assignments": plan.assignments,
     }
-    return Report(schema="okdrive-ota.publish/1", lines=lines, fields=fields)
+
+
+def _delta_line(delta: Delta, whole: int) -> str:
+    begin = "nothing" if delta.from_sha256 is None else f"package {delta.from_sha256[:12]}"
+    return f"from {begin}: {delta.length} bytes, {100 * delta.length / whole:.2f} % of the whole"
 
 
 def _ecu_lines(ecus: Iterable[object]) -> str:

@@ -41,7 +41,8 @@ from ota.errors import (
     UnknownVehicleError,
 )
 from ota.metadata.manifest import MAX_MANIFEST_BYTES
-from ota.metadata.models import parse_target_name
+from ota.metadata.models import is_document, parse_target_name
+from ota.metadata.offline import SNAPSHOT as OFFLINE_SNAPSHOT
 from ota.publisher.config import ServeSettings
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
@@ -54,7 +55,7 @@ HEADER_BYTES = 16_384
 BODY_TIMEOUT_S = 20.0
 KEEP_ALIVE_S = 30
 _METADATA_NAME = re.compile(
-    r"(?:[1-9]\d{0,9}\.(?:root|targets|snapshot)|timestamp)\.json", re.ASCII
+    r"(?:[1-9]\d{0,9}\.(?:root|targets|snapshot)|timestamp|offline-snapshot)\.json", re.ASCII
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _STATUS = {
@@ -200,9 +201,7 @@ class _Service:
     async def image_target(self, request: Request) -> Response:
         sha256, _, name = request.path_params["file"].partition(".")
         target = f"{request.path_params['folder']}/{name}"
-        try:
-            parse_target_name(target)  # nothing else is ever turned into a path
-        except CustomFieldError:
+        if not _is_known(target):  # nothing else is ever turned into a path
             target = ""
         path = self._layout.target_path(target, sha256)
         is_hash = _SHA256.fullmatch(sha256) is not None
@@ -214,9 +213,12 @@ class _Service:
         vehicle, name = _vehicle(request), request.path_params["file"]
         if name == "timestamp.json":
             await asyncio.to_thread(self._orders.prepare, vehicle)
-        is_root = name.endswith(".root.json")
         layout = self._layout
-        folder = layout.director_root if is_root else layout.director_vehicle(vehicle)
+        folder = layout.director_vehicle(vehicle)
+        if name.endswith(".root.json"):
+            folder = layout.director_root
+        elif name == f"{OFFLINE_SNAPSHOT}.json":  # who has seen it believes no older stick
+            folder = layout.director_offline
         return await _metadata(folder, name)
 
     async def manifest(self, request: Request) -> Response:
@@ -232,6 +234,14 @@ def _vehicle(request: Request) -> str:
     if request.scope.get(PEER) != vehicle:  # one vehicle may not learn what another is told
         raise HTTPException(403, "expected the certificate of that vehicle, got another; refused")
     return vehicle
+
+
+def _is_known(target: str) -> bool:
+    try:
+        parse_target_name(target)
+    except CustomFieldError:
+        return is_document(target)
+    return True
 
 
 async def _metadata(folder: Path, name: str) -> Response:

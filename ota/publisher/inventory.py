@@ -33,15 +33,17 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from ota.errors import (
     BrokenRepositoryError,
+    BundleError,
     ConflictError,
     ManifestReplayError,
     UnknownVehicleError,
 )
 from ota.metadata.custom import Kind
 from ota.metadata.models import format_utc, is_app_name, is_identifier
+from ota.publisher.needs import NO_NEEDS, Needs, decode_needs, encode_needs
 from ota.publisher.ports import make_folder
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 10.0
 _WRITES = "okdrive_writes"
 
@@ -74,7 +76,18 @@ _assignments = Table(
     Column("release_counter", Integer, nullable=False),
     Column("assigned_utc", String, nullable=False),
     Column("withdrawn_code", String),  # null: stands
+    Column("campaign", String),  # installed together, all or none
+    Column("deadline", String),  # UTC; past it a recall needs no driver's OK
+    Column("needs", String),  # JSON of ``Needs``; null: none
 )
+# Forward only: what an inventory of an older schema lacks.
+_STEPS = {
+    2: [
+        "ALTER TABLE assignments ADD COLUMN campaign VARCHAR",
+        "ALTER TABLE assignments ADD COLUMN deadline VARCHAR",
+        "ALTER TABLE assignments ADD COLUMN needs VARCHAR",
+    ]
+}
 _manifests = Table(
     "manifests",
     _tables,
@@ -108,7 +121,10 @@ class VehicleRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """This ECU is to run this image; ``withdrawn_code`` says why it no longer is to."""
+    """This ECU is to run this image; ``withdrawn_code`` says why it no longer is to.
+
+    ``name`` is that of the ECU's app; ``deadline`` is ``YYYY-MM-DDTHH:MM:SSZ``.
+    """
 
     vehicle: str
     ecu_id: str
@@ -118,6 +134,10 @@ class Assignment:
     length: int
     release_counter: int
     withdrawn_code: str | None = None
+    name: str = ""
+    campaign: str | None = None
+    deadline: str | None = None
+    needs: Needs = NO_NEEDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +163,7 @@ class Inventory:
         try:
             with self._writer.begin() as connection:
                 _migrate(connection, path)
+            self._write_ahead()
         except DatabaseError as error:
             self._engine.dispose()
             raise BrokenRepositoryError(
@@ -158,6 +179,14 @@ class Inventory:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def _write_ahead(self) -> None:
+        """One sync for a commit instead of three; never inside a transaction, kept in the file."""
+        connection = self._engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()
 
     def add_vehicle(self, record: VehicleRecord, now: datetime) -> None:
         """Register ``record``.
@@ -214,7 +243,7 @@ class Inventory:
     def assignments(self, vehicle: str, *, withdrawn: bool = False) -> list[Assignment]:
         """Return what stands for ``vehicle``, by ECU; with ``withdrawn`` also what does not."""
         query = (
-            select(_assignments, _ecus.c.hardware_id)
+            select(_assignments, _ecus.c.hardware_id, _ecus.c.name)
             .join(_ecus, _ecus.c.ecu_id == _assignments.c.ecu_id)
             .where(_assignments.c.vehicle == vehicle)
             .order_by(_assignments.c.ecu_id)
@@ -242,7 +271,7 @@ class Inventory:
         """Store ``manifest``, and withdraw what failed, in one transaction.
 
         ``failures`` are ``(ecu_id, content hash, code)``: the assignment of that content to that
-        ECU no longer stands.
+        ECU no longer stands, and neither does the rest of its campaign in this vehicle.
 
         Raises:
             ManifestReplayError: The counter is not above the last one; nothing was stored.
@@ -262,7 +291,7 @@ class Inventory:
                 )
             )
             for ecu_id, sha256, code in failures:
-                connection.execute(_withdraw(vehicle, ecu_id, sha256, code))
+                _withdraw(connection, vehicle, (ecu_id, sha256), code)
 
     def last_manifest(self, vehicle: str) -> StoredManifest | None:
         """Return the newest manifest of ``vehicle``; None if it never reported."""
@@ -297,6 +326,9 @@ def _migrate(connection: Connection, path: Path) -> None:
         raise BrokenRepositoryError(
             str(path), expected=f"schema {SCHEMA_VERSION} or older", got=f"schema {found}"
         )
+    for version in range(found + 1, SCHEMA_VERSION + 1) if found else ():
+        for step in _STEPS[version]:
+            connection.exec_driver_sql(step)
     _tables.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
 
@@ -306,13 +338,16 @@ def _last_counter(connection: Connection, vehicle: str) -> int:
     return connection.scalar(query) or 0
 
 
-def _withdraw(vehicle: str, ecu_id: str, sha256: str, code: str) -> Any:  # noqa: ANN401
+def _withdraw(connection: Connection, vehicle: str, failed: tuple[str, str], code: str) -> None:
     found = _assignments.c
-    return (
-        update(_assignments)
-        .where(found.vehicle == vehicle, found.ecu_id == ecu_id, found.sha256 == sha256)
-        .values(withdrawn_code=code)
-    )
+    ecu_id, sha256 = failed
+    is_it = (found.vehicle == vehicle) & (found.ecu_id == ecu_id) & (found.sha256 == sha256)
+    campaign = connection.scalar(select(found.campaign).where(is_it))
+    connection.execute(update(_assignments).where(is_it).values(withdrawn_code=code))
+    if campaign is not None:
+        is_with_it = (found.vehicle == vehicle) & (found.campaign == campaign)
+        rest = update(_assignments).where(is_with_it, found.withdrawn_code.is_(None))
+        connection.execute(rest.values(withdrawn_code=BundleError.code))
 
 
 def _check_ids(record: VehicleRecord) -> None:
@@ -357,6 +392,9 @@ def _assignment_row(assignment: Assignment, now: datetime) -> dict[str, object]:
         "release_counter": assignment.release_counter,
         "assigned_utc": format_utc(now),
         "withdrawn_code": assignment.withdrawn_code,
+        "campaign": assignment.campaign,
+        "deadline": assignment.deadline,
+        "needs": None if assignment.needs == NO_NEEDS else encode_needs(assignment.needs),
     }
 
 
@@ -370,4 +408,8 @@ def _assignment_of(row: Any) -> Assignment:  # noqa: ANN401 (a row has the colum
         length=row.length,
         release_counter=row.release_counter,
         withdrawn_code=row.withdrawn_code,
+        name=row.name,
+        campaign=row.campaign,
+        deadline=row.deadline,
+        needs=NO_NEEDS if row.needs is None else decode_needs(row.needs),
     )

@@ -2,10 +2,12 @@
 
 ::
 
-    keys/offline/{image,director}/   root-N.pem, image also targets-N.pem; away between releases
+    keys/offline/{image,director}/   root-N.pem, image also targets-N.pem, director also
+                                     offline-{snapshot,targets}-1.pem; away between releases
     keys/online/{image,director}/    snapshot-1.pem, timestamp-1.pem, director also targets-1.pem
     image/metadata/  image/targets/  the Image repository, as a web server shows it
     director/root/                   the Director's roots, the same for every vehicle
+    director/offline/                the Director's two roles for sticks, the same for every vehicle
     director/vehicles/ID/            one vehicle's Director Targets, Snapshot and Timestamp
     inventory.sqlite                 vehicles, ECUs, assignments, manifests
     releases/                        one record per release: what, by whom, why
@@ -17,11 +19,13 @@ from pathlib import Path
 
 from ota.errors import ConflictError, UnknownVehicleError
 from ota.metadata.models import is_identifier
+from ota.metadata.offline import SNAPSHOT, TARGETS
 from ota.publisher.keys import KeyRing, generate_keys, public_keys
 from ota.publisher.ports import Clock, DurableFiles, Files, make_folder
 from ota.publisher.repository import Repository, latest_root_version
 from ota.publisher.roles import ROLES, Lifetimes, new_root
 
+OFFLINE_ROLES = (SNAPSHOT, TARGETS)  # the Director's, for sticks
 OFFLINE = {"image": ("root", "targets"), "director": ("root",)}
 MAX_KEYS = 16
 
@@ -57,6 +61,11 @@ class Layout:
     def director_root(self) -> Path:
         """The Director's roots."""
         return self.root / "director" / "root"
+
+    @property
+    def director_offline(self) -> Path:
+        """The Director's two roles for sticks."""
+        return self.root / "director" / "offline"
 
     @property
     def inventory(self) -> Path:
@@ -181,6 +190,10 @@ def _begin(repositories: Repositories, name: str, thresholds: Mapping[str, Thres
         keys[role] = public_keys(generate_keys(folder, role, wanted.keys))
         needed[role] = wanted.needed
     expires = repositories.lifetimes.expires("root", repositories.clock.utc_now())
-    root = new_root(keys, thresholds=needed, expires=expires)
+    for_sticks = {
+        role: public_keys(generate_keys(layout.offline_keys / name, role, 1))
+        for role in (OFFLINE_ROLES if name == "director" else ())
+    }
+    root = new_root(keys, thresholds=needed, expires=expires, offline=for_sticks)
     repository = repositories.image() if name == "image" else repositories.director_base()
     repository.create_root(root)

@@ -9,14 +9,22 @@ from collections.abc import Iterable
 
 from tuf.api.metadata import TargetFile
 
-from ota.errors import ManifestForeignError
+from ota.errors import ManifestForeignError, QuarantinedError, RepositoryError, UnhealthyError
 from ota.metadata.custom import DirectorCustom, EcuAssignment, to_custom
-from ota.metadata.manifest import Outcome, VehicleManifest, ecu_key, verify_manifest
+from ota.metadata.manifest import (
+    Outcome,
+    VehicleManifest,
+    ecu_key,
+    read_manifest,
+    verify_manifest,
+)
 from ota.metadata.models import format_utc
 from ota.publisher.inventory import Assignment, Inventory, StoredManifest, VehicleRecord
 from ota.publisher.layout import Repositories
+from ota.publisher.needs import NO_NEEDS, agreeing
 
-NO_CODE = "ota.unknown"  # a vehicle that failed without saying why
+# The release is to blame, in every vehicle or in this one.
+_WITHDRAWING = (RepositoryError.code, UnhealthyError.code, QuarantinedError.code)
 
 
 class Orders:
@@ -37,12 +45,19 @@ class Orders:
         """
         self._inventory.vehicle(vehicle)
         repository = self._repositories.director(vehicle, self._ring)
-        wanted = wanted_targets(self._inventory.assignments(vehicle))
+        wanted = wanted_targets(self._agreeing(vehicle))
         published = repository.published()
         if published is None or published.targets.signed.targets != wanted:
             repository.publish(wanted)
         else:
             repository.renew(only_if_due=True)
+
+    def _agreeing(self, vehicle: str) -> list[Assignment]:
+        """Return what stands for ``vehicle``, but for what cannot be beside the rest of it."""
+        assignments = self._inventory.assignments(vehicle)
+        if all(each.needs == NO_NEEDS for each in assignments):
+            return assignments
+        return agreeing(assignments, installed_counters(self._inventory, vehicle))
 
     def accept(self, vehicle: str, body: bytes) -> VehicleManifest:
         """Believe and store the manifest in ``body``, if it deserves it.
@@ -70,12 +85,33 @@ def wanted_targets(assignments: Iterable[Assignment]) -> dict[str, TargetFile]:
 
 
 def failures_in(manifest: VehicleManifest) -> list[tuple[str, str, str]]:
-    """Return ``(ecu_id, content hash, code)`` of every update that ``manifest`` says failed."""
+    """Return ``(ecu_id, content hash, code)`` of what must not be offered to the vehicle again.
+
+    That is an image that breaks a rule or is not well; one that only found no room, no time or no
+    network stays assigned.
+    """
     return [
-        (ecu.ecu_id, ecu.result.update, ecu.result.code or NO_CODE)
+        (ecu.ecu_id, ecu.result.update, ecu.result.code)
         for ecu in manifest.ecus
-        if ecu.result is not None and ecu.result.outcome is not Outcome.INSTALLED
+        if ecu.result is not None
+        and ecu.result.outcome is not Outcome.INSTALLED
+        and ecu.result.code is not None
+        and ecu.result.code.startswith(_WITHDRAWING)
     ]
+
+
+def installed_counters(inventory: Inventory, vehicle: str) -> dict[str, int]:
+    """Return the release counter of each app that ``vehicle`` last said it runs, by name."""
+    stored = inventory.last_manifest(vehicle)
+    if stored is None:
+        return {}
+    reports = read_manifest(stored.body).ecus
+    names = {ecu.ecu_id: ecu.name for ecu in inventory.vehicle(vehicle).ecus}
+    return {
+        names[ecu.ecu_id]: ecu.installed.release_counter
+        for ecu in reports
+        if ecu.installed is not None and ecu.ecu_id in names
+    }
 
 
 def _director_target(target: str, assignments: list[Assignment]) -> TargetFile:
@@ -85,8 +121,8 @@ def _director_target(target: str, assignments: list[Assignment]) -> TargetFile:
         )
         for each in assignments
     }
-    custom = to_custom(DirectorCustom(ecus=ecus))
     first = assignments[0]
+    custom = to_custom(DirectorCustom(ecus=ecus, campaign=first.campaign, deadline=first.deadline))
     return TargetFile(first.length, {"sha256": first.sha256}, target, {"custom": custom})
 
 

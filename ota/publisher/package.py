@@ -58,8 +58,10 @@ class PackageInfo:
     chunks: bytes
 
 
-def build_package(spec_dir: Path, out: Path) -> PackageInfo:
+def build_package(spec_dir: Path, out: Path, *, is_stored: bool = False) -> PackageInfo:
     """Build the package of ``spec_dir`` into the file ``out``, and check the result.
+
+    ``is_stored``: not compressed, so that a vehicle can rebuild it from a difference.
 
     The same folder gives the same bytes: names sorted, no times, no owners, modes 0o644 or 0o755.
 
@@ -74,7 +76,8 @@ def build_package(spec_dir: Path, out: Path) -> PackageInfo:
     beside = out.with_name(f".{out.name}.new")
     try:
         with beside.open("wb") as stream:
-            write_package(stream, manifest, _contents(spec_dir, manifest))
+            contents = _contents(spec_dir, manifest)
+            write_package(stream, manifest, contents, is_stored=is_stored)
         info = verify_package(beside)
         beside.replace(out)
     finally:

@@ -6,17 +6,20 @@ command again finishes the work.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuf.api.metadata import TargetFile
 
-from ota.errors import HashMismatchError, NoMatchError, NotNewerError
-from ota.metadata.custom import ImageCustom, parse_image_custom, to_custom
+from ota.errors import HashMismatchError, NoMatchError, NotNewerError, PatchError, UnmetNeedError
+from ota.metadata.custom import Delta, ImageCustom, parse_image_custom, to_custom
 from ota.metadata.models import target_name, version_key
+from ota.publisher.delta import read_delta
 from ota.publisher.inventory import Assignment, EcuRecord, Inventory
 from ota.publisher.layout import Repositories
+from ota.publisher.needs import NO_NEEDS, Needs, why_not
+from ota.publisher.orders import installed_counters
 from ota.publisher.package import PackageInfo, verify_package
 from ota.publisher.release import ReleaseSpec, encode_record, image_custom, record_of
 
@@ -25,24 +28,45 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishPlan:
-    """What publishing would do; ``is_new`` is false for a release that only gets more vehicles."""
+    """What publishing would do; ``is_new`` is false for a release that only gets more vehicles.
+
+    ``deltas`` are the files of the differences that ``custom`` names, in the same order.
+    """
 
     target: str
     package: PackageInfo
     custom: ImageCustom
     is_new: bool
     assignments: tuple[Assignment, ...]
+    deltas: tuple[Path, ...] = ()
 
 
-def plan_publish(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """To whom a release is offered, and how.
+
+    ``to`` is a vehicle or ALL. Releases of one ``campaign`` are installed together, all or none.
+    ``deadline`` (``YYYY-MM-DDTHH:MM:SSZ``): past it a recall needs no driver's OK.
+    """
+
+    to: str = ALL
+    campaign: str | None = None
+    deadline: str | None = None
+
+
+TO_ALL = Offer()
+
+
+def plan_publish(  # noqa: PLR0913 (what a release is made of)
     repositories: Repositories,
     inventory: Inventory,
     package: Path,
     release: ReleaseSpec,
     *,
-    to: str = ALL,
+    offer: Offer = TO_ALL,
+    deltas: Sequence[Path] = (),
 ) -> PublishPlan:
-    """Check everything about releasing ``package`` to the vehicle ``to`` (or to ALL).
+    """Check everything about releasing ``package`` as ``offer`` says, with ``deltas`` to it.
 
     Raises:
         NotFoundError, UnsafePackageError: The package is missing or breaks a rule.
@@ -50,26 +74,35 @@ def plan_publish(
         NotNewerError: The version exists with other content, or version or counter is not above
             the newest release of that app, or a vehicle is assigned a newer one.
         NoMatchError: No ECU of the chosen vehicles takes this image.
-        UnknownVehicleError: ``to`` is not registered.
+        PatchError: A difference leads to another package.
+        UnknownVehicleError: ``offer.to`` is not registered.
         KeyMissingError: The offline keys are not at hand.
     """
     info = verify_package(package)
-    custom = image_custom(release, info)
-    target = target_name(custom.name, custom.version)
+    custom = image_custom(release, info, [_delta(path, info) for path in deltas])
+    target = target_name(custom.name, custom.version, custom.kind)
     image = repositories.image()
-    is_new = _check_newer(image.targets(), target, info, custom)
+    is_new = _check_newer(image.images(), target, info, custom)
     if is_new:
         image.check_keys()
-    vehicles = inventory.vehicles() if to == ALL else [to]
-    assignments = tuple(_match(inventory, vehicles, target, info, custom))
+    vehicles = inventory.vehicles() if offer.to == ALL else [offer.to]
+    found = _match(inventory, vehicles, target, info, custom)
+    assignments = tuple(
+        replace(each, campaign=offer.campaign, deadline=offer.deadline) for each in found
+    )
     if not assignments:
         raise NoMatchError(
-            to,
+            offer.to,
             expected=f"an ECU {custom.kind}/{custom.name} with {' or '.join(custom.hardware_ids)}",
             got="none",
         )
     return PublishPlan(
-        target=target, package=info, custom=custom, is_new=is_new, assignments=assignments
+        target=target,
+        package=info,
+        custom=custom,
+        is_new=is_new,
+        assignments=assignments,
+        deltas=tuple(deltas),
     )
 
 
@@ -79,21 +112,51 @@ def publish_image(  # noqa: PLR0913 (what the command line offers)
     package: Path,
     release: ReleaseSpec,
     *,
-    to: str = ALL,
+    offer: Offer = TO_ALL,
+    deltas: Sequence[Path] = (),
     dry_run: bool = False,
 ) -> PublishPlan:
-    """Publish ``package`` as ``release`` to the vehicle ``to`` (or to ALL); return what was done.
-
-    With ``dry_run`` nothing changes. Raises what ``plan_publish`` raises, and OSError when the
-    disk refuses: then vehicles see what they saw before.
-    """
-    plan = plan_publish(repositories, inventory, package, release, to=to)
-    if dry_run:
-        return plan
-    if plan.is_new:
-        _publish_new(repositories, package, release, plan)
-    inventory.assign(plan.assignments, repositories.clock.utc_now())
+    """Publish ``package`` as ``release``; see ``publish_images``."""
+    (plan,) = publish_images(
+        repositories,
+        inventory,
+        [(package, release)],
+        offer=offer,
+        deltas=deltas,
+        dry_run=dry_run,
+    )
     return plan
+
+
+def publish_images(  # noqa: PLR0913 (what the command line offers)
+    repositories: Repositories,
+    inventory: Inventory,
+    releases: Sequence[tuple[Path, ReleaseSpec]],
+    *,
+    offer: Offer = TO_ALL,
+    deltas: Sequence[Path] = (),
+    dry_run: bool = False,
+) -> list[PublishPlan]:
+    """Publish packages as ``offer`` says, and assign all of them in one step; return what was done.
+
+    What is required stands before what requires it. With ``dry_run`` nothing changes. Raises what
+    ``plan_publish`` raises, UnmetNeedError for a vehicle in which an image could not be beside the
+    rest, and OSError when the disk refuses: then vehicles see what they saw
+    before.
+    """
+    plans: list[PublishPlan] = []
+    for package, release in releases:
+        plan = plan_publish(repositories, inventory, package, release, offer=offer, deltas=deltas)
+        plans.append(plan)
+    assignments = [each for plan in plans for each in plan.assignments]
+    _check_needs(inventory, assignments)
+    if dry_run:
+        return plans
+    for plan, (package, release) in zip(plans, releases, strict=True):
+        if plan.is_new:
+            _publish_new(repositories, package, release, plan)
+    inventory.assign(assignments, repositories.clock.utc_now())
+    return plans
 
 
 def _publish_new(
@@ -105,6 +168,10 @@ def _publish_new(
     _check_stored(stored, plan.package.sha256)
     chunks = plan.package.chunks
     files.write(layout.target_path(plan.target, hashlib.sha256(chunks).hexdigest()), chunks)
+    for path, delta in zip(plan.deltas, plan.custom.delta, strict=True):
+        place = layout.target_path(plan.target, delta.sha256)
+        files.copy(path, place)
+        _check_stored(place, delta.sha256)
     record = record_of(release, plan.package, repositories.clock.utc_now())
     name = f"{plan.custom.name}-{plan.custom.version}.json"
     files.write(layout.releases / name, encode_record(record))
@@ -173,7 +240,33 @@ def _match(
                     sha256=package.sha256,
                     length=package.length,
                     release_counter=custom.release_counter,
+                    name=custom.name,
+                    needs=Needs(requires=dict(custom.requires), conflicts=custom.conflicts),
                 )
+
+
+def _delta(path: Path, package: PackageInfo) -> Delta:
+    found = read_delta(path)
+    if found.result_sha256 != package.sha256:
+        raise PatchError(
+            str(path), expected=f"a difference to {package.sha256}", got=found.result_sha256
+        )
+    return Delta(sha256=found.sha256, length=found.length, from_sha256=found.from_sha256)
+
+
+def _check_needs(inventory: Inventory, assignments: Sequence[Assignment]) -> None:
+    for each in assignments:
+        if each.needs == NO_NEEDS:
+            continue
+        standing = inventory.assignments(each.vehicle)
+        together = [other for other in assignments if other.vehicle == each.vehicle]
+        beside = installed_counters(inventory, each.vehicle)
+        beside |= {other.name: other.release_counter for other in (*standing, *together)}
+        reason = why_not(each, beside)
+        if reason is not None:
+            raise UnmetNeedError(
+                f"{each.target} for {each.vehicle}", expected="what it needs beside it", got=reason
+            )
 
 
 def _takes(ecu: EcuRecord, custom: ImageCustom) -> bool:

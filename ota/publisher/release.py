@@ -6,6 +6,7 @@ image and, with what was published, one JSON file in the publisher's ``releases/
 """
 
 import tomllib
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from msgspec import Meta, Struct
 
 from ota.errors import MissingFactError, NotFoundError
 from ota.metadata.chunks import describe
-from ota.metadata.custom import Counter, Criticality, Facts, ImageCustom, Release
+from ota.metadata.custom import Counter, Criticality, Delta, Facts, ImageCustom, Release
 from ota.metadata.models import format_utc, target_name
 from ota.publisher.package import PackageInfo
 
@@ -36,6 +37,7 @@ class ReleaseSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     facts: dict[str, Facts]
     requires: dict[str, Counter] = {}  # name of an app: lowest release counter beside this one
     conflicts: tuple[str, ...] = ()  # names of apps that must not be beside this one
+    needs_technician: bool = False  # not without somebody trained beside the vehicle
 
 
 class ReleaseRecord(Struct, frozen=True, kw_only=True):
@@ -72,8 +74,10 @@ def load_release(path: Path) -> ReleaseSpec:
         ) from error
 
 
-def image_custom(spec: ReleaseSpec, package: PackageInfo) -> ImageCustom:
-    """Return the signed custom field of ``package`` released as ``spec`` says.
+def image_custom(
+    spec: ReleaseSpec, package: PackageInfo, deltas: Sequence[Delta] = ()
+) -> ImageCustom:
+    """Return the signed custom field of ``package`` released as ``spec`` says, with ``deltas``.
 
     Raises:
         MissingFactError: The facts are about another package, or not complete.
@@ -100,6 +104,8 @@ def image_custom(spec: ReleaseSpec, package: PackageInfo) -> ImageCustom:
             chunks=describe(package.chunks),
             requires=spec.requires,
             conflicts=spec.conflicts,
+            needs_technician=spec.needs_technician,
+            delta=tuple(deltas),
         )
     except ValueError as error:
         raise MissingFactError(
@@ -110,7 +116,7 @@ def image_custom(spec: ReleaseSpec, package: PackageInfo) -> ImageCustom:
 def record_of(spec: ReleaseSpec, package: PackageInfo, now: datetime) -> ReleaseRecord:
     """Return the record of publishing ``package`` as ``spec`` at ``now``."""
     return ReleaseRecord(
-        target=target_name(spec.name, spec.version),
+        target=target_name(spec.name, spec.version, package.manifest.kind),
         sha256=package.sha256,
         length=package.length,
         published=format_utc(now),

@@ -16,7 +16,7 @@ from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from ota.errors import BrokenRepositoryError, ConflictError, MalformedError, NotFoundError
-from ota.metadata.models import parse_metadata
+from ota.metadata.models import is_document, parse_metadata
 from ota.publisher.keys import KeyRing
 from ota.publisher.ports import Clock, Files, locked
 from ota.publisher.roles import Lifetimes, new_snapshot, new_targets, new_timestamp, sign
@@ -114,6 +114,23 @@ class Repository:
             if name in listed:
                 raise ConflictError(name, expected="a new target", got="one that is published")
             return self._publish(listed | {name: target}, before)
+
+    def replace_target(self, name: str, target: TargetFile) -> int:
+        """Publish what is listed with ``target`` under ``name``; return the Targets version.
+
+        For documents only, whose newest version is the one that counts: an image never changes.
+
+        Raises:
+            KeyMissingError: Keys of a role are not at hand; nothing was published.
+        """
+        with locked(self.folder):
+            before = self.published()
+            listed = {} if before is None else dict(before.targets.signed.targets)
+            return self._publish(listed | {name: target}, before)
+
+    def images(self) -> dict[str, TargetFile]:
+        """Return the listed images by name, without the documents."""
+        return {name: file for name, file in self.targets().items() if not is_document(name)}
 
     def renew(self, *, only_if_due: bool = False) -> list[str]:
         """Sign the online roles again; return the roles that were.

@@ -18,6 +18,7 @@ from tuf.api.metadata import (
 
 from ota.errors import ConflictError
 from ota.metadata.models import bound_fields
+from ota.metadata.offline import ROLES_FIELD
 
 T = TypeVar("T", Root, Timestamp, Snapshot, Targets)
 ROLES = ("root", "targets", "snapshot", "timestamp")
@@ -35,6 +36,7 @@ class Lifetimes:
     targets_s: int = 90 * 86_400
     snapshot_s: int = 7 * 86_400
     timestamp_s: int = 86_400
+    offline_s: int = 90 * 86_400  # of both roles for sticks: how long one can be used
 
     def of(self, role: str) -> timedelta:
         """Return the lifetime of ``role``."""
@@ -52,8 +54,11 @@ def new_root(
     expires: datetime,
     thresholds: Mapping[str, int] | None = None,
     version: int = 1,
+    offline: Mapping[str, Sequence[Key]] | None = None,
 ) -> Root:
     """Return a Root that gives each of the four ROLES its ``keys`` and threshold (1 if unnamed).
+
+    ``offline``: the keys of the Director's two roles for sticks, one of which must sign.
 
     Raises:
         ConflictError: A threshold is not between 1 and the number of keys of its role.
@@ -68,6 +73,12 @@ def new_root(
                 f"threshold of {role}", expected=f"1 to {len(keys[role])} keys", got=str(wanted)
             )
         root.roles[role].threshold = wanted
+    if offline:
+        root.keys |= {key.keyid: key for listed in offline.values() for key in listed}
+        root.unrecognized_fields[ROLES_FIELD] = {
+            role: {"keyids": [key.keyid for key in listed], "threshold": 1}
+            for role, listed in offline.items()
+        }
     return root
 
 

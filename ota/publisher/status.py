@@ -85,7 +85,7 @@ def read_status(repositories: Repositories, inventory: Inventory) -> Status:
     roles = _roles("image", image, now)
     director = repositories.director_base().root()
     roles.append(_role("director", director, director.signed, now))
-    releases = [_release(target) for target in image.targets().values()]
+    releases = [_release(target) for target in image.images().values()]
     vehicles = [vehicle_status(inventory, vehicle) for vehicle in inventory.vehicles()]
     return Status(roles=tuple(roles), releases=tuple(releases), vehicles=tuple(vehicles))
 

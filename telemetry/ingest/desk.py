@@ -23,7 +23,7 @@ from telemetry.ingest.sink import Arrival, ParquetSink
 from telemetry.ingest.store import Store
 from telemetry.purposes import Purpose
 from telemetry.records import BATCH_ID_BYTES, Receipt, ReceiptStatus
-from telemetry.seal import SealError, key_id_of, largest_sealed
+from telemetry.seal import ERASE, SealError, key_id_of, largest_sealed
 from telemetry.topics import TopicError, parse_uplink
 
 WITHDRAWN = "ingest.withdrawn"  # its vehicle took it back
@@ -52,7 +52,7 @@ class DeskSettings:
 
 
 Prepare = Callable[[bytes], Prepared]  # decodes and checks; raises CodecError
-OpenBatch = Callable[[Purpose, bytes], bytes]  # opens what was sealed; raises SealError
+OpenBatch = Callable[[str, bytes], bytes]  # opens what was sealed for this; raises SealError
 
 
 class Desk:
@@ -106,10 +106,12 @@ class Desk:
         Raises:
             StorageError: It could not be deleted, or not all of it; there is no answer.
         """
-        identity = erase_id(message)
+        identity = erase_id(message)  # until it is open there is no other name for it
         try:
-            request = decode_erase(message)
-        except CodecError as error:  # not kept aside: it may hold a token
+            opened = self._open(ERASE, message)
+            identity = erase_id(opened)
+            request = decode_erase(opened)
+        except (CodecError, SealError) as error:  # not kept aside: it may hold a token
             return _refusal(identity, error.code)
         return self._eraser.erase(request, erase_id=identity)
 

@@ -1,6 +1,7 @@
 """Any batch in plain words: what it holds, in which steps, and what it costs. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -13,9 +14,14 @@ from telemetry.codec.batch import (
     load_fields,
     schema_of,
 )
+from telemetry.codec.bodies import BODY_SCHEMAS, decode_body
 from telemetry.codec.schemas import AnySchema, Column, Field, RecordSchema
 from telemetry.codec.sessions import DecodedRecords, Value, decode_records
+from telemetry.codec.workshop import SCHEMA_ID as REPORT_SCHEMA
+from telemetry.codec.workshop import decode_report
+from telemetry.purposes import Purpose
 from telemetry.records import BatterySample
+from telemetry.seal import SealError, key_id_of
 
 _INVALID = "invalid"
 _NAMES_OF_ROWS = 5  # shown at the beginning in plain words; JSON has all
@@ -26,28 +32,38 @@ def inspect_batch(
 ) -> dict[str, Any]:
     """Return everything a batch says as a JSON document; raise CodecError if it is none.
 
-    Keys of both kinds: batch_id, bytes, version, purpose, schema_id, kind (columns or records),
-    pseudonym, nonce, month, rows, missing, fields, values; columns also have soh_percent,
-    bits_per_value and invalid (null where the schema does not tell it from missing), and a row with
-    readings that were not to be believed names them under "invalid".
+    Keys of all kinds: batch_id, bytes, version, kind. What is *sealed* has key_id beside them
+    and no more; every other kind has purpose, schema_id, pseudonym and nonce. The one record of
+    a purpose is a *body*, and a workshop report a *report*: both have it under body, in its own
+    units. *Columns* and *records* have month, rows, missing, fields, values; columns also
+    soh_percent, bits_per_value and invalid (null where the schema does not tell it from
+    missing), and a row with readings that were not to be believed names them under "invalid".
     """
-    schema = schema_of(load_fields(payload, limits), schemas)
-    if isinstance(schema, RecordSchema):
-        found = _records(decode_records(payload, limits=limits, schemas=schemas))
-    else:
-        found = _columns(decode_batch(payload, limits=limits, schemas=schemas), len(payload))
-    head = {
-        "batch_id": batch_id(payload).hex(),
-        "bytes": len(payload),
-        "version": 1,
-        "purpose": schema.purpose.value,
-        "schema_id": schema.schema_id,
-    }
+    head = {"batch_id": batch_id(payload).hex(), "bytes": len(payload), "version": 1}
+    with suppress(SealError):
+        return head | {"kind": "sealed", "key_id": key_id_of(payload).hex()}
+    fields = load_fields(payload, limits)
+    if fields[2] == REPORT_SCHEMA:
+        return head | _report(payload, fields)
+    schema = schema_of(fields, schemas)
+    head |= {"purpose": schema.purpose.value, "schema_id": schema.schema_id}
+    if not isinstance(schema, RecordSchema):
+        batch = decode_batch(payload, limits=limits, schemas=schemas)
+        return head | _columns(batch, len(payload))
+    found = _records(decode_records(payload, limits=limits, schemas=schemas))
+    if schema.schema_id in BODY_SCHEMAS:
+        found |= {"kind": "body", "body": _in_words(asdict(decode_body(payload)))}
     return head | found
 
 
 def sentences(document: Mapping[str, Any]) -> list[str]:
     """Return the same in plain words, for a person."""
+    if document["kind"] == "sealed":
+        key = document["key_id"]
+        return [
+            f"{document['bytes']} bytes, sealed; only who holds the key {key} can say more",
+            f"as it travels {document['batch_id']}",
+        ]
     what = f"{document['rows']} {_unit(document)} of {document['month']}"
     lines = [
         f"batch {document['batch_id']}",
@@ -62,12 +78,50 @@ def sentences(document: Mapping[str, Any]) -> list[str]:
             f"{'not known' if soh is None else f'{soh} %'}, "
             f"{document['bits_per_value']:.2f} bits for each value"
         )
+    if "body" in document:
+        return [*lines, "", *_body_lines(document["body"])]
     lines += ["", *(_field_line(field) for field in document["fields"])]
     return [*lines, "", *_first_rows(document)]
 
 
+def _body_lines(body: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in body.items():
+        if isinstance(value, (list, tuple)):
+            yield f"{name:18} {', '.join(map(_one, value)) or 'none'}"
+        else:
+            yield f"{name:18} {_one(value)}"
+
+
+def _one(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(_one(part) for part in value.values() if part or part == 0)
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_one, value))
+    return "none" if value is None or value == "" else str(value)
+
+
+def _in_words(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body with its cell as everybody writes cells, in hex."""
+    cell = body.get("cell")
+    return body | {"cell": f"{cell:x}"} if isinstance(cell, int) else body
+
+
+def _report(payload: bytes, fields: Mapping[int, Any]) -> dict[str, Any]:
+    report = decode_report(payload)
+    return {
+        "purpose": Purpose.WORKSHOP.value,
+        "schema_id": REPORT_SCHEMA,
+        "kind": "report",
+        "pseudonym": fields[3].hex(),
+        "nonce": fields[6].hex(),
+        "month": report.day[:7],
+        "rows": 1,
+        "body": asdict(report),
+    }
+
+
 def _unit(document: Mapping[str, Any]) -> str:
-    name = "row" if document["kind"] == "columns" else "record"
+    name = {"columns": "row", "report": "report"}.get(document["kind"], "record")
     return name if document["rows"] == 1 else f"{name}s"
 
 

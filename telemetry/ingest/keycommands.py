@@ -7,6 +7,7 @@ import click
 
 from telemetry.ingest.clock import SystemClock
 from telemetry.ingest.config import load_config
+from telemetry.ingest.keyring import LABELS
 from telemetry.ingest.keys import (
     DOCUMENT,
     add_receipt_key,
@@ -19,7 +20,6 @@ from telemetry.ingest.keys import (
 )
 from telemetry.ingest.signing import load_signer
 from telemetry.keyset import KeySet
-from telemetry.purposes import Purpose
 
 _DAYS = 397
 _PUBLISH = "next: okdrive-ota keys publish {path}, so that vehicles learn of it"
@@ -43,7 +43,7 @@ def keys() -> None:
     "--purpose",
     "purposes",
     multiple=True,
-    type=click.Choice([purpose.value for purpose in Purpose]),
+    type=click.Choice([str(label) for label in LABELS]),
     help="For this purpose only; may be given more than once. Default: all.",
 )
 @click.option("--days", default=_DAYS, show_default=True, type=click.IntRange(1), help="Valid for.")
@@ -58,7 +58,7 @@ def keys_make(
     The older keys stay: batches sealed to them are still opened.
     """
     config, now = load_config(config_path), SystemClock().utc_now()
-    chosen = [Purpose(name) for name in purposes] or list(Purpose)
+    chosen = purposes or LABELS
     signer = load_signer(config.receipt_key)
     folder = config.sealing_keys
     make_keys(folder, chosen, recipient=recipient, now=now, days=days, is_hybrid=hybrid)
@@ -112,7 +112,7 @@ def keys_list(config_path: Path, *, is_json: bool) -> None:
     rows: list[dict[str, object]] = [
         {
             "key_id": entry.key_id,
-            "for": entry.purpose.value,
+            "for": entry.purpose,
             "kem": entry.kem,
             "not_before": entry.not_before.isoformat(),
             "not_after": entry.not_after.isoformat(),

@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from telemetry.ingest.errors import ConfigError
 from telemetry.purposes import Purpose
-from telemetry.seal import OpeningKey, SealError, key_id_of, open_sealed
+from telemetry.seal import ERASE, OpeningKey, SealError, key_id_of, open_sealed
 
 _END = b"-----END PRIVATE KEY-----"
 _MAX_FILE_BYTES = 8_192
 _NAME = re.compile(r"^(?P<purpose>[a-z]+)-(?P<key_id>[0-9a-f]{16})$")
 
-Keys = Mapping[tuple[Purpose, bytes], OpeningKey]
+LABELS = (*Purpose, ERASE)
+Keys = Mapping[tuple[str, bytes], OpeningKey]
 
 
 class Keyring:
@@ -42,7 +43,7 @@ class Keyring:
         """Return how many keys there are."""
         return len(self._keys)
 
-    def open(self, purpose: Purpose, sealed: bytes) -> bytes:
+    def open(self, purpose: str, sealed: bytes) -> bytes:
         """Return the batch in ``sealed``; a key that was added since the start is found.
 
         Raises:
@@ -52,7 +53,7 @@ class Keyring:
         key = self._keys.get((purpose, key_id)) or self._added(purpose, key_id)
         return open_sealed(sealed, purpose=purpose, key=key, max_bytes=self._max_bytes)
 
-    def _added(self, purpose: Purpose, key_id: bytes) -> OpeningKey:
+    def _added(self, purpose: str, key_id: bytes) -> OpeningKey:
         with self._lock:
             try:
                 if (version := _version(self._folder)) != self._version:
@@ -93,14 +94,14 @@ def load_key(path: Path) -> OpeningKey:
             raise _error(path, f"expected an X25519 key, alone or with ML-KEM-768, found {kinds}")
 
 
-def _load(path: Path) -> tuple[tuple[Purpose, bytes], OpeningKey]:
+def _load(path: Path) -> tuple[tuple[str, bytes], OpeningKey]:
     name = _NAME.match(path.stem)
-    if name is None or name["purpose"] not in list(Purpose):
+    if name is None or name["purpose"] not in LABELS:
         raise _error(path, "expected a name like battery-0011223344556677.pem")
     key = load_key(path)
     if (found := key.public.key_id.hex()) != name["key_id"]:
         raise _error(path, f"expected key {name['key_id']}, found key {found}")
-    return (Purpose(name["purpose"]), key.public.key_id), key
+    return (name["purpose"], key.public.key_id), key
 
 
 def _version(folder: Path) -> int:

@@ -25,7 +25,6 @@ from telemetry.keyset import (
     receipt_entry,
     sealing_entry,
 )
-from telemetry.purposes import Purpose
 from telemetry.seal import OpeningKey
 
 DOCUMENT = "ingest.json"
@@ -50,7 +49,7 @@ def read_document(folder: Path) -> KeySet | None:
 
 def make_keys(  # noqa: PLR0913 (what a set of keys consists of)
     folder: Path,
-    purposes: Sequence[Purpose],
+    purposes: Sequence[str],
     *,
     recipient: str,
     now: datetime,

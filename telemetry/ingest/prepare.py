@@ -163,7 +163,7 @@ def prepare_records(payload: bytes, limits: BatchLimits) -> Prepared | None:
     schema = pa.schema([*_HEAD, *_BODIES[type(found.body)]])
     return Prepared(
         purpose=found.purpose.value,
-        schema_id=found.schema.schema_id,
+        schema_id=found.schema_id,
         pseudonym=found.pseudonym,
         month=found.month,
         row_count=1,

@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import ota
+from agent.signals.errors import SignalsError
 from ota.client.gates import GATES
 from ota.errors import OtaError
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "error-codes.md"
-HEAD = """# Error codes of updates
+HEAD = """# Error codes of updates and signals
 
-Written by `make golden` from the classes below `OtaError`; a test compares. A code is never used
-for anything else, and never used again. It stands in the signed vehicle version manifest, on the
-command line and in the log; the sentence is what a driver reads, the advice is for who looks after
-the vehicle. "A sign of" names the attack it would be, if it was one; mostly it is a mistake. What
-each family means for a retry is in the title above its table.
+Written by `make golden` from the classes below `OtaError` and `SignalsError`; a test compares. A
+code is never used for anything else, and never used again. It stands on the command line and in
+the log, that of an update also in the signed vehicle version manifest; the sentence is what a
+driver reads, the advice is for who looks after the vehicle. "A sign of" names the attack it would
+be, if it was one; mostly it is a mistake. What each family means for a retry is in the title above
+its table.
 
 """
 FAMILIES = {
@@ -33,6 +35,12 @@ FAMILIES = {
 GATE_HEAD = """## Why an update waits
 
 Gates are no errors: the update goes on by itself when they open.
+
+"""
+SIGNALS_HEAD = """
+## Signals: definitions of vehicles, recordings, buses
+
+The message names the file, and the line where there is one.
 
 """
 
@@ -64,6 +72,8 @@ def write_page() -> str:
     parts += [
         row_of(gate.code, gate.refuse.__name__.strip("_").replace("_", " ")) for gate in GATES
     ]
+    parts += [SIGNALS_HEAD, table("code", "what it is")]
+    parts += [row_of(kind.code, summary_of(kind)) for kind in (SignalsError, *below(SignalsError))]
     return "".join(parts)
 
 

@@ -161,6 +161,10 @@ SPANS: dict[tuple[str, str], tuple[float, float]] = {
     (QUICK, f"{OVERLAY}.QuickCharge.TargetVoltage"): (410, 410),
     (QUICK, f"{OVERLAY}.QuickCharge.AvailableVoltage"): (500, 500),
     (QUICK, f"{OVERLAY}.QuickCharge.AvailableCurrent"): (135, 135),
+    (ECO, f"{OVERLAY}.Wheel.First"): (0, pytest.approx(124.94)),
+    (ECO, f"{OVERLAY}.Wheel.Second"): (0, pytest.approx(124.8)),
+    (ECO, f"{OVERLAY}.Motor.Status"): (2, 2), (STOCK, f"{OVERLAY}.Motor.Status"): (0, 32),
+    (STOCK, f"{OVERLAY}.Battery.SleepState"): (0, 1),
 }
 # fmt: on
 

@@ -6,10 +6,12 @@ import pytest
 
 from agent.clock import SystemClock
 from agent.recorder import wanted_paths
+from agent.signals.batches import in_batches
 from agent.signals.decode import Decoder
-from agent.signals.replay import ReplaySource, in_batches
+from agent.signals.replay import ReplaySource
 from agent.signals.table import load_table
-from agent.vehicle.charge import ChargeConfig, ChargeSession, ChargeTracker, Supply
+from agent.vehicle.charge import ChargeConfig, ChargeTracker
+from agent.vehicle.charge_session import ChargeSession, Supply
 from agent.watch.charges import plug_of
 from agent.watch.keeper import KEPT_PATHS
 

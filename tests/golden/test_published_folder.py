@@ -54,7 +54,7 @@ def blanked(metadata: bytes) -> bytes:
         signed["keys"] = sorted(
             ({**key, "keyval": {"public": "*"}} for key in signed["keys"].values()), key=str
         )
-        for role in signed["roles"].values():
+        for role in (*signed["roles"].values(), *signed.get("offline_roles", {}).values()):
             role["keyids"] = ["*" for _ in role["keyids"]]
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 

@@ -11,8 +11,6 @@ from agent.signals.model import Frame
 from agent.signals.table import FrameRule, known_vehicles
 from tests.support.cantools_peer import Peer
 
-PEERS = {name: Peer(name) for name in known_vehicles()}
-
 
 def proven(rule: FrameRule, data: bytes) -> bytes:
     """Return ``data`` with the checksum that its frame has."""
@@ -24,9 +22,9 @@ def proven(rule: FrameRule, data: bytes) -> bytes:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", known_vehicles())
 def test_whatever_a_frame_holds_our_value_is_that_of_cantools_or_none(name: str) -> None:
-    peer, told = PEERS[name], set[str]()
+    peer, told = Peer(name), set[str]()
 
     @settings(deadline=None, max_examples=12)
     @given(st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=4))

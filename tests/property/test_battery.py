@@ -10,7 +10,8 @@ from agent.signals.catalog import CATALOG
 from agent.signals.model import Quality, Signal
 from agent.vehicle.battery.alerts import Step
 from agent.vehicle.battery.watch import WATCH_PATHS, BatteryWatch
-from agent.vehicle.charge import CHARGE_PATHS, ChargeConfig, ChargeTracker, Plug
+from agent.vehicle.charge import ChargeConfig, ChargeTracker, Plug
+from agent.vehicle.charge_session import CHARGE_PATHS
 from agent.vehicle.trip import TRIP_PATHS, TripConfig, TripTracker
 
 LIVELY = sorted({*TRIP_PATHS, *CHARGE_PATHS, *WATCH_PATHS} - set(catalog.CELL_VOLTAGES[4:]))

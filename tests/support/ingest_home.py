@@ -31,7 +31,7 @@ from telemetry.keyset import KeySet
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message
 from telemetry.purposes import Purpose
-from telemetry.seal import seal
+from telemetry.seal import ERASE, seal
 from tests.support.broker import TestBroker
 from tests.support.wait import wait_until_sync
 
@@ -64,9 +64,10 @@ class IngestHome:
     def config(self) -> Path:
         return self.folder / "ingest.toml"
 
-    def seal(self, batch: bytes) -> bytes:
+    def seal(self, batch: bytes, purpose: str = Purpose.BATTERY) -> bytes:
         """What a vehicle does before it sends."""
-        return seal(batch, purpose=Purpose.BATTERY, key=self.keys.sealing[0].key)
+        [entry] = self.keys.of(purpose)
+        return seal(batch, purpose=purpose, key=entry.key)
 
     def open(self, sealed: bytes) -> bytes:
         """What ingest does."""
@@ -100,9 +101,9 @@ def make_home(folder: Path, broker: TestBroker) -> IngestHome:
     path = folder / "receipt.key"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     path.chmod(0o600)
-    now, keys = SystemClock().utc_now(), folder / "keys"
-    make_keys(keys, [Purpose.BATTERY], recipient="okdrive ingest", now=now, days=1)
-    document = add_receipt_key(keys, key.public_key(), recipient="okdrive ingest", now=now, days=1)
+    now, keys, name = SystemClock().utc_now(), folder / "keys", "okdrive ingest"
+    make_keys(keys, [Purpose.BATTERY, ERASE], recipient=name, now=now, days=1)
+    document = add_receipt_key(keys, key.public_key(), recipient=name, now=now, days=1)
     identity = broker.pki.ingest
     (folder / "ingest.toml").write_text(
         f"""

@@ -4,9 +4,11 @@ import hashlib
 import io
 from collections.abc import Mapping
 
+import msgspec
+
 from ota.metadata.archive import write_package
 from ota.metadata.custom import Kind
-from ota.metadata.package import Health, PackageFile, PackageManifest, Run
+from ota.metadata.package import Data, Health, PackageFile, PackageManifest, Run
 
 STAYS_UP = b"#!/bin/sh\nexec sleep 1000\n"
 ENDS = b"#!/bin/sh\nexit 3\n"
@@ -22,11 +24,16 @@ def make_package(  # noqa: PLR0913 (what a package may differ in)
     check: bytes = IS_WELL,
     timeout_s: int = 5,
     extra: Mapping[str, bytes] | None = None,
+    kind: Kind = Kind.APP,
+    data: Data | None = None,
+    is_stored: bool = False,
 ) -> bytes:
     files = {"bin/check": check, "bin/run": run} | dict(extra or {})
     manifest = make_manifest(name, version, files, timeout_s=timeout_s)
+    manifest = msgspec.structs.replace(manifest, kind=kind, data=data)
     out = io.BytesIO()
-    write_package(out, manifest, [io.BytesIO(files[file.path]) for file in manifest.files], level=1)
+    contents = [io.BytesIO(files[file.path]) for file in manifest.files]
+    write_package(out, manifest, contents, level=1, is_stored=is_stored)
     return out.getvalue()
 
 

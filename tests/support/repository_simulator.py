@@ -53,7 +53,7 @@ from ota.metadata.custom import (
     to_custom,
 )
 from ota.metadata.manifest import VehicleManifest, ecu_key, verify_manifest
-from ota.metadata.models import MAX_VERSION, target_name
+from ota.metadata.models import MAX_VERSION, document_name, target_name
 from ota.publisher.roles import ROLES, new_root, new_snapshot, new_targets, new_timestamp
 
 BASE = "https://updates.test"
@@ -411,6 +411,13 @@ class RepositorySimulator:
         file = TargetFile(listed.length, dict(listed.hashes), path, {"custom": to_custom(custom)})
         self.director.targets = {path: file}
         self.director.publish()
+
+    def put_document(self, name: str, content: bytes) -> None:
+        """Publish ``content`` as the signed document ``name``."""
+        path = document_name(name)
+        self.image.targets[path] = _target(path, content, {"document": {"serial": 1}})
+        self.images[hashlib.sha256(content).hexdigest()] = content
+        self.image.publish()
 
     def dump(self, folder: Path) -> None:
         """Write all that is served to ``folder``, as a web server would serve it.

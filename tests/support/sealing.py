@@ -1,7 +1,6 @@
 """A recipient with known keys: what a vehicle seals to, what ingest opens with."""
 
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.consent.recipients import Recipients
+from telemetry.ingest.keyring import LABELS
 from telemetry.keyset import KeySet, receipt_entry, sealing_entry
 from telemetry.purposes import Purpose
 from telemetry.seal import OpeningKey, SealError, key_id_of, open_sealed, seal
@@ -45,7 +45,7 @@ class FakeRecipient:
                     not_before=self.not_before.replace(day=1 + number),
                     not_after=self.not_after,
                 )
-                for purpose in Purpose
+                for purpose in LABELS
                 for number, key in enumerate(self.opening)
             ),
             receipts=tuple(
@@ -56,14 +56,14 @@ class FakeRecipient:
             ),
         )
 
-    def open(self, purpose: Purpose, sealed: bytes) -> bytes:
+    def open(self, purpose: str, sealed: bytes) -> bytes:
         """What ingest does, with every key there is."""
         for key in self.opening:
             if key_id_of(sealed) == key.public.key_id:
                 return open_sealed(sealed, purpose=purpose, key=key)
         raise SealError("seal.key", f"{purpose}: no key {key_id_of(sealed).hex()} here; not opened")
 
-    def seal(self, batch: bytes, purpose: Purpose = Purpose.BATTERY) -> bytes:
+    def seal(self, batch: bytes, purpose: str = Purpose.BATTERY) -> bytes:
         """What a vehicle does."""
         return seal(batch, purpose=purpose, key=self.opening[-1].public)
 
@@ -75,7 +75,7 @@ def recipients() -> Recipients:
     return Recipients(RECIPIENT.keys)
 
 
-def unsealed(_purpose: Purpose, payload: bytes) -> bytes:
+def unsealed(_purpose: str, payload: bytes) -> bytes:
     """An opener for tests of what comes after it: batches come as they are."""
     return payload
 
@@ -84,7 +84,3 @@ def write_private(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
     path.write_bytes(content)
-
-
-def purposes(document: KeySet) -> Sequence[Purpose]:
-    return [entry.purpose for entry in document.sealing]

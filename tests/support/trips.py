@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.consent.keys import SigningKey
 from agent.consent.ledger import Recipient
-from agent.consent.notices import load_notices
+from agent.consent.notices import all_notices
 from agent.consent.recipients import Recipients
+from agent.offers import AgentHealth
 from agent.sharing import Clock, Sharing, SharingSettings
 from agent.store.segments import SegmentColumn, SegmentWriter
 from agent.store.state import State
@@ -52,25 +53,28 @@ def write_segment(folder: Path, trip_id: str = "trip-1", *, rows: int = 60) -> P
     return path
 
 
-def open_sharing(  # noqa: PLR0913 (what a test may replace)
+def open_sharing(  # noqa: PLR0913 (each by name)
     folder: Path,
     *,
     clock: Clock | None = None,
     hold_s: float = 0.0,
+    unanswered_days: int = 7,
     connect: Callable[[Path], sqlite3.Connection] | None = None,
     key: SigningKey = VEHICLE_KEY,
+    health: Callable[[], AgentHealth] | None = None,
     recipients: Recipients | None = None,
 ) -> Sharing:
     """A Sharing whose state and segments lie in ``folder``; started."""
     sharing = Sharing(
         state=State.open(folder / "state.sqlite", connect=connect),
         key=key,
-        notices=load_notices(),
+        notices=all_notices(),
         recipients=recipients or known_recipients(),
         secret_of=lambda _purpose: b"s" * 32,
         segments=folder / "segments",
         clock=clock or FakeClock(),
-        settings=SharingSettings(hold_s=hold_s),
+        settings=SharingSettings(hold_s=hold_s, unanswered_days=unanswered_days, zone=UTC),
+        health=health,
     )
     sharing.start()
     return sharing

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ota.client.client import UpdateClient
+from ota.client.documents import Documents, Take
 from ota.client.download import Downloader
 from ota.client.durable import sync_tree
 from ota.client.floor import Floor
@@ -16,7 +17,7 @@ from ota.client.gates import Refusal
 from ota.client.journal import JournalEntry
 from ota.client.offer import Ecu
 from ota.client.pace import DataUse, unlimited
-from ota.client.ports import AppRunner, CheckResult, Program
+from ota.client.ports import AppRunner, CheckResult, Fetcher, Program
 from ota.client.states import UpdateState
 from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.verifier import Verifier
@@ -85,6 +86,7 @@ def make_verifier(  # noqa: PLR0913 (what a vehicle may differ in, all by name)
     ecus: Sequence[Ecu] = (ECU,),
     time_sources: Sequence[TimeSource] | None = None,
     running: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    takers: Mapping[str, Take] = MappingProxyType({}),
 ) -> Verifier:
     """Return the real verifier over the simulated repositories, with all it keeps in ``folder``.
 
@@ -102,6 +104,12 @@ def make_verifier(  # noqa: PLR0913 (what a vehicle may differ in, all by name)
         floor=floor,
         time=TimeKeeper(wall, sources, floor),
         running=running.get,
+        documents=Documents(
+            simulator,
+            targets_url=f"{BASE}/image/targets/",
+            folder=folder / "documents",
+            takers=takers,
+        ),
     )
 
 
@@ -131,6 +139,7 @@ async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by na
     simulator: RepositorySimulator,
     folder: Path,
     *,
+    fetcher: Fetcher | None = None,
     runner: AppRunner | None = None,
     driver: Driver | None = None,
     data_use: Callable[[], DataUse] = unlimited,
@@ -140,7 +149,7 @@ async def open_client(  # noqa: PLR0913 (what a vehicle may differ in, all by na
     return await asyncio.to_thread(
         UpdateClient,
         simulator.settings(folder),
-        fetcher=simulator,
+        fetcher=fetcher or simulator,
         runner=runner or FakeRunner(),
         clock=clock or FakeClock(simulator.now),
         gates=driver or Driver(),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-async def wait_until(condition: Callable[[], object], *, timeout_s: float = 5.0) -> None:
+async def wait_until(condition: Callable[[], object], *, timeout_s: float = 30.0) -> None:
     """Return when ``condition()`` is true; raise TimeoutError naming it after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -14,7 +14,7 @@ async def wait_until(condition: Callable[[], object], *, timeout_s: float = 5.0)
         await asyncio.sleep(0.01)
 
 
-def wait_until_sync(condition: Callable[[], object], *, timeout_s: float = 5.0) -> None:
+def wait_until_sync(condition: Callable[[], object], *, timeout_s: float = 30.0) -> None:
     """Return when ``condition()`` is true; raise TimeoutError naming it after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not condition():

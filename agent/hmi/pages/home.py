@@ -131,7 +131,9 @@ def battery_view(state: ScreenState, texts: Texts) -> HomeView:
     panels = [Fact(icon="check", label=texts.say("battery.health.label"), lines=(holds,))]
     is_parked = effective_driving(state) is DrivingState.PARKED
     if len(health.months) > 1 and is_parked:
-        months = sentence(f"{m} {texts.number(percent)} %" for m, percent in health.months[-4:])
+        months = sentence(
+            f"{m}\u00a0{texts.number(percent)}\u00a0%" for m, percent in health.months[-4:]
+        )
         label = texts.say("battery.trend.label")
         panels.append(Fact(icon="list", label=label, lines=(months,)))
     titles = [texts.say(f"battery.{alert.code}.title") for alert in state.alerts]

@@ -186,7 +186,12 @@ def preview_view(batch: BatchPreview, texts: Texts) -> PreviewView:
     keys = ("field", "precision", "count", "range")
     return PreviewView(
         title=texts.say("preview.title"),
-        summary=texts.say("trip.values", n=values, size=texts.size(batch.size_bytes)),
+        summary=texts.say(
+            "preview.summary",
+            n=values,
+            size=texts.size(batch.size_bytes),
+            travels=texts.size(batch.travels_bytes),
+        ),
         recipient_title=texts.say("preview.recipient"),
         recipient=cut(_recipient(batch, texts)),
         columns=tuple(texts.say(f"preview.{key}") for key in keys),

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from agent.vehicle.battery.rules import Code, Rule, Severity
+from agent.vehicle.moves import follow
 
 DAY_S: Final = 86_400.0
 
@@ -42,11 +43,7 @@ TRANSITIONS: dict[Stage, dict[Finding, Stage]] = {
 
 def next_stage(stage: Stage, finding: Finding) -> Stage:
     """Return the stage after ``finding``; raise ValueError if the table has no such move."""
-    try:
-        return TRANSITIONS[stage][finding]
-    except KeyError:
-        legal = ", ".join(TRANSITIONS[stage])
-        raise ValueError(f"{stage}: expected one of {legal}, got {finding}") from None
+    return follow(TRANSITIONS, stage, finding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

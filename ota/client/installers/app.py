@@ -73,6 +73,11 @@ class AppInstaller:
         version = _read_link(self._folder / name / "current")
         return None if version is None else _read_record(self._folder / name, version)
 
+    def files(self, name: str) -> tuple[str, Path] | None:
+        """Return content hash and folder of the current version; see ``ports.Installer``."""
+        version = _read_link(self._folder / name / "current")
+        return None if version is None else (version, self._folder / name / version)
+
     def start(self, name: str) -> None:
         """Start the current version of the app, if there is one and it is down.
 

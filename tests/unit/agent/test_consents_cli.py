@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.cli import main
+from agent.clock import SystemClock
+from agent.consent.notices import load_notices
+from agent.folders import Folders
 from agent.sharing import Sharing
+from agent.store.battery import BatteryHistory
+from telemetry.codec.anybatch import decode_any
 from telemetry.keyset import encode_key_set
-from telemetry.purposes import Purpose
+from telemetry.purposes import SWITCHED, Purpose
+from telemetry.records import WorkshopReport
 from tests.support.sealing import RECIPIENT
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 from tests.unit.agent.test_queue_cli import CONFIG
@@ -41,7 +49,10 @@ class Home:
         (folder / "i").write_bytes(encode_key_set(RECIPIENT.keys))
 
     def run(self, *arguments: object, code: int = 0, typed: str = "") -> str:
-        words = ["--config", self.folder / "agent.toml", "consent", *arguments]
+        return self.call("consent", *arguments, code=code, typed=typed)
+
+    def call(self, *arguments: object, code: int = 0, typed: str = "") -> str:
+        words = ["--config", self.folder / "agent.toml", *arguments]
         done = CliRunner().invoke(main, [str(word) for word in words], input=typed)
         assert done.exit_code == code, done.output
         return done.output
@@ -67,7 +78,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_everything_is_off_before_the_driver_switches_it_on(home: Home) -> None:
-    assert "off  never switched on" in home.run("show")
+    assert "battery      off  never" in home.run("show")
     assert "0 entries" in home.run("verify")
 
 
@@ -75,8 +86,9 @@ def test_a_grant_shows_the_notice_and_asks(home: Home) -> None:
     shown = home.run("grant", "battery", typed="y\n")
     assert "No position" in shown
     assert "battery is on (ledger entry 1)" in shown
-    [row] = home.document("show")["purposes"]
-    assert (row["purpose"], row["is_granted"]) == ("battery", True)
+    granted = {row["purpose"]: row["is_granted"] for row in home.document("show")["purposes"]}
+    assert [purpose for purpose, is_granted in granted.items() if is_granted] == ["battery"]
+    assert set(granted) == set(SWITCHED)
 
 
 def test_a_no_at_the_notice_changes_nothing(home: Home) -> None:
@@ -106,9 +118,9 @@ def test_a_second_grant_writes_nothing(home: Home) -> None:
     assert len(home.document("history")["entries"]) == 1
 
 
-def test_an_unknown_purpose_and_one_that_is_not_built_are_refused(home: Home) -> None:
+def test_an_unknown_purpose_and_one_that_is_asked_each_time_are_refused(home: Home) -> None:
     assert "expected one of battery" in home.run("grant", "advertising", "--yes", code=2)
-    assert "consent.no_notice" in home.run("grant", "traffic", "--yes", code=4)
+    assert "consent.asked_each_time" in home.run("grant", "workshop", "--yes", code=4)
 
 
 def test_a_ledger_edited_by_one_byte_does_not_verify_and_changes_nothing_more(home: Home) -> None:
@@ -161,4 +173,136 @@ def test_a_daemon_beside_the_command_learns_of_a_withdrawal(home: Home) -> None:
     home.run("withdraw", "battery")
     sharing.reload()  # what the word "consents" makes the daemon do
     assert not sharing.may_record()
+    sharing.state.close()
+
+
+def offered(home: Home, trip_id: str = "0f3a77b1c2d4e5f6") -> str:
+    sharing = home.sharing()
+    sharing.set_consent(Purpose.BATTERY, is_granted=True)
+    sharing.offer_trip(
+        FakeTrip(trip_id=trip_id), write_segment(home.folder / "agent/segments", trip_id)
+    )
+    sharing.state.close()
+    return trip_id
+
+
+def test_the_text_that_was_read_is_the_one_that_is_recorded(home: Home) -> None:
+    home.run("grant", "battery", "--language", "de", "--yes")
+    [row] = home.document("history")["entries"]
+    assert (row["entry"]["language"], row["entry"]["notice_id"]) == ("de", "battery.de.2")
+    assert row["entry"]["notice_sha256"] == load_notices("de")[Purpose.BATTERY].sha256
+
+
+def test_a_trip_is_looked_at_confirmed_and_taken_back_in_a_terminal(home: Home) -> None:
+    trip_id = offered(home)
+    shown = home.call("preview")
+    assert "Pack voltage              360 to 363 V   x 60" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "1 batches confirmed; the first may leave in 600 s" in home.run("ok", "0f3a")
+    assert "Nothing waits for an answer" in home.call("preview")
+    assert "1 batches taken back" in home.run("take-back", trip_id)
+    assert "consent.not_on_offer" in home.run("take-back", trip_id, code=6)
+    assert "consent.not_on_offer" in home.run("ok", trip_id, code=6)
+
+
+def test_no_in_a_terminal_deletes_what_was_offered(home: Home) -> None:
+    offered(home)
+    assert "1 batches stay here and are deleted" in home.run("no", "0f3a")
+    assert json.loads(home.call("preview", "--json"))["cards"] == []
+
+
+def test_every_row_is_shown_on_request(home: Home) -> None:
+    [card] = json.loads(home.call("preview", offered(home), "--rows", "--json"))["cards"] or [{}]
+    assert len(card["batches"][0]["rows"]) == 60
+
+
+def test_a_receipt_is_a_code_that_is_verified_without_the_vehicle(home: Home) -> None:
+    home.run("grant", "battery", "--yes")
+    home.run("ok", offered(home))
+    shown = home.run("receipt", "2", "--qr")
+    assert "█▀▀" in shown or "▄▄▄▄▄" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    found = home.document("receipt", "2")
+    assert found["record"]["event"]["type"] == "ok"
+    check = ("verify", "--key", home.folder / "vehicle.pem", "--receipt")
+    edited = found["qr"][:-2] + ("0" if found["qr"][-2] != "0" else "1") + found["qr"][-1]
+    assert "genuine     signed by key" in home.run(*check, found["qr"])
+    assert "consent.receipt" in home.run(*check, edited, code=3)
+    assert found == home.document("receipt", found["record"]["purpose"]["batch_id"][:12])
+    assert "consent.receipt" in home.run("receipt", "99", code=3)
+
+
+def test_a_standing_ok_needs_a_clock_that_somebody_proves(home: Home) -> None:
+    home.run("grant", "battery", "--yes")
+    if SystemClock().is_proven():
+        assert "released without asking until" in home.run("always", "battery", "--days", "9")
+        assert "not to 20" in home.run("show")
+        assert "batch by batch again" in home.run("ask", "battery")
+    else:
+        assert "consent.clock_unknown" in home.run("always", "battery", code=4)
+    assert "Invalid value" in home.run("always", "battery", "--days", "91", code=2)
+
+
+def test_drivers_and_pauses_are_changed_in_a_terminal(home: Home) -> None:
+    home.run("grant", "battery", "--yes")
+    assert "agreed to nothing yet" in home.call("driver", "add", "Anna")
+    assert "their own switches hold" in home.call("driver", "choose", "Anna")
+    assert "battery      off  never" in home.run("show")
+    assert "nothing of a trip is kept" in home.call("driver", "choose", "guest")
+    assert "consent.driver_unknown" in home.run("grant", "battery", "--yes", code=4)
+    assert "driver.unknown" in home.call("driver", "choose", "Ben", code=4)
+    assert "Anna is called Anne" in home.call("driver", "rename", "Anna", "Anne")
+    assert "Anne was removed" in home.call("driver", "remove", "Anne")
+    assert "nothing is recorded, offered or sent" in home.call("pause", "always")
+    assert "paused (always)" in home.run("show")
+    assert "nothing is paused" in home.call("pause", "off")
+
+
+def history(home: Home) -> None:
+    with closing(BatteryHistory.open(Folders(root=home.folder / "agent").battery)) as found:
+        found.add(date(2026, 11, 21), "health", 87.5)
+        evidence = [{"name": "cell_spread", "value": 0.081, "unit": "V"}]
+        body = json.dumps({"value": 1.0, "evidence": evidence})
+        found.raise_alert(
+            code="weak_cell",
+            severity="warning",
+            now_utc=datetime(2026, 11, 21, tzinfo=UTC),
+            body=body,
+            event="[]",
+        )
+
+
+def test_the_workshop_gets_what_the_driver_saw_and_contact_details_are_kept_on_wish(
+    home: Home,
+) -> None:
+    history(home)
+    shown = home.call("workshop", "both", "--contact", "0123", "--keep", typed="n\n")
+    assert "health 87.5 (2026-11-21) %" in shown
+    assert "weak_cell" in shown
+    assert "0123" in shown
+    assert "stay here and are deleted" in shown
+    again = home.call("workshop", "alert", "--send")
+    assert "0123" in again
+    assert "1 batches confirmed" in again
+    sharing = home.sharing()
+    [row] = sharing.outbox.rows()
+    report = decode_any(row.payload).body
+    assert isinstance(report, WorkshopReport)
+    assert (report.contact, report.figures) == ("0123", ())
+    assert report.alert is not None
+    assert report.alert.evidence[0].value == "0.081"
+    sharing.state.close()
+
+
+def test_a_report_without_a_way_to_answer_is_not_prepared(home: Home) -> None:
+    history(home)
+    assert "contact: expected 1 to 200 characters" in home.call("workshop", "battery", code=4)
+
+
+def test_withdrawing_the_workshop_deletes_what_has_not_left(home: Home) -> None:
+    history(home)
+    home.call("workshop", "battery", "--contact", "0123", "--send")
+    home.run("withdraw", "workshop")
+    sharing = home.sharing()
+    assert sharing.outbox.rows() == []
     sharing.state.close()

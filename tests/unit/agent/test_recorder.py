@@ -8,7 +8,8 @@ import pytest
 from msgspec import structs
 
 from agent.recorder import Places, Recorder, RecorderConfig, _cell, wanted_paths
-from agent.recovery import recover_trips
+from agent.recovery import permitted, recover_trips
+from agent.sharing import Permit
 from agent.signals import catalog
 from agent.signals.decode import Decoder
 from agent.signals.errors import SourceError
@@ -22,9 +23,11 @@ from agent.vehicle.trip import Trip, TripState
 from sim.drive import MovingVehicle, drive_states
 from sim.frames import DRIVE, PARK, VehicleState, frames_of
 from telemetry.codec.cells import INVALID, Cell
+from telemetry.purposes import Purpose
 from tests.support.clock import FakeClock
 
 ZE1 = load_table("nissan-leaf-ze1")
+BOTH = frozenset({Purpose.BATTERY, Purpose.JOURNEYS})
 
 
 class FakeSource:
@@ -63,6 +66,7 @@ class Bench:
         self.folder = folder / "segments"
         self.clock = FakeClock()
         self.granted = True
+        self.permit: Permit | None = Permit(profile_id="a", purposes=BOTH)
         self.ended: list[tuple[Trip, Path | None]] = []
         self.segments: list[Segment] = []
         self.source: FakeSource | EndlessSource = FakeSource(frames)
@@ -77,6 +81,7 @@ class Bench:
             clock=self.clock,
             segments=self.folder,
             may_record=lambda: self.granted,
+            permit=lambda: self.permit,
             on_trip_end=self.take,
             new_trip_id=lambda: next(ids),
             config=self.config,
@@ -385,3 +390,75 @@ def test_a_trip_that_cannot_be_the_same_is_not_resumed(tmp_path: Path, why: str)
     if why == "too long ago":
         left = replace(left, ended_s=600.0)
     assert not bench.recorder().resume(left, tmp_path / "a.seg")
+
+
+async def _with_a_change(
+    folder: Path, before: Permit | None, after: Permit | None
+) -> tuple[Bench, float]:
+    """A drive in whose middle the permission changes; return when, on the clock of the frames."""
+    frames = drive(30.0)
+    bench, middle = Bench(folder), len(frames) // 2
+    recorder = bench.recorder()
+    for start in range(0, len(frames), 60):
+        bench.permit = after if start > middle else before
+        bench.granted = bench.permit is not None
+        await recorder.take(frames[start : start + 60])
+    return bench, frames[middle].time_s
+
+
+A = Permit(profile_id="a", purposes=BOTH)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        Permit(profile_id="b", purposes=BOTH),
+        Permit(profile_id="a", purposes=frozenset({Purpose.BATTERY})),
+    ],
+    ids=["another driver", "less"],
+)
+async def test_what_a_new_permission_does_not_cover_is_deleted_in_mid_trip(
+    tmp_path: Path, after: Permit
+) -> None:
+    bench, changed_s = await _with_a_change(tmp_path, A, after)
+    ((trip, _),), (segment,) = bench.ended, bench.segments
+    assert segment.rows[0][0] > 1000 * changed_s
+    assert not trip.is_whole
+
+
+async def test_switching_more_on_in_mid_trip_keeps_the_rows_but_the_trip_is_not_whole(
+    tmp_path: Path,
+) -> None:
+    before = Permit(profile_id="a", purposes=frozenset({Purpose.BATTERY}))
+    bench, changed_s = await _with_a_change(tmp_path, before, A)
+    ((trip, _),), (segment,) = bench.ended, bench.segments
+    assert segment.rows[0][0] < 1000 * changed_s
+    assert not trip.is_whole
+
+
+async def test_a_guest_who_takes_over_leaves_nothing_of_the_trip(tmp_path: Path) -> None:
+    bench, _ = await _with_a_change(tmp_path, A, None)
+    ((trip, path),) = bench.ended
+    assert path is None
+    assert permitted(trip, path) is None
+    assert not list(bench.folder.iterdir())
+
+
+async def test_of_a_trip_that_is_not_whole_only_the_recorded_part_is_added_up(
+    tmp_path: Path,
+) -> None:
+    bench, _ = await _with_a_change(tmp_path, None, A)
+    ((trip, path),) = bench.ended
+    assert path is not None
+    part = await asyncio.to_thread(permitted, trip, path)
+    assert part is not None
+    assert part.trip_id == trip.trip_id
+    assert 100 < part.distance_m < trip.distance_m / 2
+    assert not part.is_whole
+
+
+async def test_a_trip_under_one_permission_is_whole(tmp_path: Path) -> None:
+    bench, _ = await _with_a_change(tmp_path, A, A)
+    ((trip, path),) = bench.ended
+    assert trip.is_whole
+    assert permitted(trip, path) is trip

@@ -415,6 +415,6 @@ def test_the_vehicle_can_prove_that_a_slice_was_its_own(tmp_path: Path) -> None:
     sharing.offer_trip(FakeTrip(), write_segment(tmp_path / "segments"))
     [offer] = sharing.state.offers()
     day = sharing.moment().utc.date()
-    token = day_token(sharing._secret_of(Purpose.BATTERY), day, "trip-1/0")
+    token = day_token(sharing.offering._secret_of(Purpose.BATTERY), day, "trip-1/0")
     assert decode_batch(offer.payload).pseudonym == pseudonym_of(token)
     sharing.state.close()

@@ -101,7 +101,7 @@ async def test_an_offer_without_an_answer_makes_no_connection(bench: Bench) -> N
     await asyncio.to_thread(offer)
     await bench.uplink.step()
     assert bench.far_end.client_ids == []
-    assert "1 trips wait for OK or No" in await bench.uplink.why_not()
+    assert "1 trip waits for OK or No" in await bench.uplink.why_not()
 
 
 async def test_every_connection_has_a_new_client_id(bench: Bench, confirmed: bytes) -> None:
@@ -309,7 +309,7 @@ async def test_what_stands_in_the_way_is_said_in_one_sentence(bench: Bench) -> N
     await asyncio.to_thread(bench.sharing.set_consent, Purpose.BATTERY, is_granted=True)
     assert await bench.uplink.why_not() == "Nothing is waiting."
     await asyncio.to_thread(bench.confirm)
-    assert await bench.uplink.why_not() == "1 batches are being sent."
+    assert await bench.uplink.why_not() == "1 batch is being sent."
 
 
 # parts

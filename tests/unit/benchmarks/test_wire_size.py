@@ -13,8 +13,9 @@ from agent.signals.table import load_table
 from benchmarks.i3 import SIGNALS, Table, read_i3
 from benchmarks.leaf import read_candump
 from benchmarks.peers import fleetwise, fleetwise_snappy, json_gzip
-from benchmarks.wire_size import decode, encode, main, measure_table
+from benchmarks.wire_size import battery_payloads, decode, encode, main, measure_table
 from sim.drive import synthetic_drive
+from telemetry.codec.batch import decode_batch
 
 HEADER = ["Time [s]", *(signal.header for signal in SIGNALS)]
 
@@ -100,6 +101,10 @@ def test_a_candump_recording_becomes_the_columns_of_a_segment(tmp_path: Path) ->
     assert decode(encode(table, seed="x")) == [table.times_ms, *table.columns]
     result = CliRunner().invoke(main, [str(recording), "--json"])
     assert json.loads(result.output)["total"]["round_trip"] is True
+    [batch] = battery_payloads(table, seed="x")
+    body = decode_batch(batch).body
+    assert len(body.samples) == len(table.times_ms)
+    assert body.samples[0].pack_voltage_v is not None
 
 
 @pytest.mark.recorded

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.privacy.cells import cell_at
-from telemetry.codec.anybatch import decode_any, encode_any, schema_in
+from telemetry.codec.anybatch import decode_any, encode_any, purpose_in
 from telemetry.codec.bodies import decode_body, encode_body
 from telemetry.codec.errors import CodecError
 from telemetry.records import (
@@ -148,8 +148,8 @@ def test_any_batch_is_read_by_the_schema_it_names(body: Any) -> None:
     assert payload == encoded(body)
     batch = decode_any(payload)
     assert (batch.body, batch.month, batch.pseudonym) == (body, "2026-11", bytes(16))
-    assert batch.schema.schema_id == f"{batch.purpose}.1"
-    assert schema_in(payload) is batch.schema
+    assert batch.schema_id == f"{batch.purpose}.1"
+    assert purpose_in(payload) is batch.purpose
 
 
 def test_a_schema_that_nobody_knows_is_refused_whatever_the_purpose() -> None:

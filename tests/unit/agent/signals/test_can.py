@@ -43,6 +43,7 @@ class Wire:
             watch=self.watch,
             kind="virtual",
             again_s=0.01,
+            sleep=lambda _seconds: asyncio.sleep(0),
         )
 
     def tell(self, can_id: int, data: bytes = bytes(8), **kinds: bool) -> None:

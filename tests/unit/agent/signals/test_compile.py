@@ -122,6 +122,37 @@ WRONG = {
         r"own\.toml:14: expected one rule for .*CurrentVoltage, got 2",
     ),
     "a length too short": ('"Pack"', '"Pack"\nmin_length = 3', "expected min_length from 4 to 8"),
+    "a period of nothing": ("period_ms = 10", "period_ms = 0", r"toml:11: .*period_ms"),
+    "a code that the bits never hold": (
+        f'"Volts", path = "{VOLTS_PATH}"',
+        f'"Volts", path = "{VOLTS_PATH}", sentinels = [70000]',
+        r"toml:13: Pack\.Volts: expected sentinels from 0 to 65535, .*got \[70000\]",
+    ),
+    "a word that the bits never hold": (
+        f'"Volts", path = "{VOLTS_PATH}"',
+        f'"Volts", path = "{VOLTS_PATH}", values = {{ 70000 = 1 }}',
+        r"toml:13: Pack\.Volts: expected values from 0 to 65535, .*got \[70000\]",
+    ),
+    "a word outside of the catalogue": (
+        f'"Volts", path = "{VOLTS_PATH}"',
+        f'"Volts", path = "{VOLTS_PATH}", values = {{ 7 = 1001 }}',
+        r"toml:13: Pack\.Volts: expected values from 0 to 1000, got \[1001",
+    ),
+    "a range the wrong way round": (
+        f'"Volts", path = "{VOLTS_PATH}"',
+        f'"Volts", path = "{VOLTS_PATH}", minimum = 400, maximum = 200',
+        r"toml:13: Pack\.Volts: expected minimum below maximum, got 400 and 200",
+    ),
+    "a range that the bits never reach": (
+        '(0.5,0) [0|0] "V"',
+        '(0.5,2000) [0|0] "V"',
+        r"toml:13: Pack\.Volts: expected a value from 0 to 1000 V to be possible",
+    ),
+    "a counter of two bytes": (
+        '"Pack"',
+        '"Pack"\ncounter = "Amperes"',
+        "expected a counter of 1 to 4 bits in one byte, got 16 bits in 2 bytes",
+    ),
     "a counter nobody knows": ('"Pack"', '"Pack"\ncounter = "Tick"', "got 'Tick'"),
     "a DBC nobody has": ('"own.dbc"', '"other.dbc"', r"other\.dbc: expected a readable file"),
     "a product of nothing": (

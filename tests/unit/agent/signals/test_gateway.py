@@ -63,3 +63,20 @@ async def test_a_full_queue_drops_the_oldest_and_counts_it(tmp_path: Path) -> No
     source._put(b"old")
     source._put(pack_frames([FRAME], BUSES))
     assert (source.dropped, source._take()) == (1, [FRAME])
+
+
+async def test_what_comes_while_a_batch_gathers_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "can.sock"
+
+    async def send_another(_seconds: float) -> None:
+        await asyncio.to_thread(sender.sendto, pack_frames([FRAME], BUSES), str(path))
+        await wait_until(lambda: len(source._queue) == 2)
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        source = GatewaySource(path, BUSES, sleep=send_another)
+        batches = source.batches()
+        first = asyncio.ensure_future(anext(batches))
+        await wait_until(path.exists)
+        sender.sendto(pack_frames([FRAME], BUSES), str(path))
+        assert await first == [FRAME, FRAME]
+        await batches.aclose()

@@ -6,10 +6,11 @@ from pathlib import Path
 import can
 import pytest
 
+from agent.signals.batches import BATCH_FRAMES, BATCH_S, in_batches
 from agent.signals.candump import format_line, parse_line
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
-from agent.signals.replay import BATCH_FRAMES, BATCH_S, MAX_PAUSE_S, ReplaySource, in_batches
+from agent.signals.replay import MAX_PAUSE_S, ReplaySource
 from tests.support.clock import FakeClock
 
 FRAMES = [Frame(100 + tick / 100, "can0", 0x1DB, bytes((tick % 256,) * 8)) for tick in range(500)]
@@ -206,6 +207,13 @@ async def test_a_file_without_a_frame_is_one_sentence(
     path.write_bytes(content)
     with pytest.raises(SourceError, match=rf"{name}: expected a recording with CAN frames"):
         await taken(as_fast_as_possible(path))
+
+
+def test_a_format_that_needs_a_package_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "drive.mf4"
+    path.write_bytes(b"MDF     4.10    ")
+    with pytest.raises(SourceError, match=r"1 unreadable lines \(.+\)"):
+        list(as_fast_as_possible(path).read_all())
 
 
 async def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:

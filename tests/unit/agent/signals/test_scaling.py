@@ -1,7 +1,7 @@
 import pytest
 
 from agent.signals.model import Quality
-from agent.signals.scaling import judged, signed
+from agent.signals.scaling import Judge, signed
 from agent.signals.table import Bits, Scales, SignalRule
 
 
@@ -34,13 +34,13 @@ def rule(**also: object) -> SignalRule:
     ],
 )
 def test_the_same_bits_are_one_value_or_one_reason(raw: int, value: float | Quality) -> None:
-    assert judged(rule(), raw) == value
+    assert Judge(rule())(raw) == value
 
 
 def test_without_checks_every_number_is_a_value_but_an_unknown_word_is_none() -> None:
-    assert judged(rule(), 1023, checks=False) == 102.3
-    assert judged(rule(values={1: 126.0}), 2, checks=False) is Quality.RANGE
-    assert judged(rule(values={1: 126.0}), 1, checks=False) == 126.0
+    assert Judge(rule(), checks=False)(1023) == 102.3
+    assert Judge(rule(values={1: 126.0}), checks=False)(2) is Quality.RANGE
+    assert Judge(rule(values={1: 126.0}), checks=False)(1) == 126.0
 
 
 def test_bits_without_a_sign_stay_as_they_are() -> None:
@@ -49,4 +49,4 @@ def test_bits_without_a_sign_stay_as_they_are() -> None:
 
 def test_the_range_of_a_value_in_two_units_is_not_judged_before_its_unit_is_known() -> None:
     told = rule(scales=Scales("Vehicle.Miles", {0: 1000.0}), is_signed=False)
-    assert judged(told, 2000) == 200.0
+    assert Judge(told)(2000) == 200.0

@@ -118,3 +118,16 @@ def test_a_condition_over_an_unknown_path_is_refused_at_once() -> None:
 def test_the_paths_it_needs_are_told() -> None:
     capture = EventCapture([rule(condition=f"abs({PACK_CURRENT}) > 1")], keep=(PACK_VOLTAGE,))
     assert capture.paths == {PACK_CURRENT, PACK_VOLTAGE}
+
+
+def test_what_did_not_change_within_the_window_is_told_as_it_held() -> None:
+    capture = EventCapture([rule()], keep=(PACK_VOLTAGE, PACK_CURRENT), max_readings=4)
+    capture.step([Signal(PACK_VOLTAGE, 390.0, Quality.OK, 0.0)], 0.0)
+    for at in range(1, 20):  # the voltage has left the ring long ago
+        capture.step([Signal(PACK_CURRENT, float(at), Quality.OK, float(at))], float(at))
+    readings = capture.freeze("now", 19.0, before_s=1.0).readings
+    assert [(one.path, one.value) for one in readings] == [
+        (PACK_VOLTAGE, 390.0),
+        (PACK_CURRENT, 18.0),
+        (PACK_CURRENT, 19.0),
+    ]

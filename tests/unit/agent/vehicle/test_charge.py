@@ -8,13 +8,12 @@ from agent.vehicle.charge import (
     TRANSITIONS,
     ChargeConfig,
     ChargeEvent,
-    ChargeSession,
     ChargeState,
     ChargeTracker,
     Plug,
-    Supply,
     next_state,
 )
+from agent.vehicle.charge_session import ChargeSession, Supply
 
 CONFIG = ChargeConfig(debounce_s=2.0, settle_s=600.0, silent_s=3600.0, hold_s=2.0)
 LEGAL = [(state, event) for state, events in TRANSITIONS.items() for event in events]

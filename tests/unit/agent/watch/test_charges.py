@@ -11,7 +11,8 @@ from agent.signals.model import Quality, Signal
 from agent.signals.table import known_vehicles, load_table
 from agent.store.sessions import Sessions
 from agent.store.state import State
-from agent.vehicle.charge import ChargeConfig, ChargeSession
+from agent.vehicle.charge import ChargeConfig
+from agent.vehicle.charge_session import ChargeSession
 from agent.watch.charges import ChargeKeeper, plug_of
 from agent.watch.pending import PendingWrites
 from tests.support.clock import FakeClock

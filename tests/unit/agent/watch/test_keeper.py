@@ -64,6 +64,7 @@ class Bench:
         self.clock = FakeClock()
         self.time_s = 100.0
         self.granted = True
+        self.is_guest = False
         self.changes = 0
         self.counts: dict[int, int] = {}
 
@@ -79,7 +80,8 @@ class Bench:
             history=BatteryHistory.open(self.folder / "battery.sqlite"),
             sessions=Sessions(self.state.database),
             clock=self.clock,
-            may_record=lambda: self.granted,
+            may_record=lambda: self.granted and not self.is_guest,
+            may_hold=lambda: self.granted,
             new_session_id=lambda: next(ids),
             on_change=self._changed,
             event_files=EventFiles(self.folder / "events", quota_bytes=1_000_000),
@@ -135,6 +137,9 @@ async def test_an_alert_is_shown_kept_and_explained(tmp_path: Path) -> None:
     assert len(found["around"]) == 4  # a standing vehicle: nothing changed since the start
     assert "isolation" in await asyncio.to_thread(bench.command, "battery", "show")
     assert "health" in await asyncio.to_thread(bench.command, "battery", "history")
+    text = await asyncio.to_thread(bench.command, "battery", "summary")
+    assert "2026-11     1     91.0" in text
+    assert "alerts: isolation" in text
 
 
 async def test_an_acknowledged_alert_stays_put_away_over_a_restart(tmp_path: Path) -> None:
@@ -163,7 +168,8 @@ async def test_a_charge_becomes_a_session_in_the_list(tmp_path: Path) -> None:
     assert session["supply"] == "dc"
     assert abs(session["energy_in_wh"] - 390 * 80 * 30 / 3_600) < 10
     text = await asyncio.to_thread(bench.command, "trips", "show", "charge1")
-    assert "quarters_wh" in text
+    assert "quarter hours 258 Wh" in text
+    assert "supply        DC" in text
 
 
 async def test_a_restart_in_mid_charge_goes_on_with_the_session(tmp_path: Path) -> None:
@@ -219,9 +225,9 @@ async def test_a_built_in_event_is_captured_listed_and_shown(tmp_path: Path) -> 
     found = msgspec.json.decode(
         await asyncio.to_thread(bench.command, "signals", "events", "1", "--json")
     )
-    since = [since_s for _, since_s, _, _ in found["readings"]]
-    assert -10.1 <= min(since) <= -0.9
-    assert 0.9 <= max(since) <= 5.1
+    told = {path.rpartition(".")[2] for path, *_ in found["readings"]}
+    assert told >= {"CurrentVoltage", "CurrentPower", "Speed"}  # also what did not change
+    assert 0.9 <= max(since_s for _, since_s, _, _ in found["readings"]) <= 5.1
     assert found["condition"].endswith("CurrentPower < -70000")
 
 
@@ -239,6 +245,11 @@ async def test_without_consent_no_event_is_kept_and_a_withdrawal_deletes_them(
     bench.send(POWER, 10)
     await bench.stop()
     assert len(list((tmp_path / "events").iterdir())) == 1
+    bench.is_guest = True  # deletes nothing and leaves nothing
+    await asyncio.to_thread(bench.start)
+    bench.send(POWER, 10)
+    await bench.stop()
+    assert len(list((tmp_path / "events").iterdir())) == 1
     bench.granted = False
     await asyncio.to_thread(bench.start)
     await bench.stop()
@@ -252,6 +263,24 @@ def test_a_configuration_with_an_event_that_is_none_is_refused(tmp_path: Path) -
     assert result.exit_code == 2
     assert "event 'x'" in result.output
     assert "nothing was started" in result.output
+
+
+async def test_an_explanation_tells_the_threshold_that_is_configured(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await asyncio.to_thread(bench.start)
+    await bench.stop()
+    config = tmp_path / "own.toml"
+    own = CONFIG + "[battery.raise_at]\nlow_voltage = 2.5\n"
+    await asyncio.to_thread(config.write_text, own)
+    arguments = ["--config", str(config), "battery", "explain", "low_voltage"]
+    result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+    assert "2 readings of 2.5 V or more" in result.output
+    await asyncio.to_thread(config.write_text, own.replace("low_voltage", "low_volts"))
+    result = await asyncio.to_thread(
+        CliRunner().invoke, main, ["--config", str(config), "config", "validate"]
+    )
+    assert result.exit_code == 2
+    assert "got 'low_volts'" in result.output
 
 
 def test_facts_follow_the_definition() -> None:

@@ -27,7 +27,7 @@ from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.orders import Orders
 from ota.publisher.ports import DurableFiles
-from ota.publisher.publish import publish_image
+from ota.publisher.publish import Offer, publish_image
 from ota.publisher.release import load_release, sidecar
 from ota.publisher.status import read_status, verify_all
 from tests.support.clock import FakeClock
@@ -78,14 +78,20 @@ def test_a_release_reaches_image_record_and_vehicle(
     assert verify_all(repositories, VEHICLE) == 1
 
 
+def contents(root: Path) -> dict[Path, bytes]:
+    """Return every file but the index that readers of the inventory share in memory."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in files if path.suffix != ".sqlite-shm"}
+
+
 def test_a_dry_run_changes_no_byte(
     repositories: Repositories, inventory: Inventory, tmp_path: Path
 ) -> None:
     package, root = new_package(tmp_path), repositories.layout.root
-    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    before = contents(root)
     plan = publish_image(repositories, inventory, package, release(), dry_run=True)
     assert plan.is_new
-    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    assert contents(root) == before
 
 
 NOT_NEWER = {
@@ -114,7 +120,7 @@ def test_the_same_release_may_reach_more_vehicles_but_not_with_other_facts(
     package = new_package(tmp_path)
     publish_image(repositories, inventory, package, release())
     inventory.add_vehicle(vehicle_record("car-2", "ecu-2", "ecu-20"), FakeClock().utc_now())
-    plan = publish_image(repositories, inventory, package, release(), to="car-2")
+    plan = publish_image(repositories, inventory, package, release(), offer=Offer(to="car-2"))
     assert [each.ecu_id for each in plan.assignments] == ["ecu-2"]
     assert not plan.is_new
     with pytest.raises(NotNewerError, match="other facts"):
@@ -153,7 +159,7 @@ def test_a_release_for_nobody_is_refused(
     with pytest.raises(NoMatchError, match="app/trip-light with other-hardware"):
         publish_image(repositories, inventory, package, release(hardware_ids=("other-hardware",)))
     with pytest.raises(UnknownVehicleError, match="a registered vehicle, got 'car-2'"):
-        publish_image(repositories, inventory, package, release(), to="car-2")
+        publish_image(repositories, inventory, package, release(), offer=Offer(to="car-2"))
     with pytest.raises(NotFoundError, match="a package"):
         publish_image(repositories, inventory, tmp_path / "none.okp", release())
     (tmp_path / "bad.okp").write_bytes(package.read_bytes()[:-1])

@@ -210,6 +210,21 @@ def test_cells_that_drift_apart_at_the_top_ask_for_balancing(
     assert car.codes == expected
 
 
+def test_a_charge_without_power_is_told_after_two_minutes_and_not_before() -> None:
+    stuck: dict[str, float | Quality] = {
+        catalog.CHARGER_STATUS: 4.0,
+        catalog.CHARGER_POWER: 0.0,
+        catalog.CHARGER_AC_RELAY: 1.0,
+        catalog.PACK_CURRENT: 0.0,
+    }
+    car = Car()
+    car.send(110, stuck)
+    car.send(30, {**stuck, catalog.CHARGER_POWER: 3.0, catalog.PACK_CURRENT: 8.0})
+    assert car.codes == []  # it came late, but it came
+    car.send(200, stuck)
+    assert car.codes == [Code.CHARGE_FAULT]
+
+
 def test_an_aged_battery_of_unknown_distance_is_not_judged() -> None:
     car = Car()
     car.send(200, {catalog.SOH: 51.0})

@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,3 +164,90 @@ def processes_with(argument: str) -> list[int]:
         if words[:2] == [b"sleep", argument.encode()]:
             found.append(int(path.parent.name))
     return found
+
+
+# --- what a package may reach --------------------------------------------------------------------
+
+# Every address of the machine is out of reach: the program has a network with nothing in it.
+REACH = (
+    "exec /usr/bin/env python3 -c "
+    '\'import socket,sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 3)\' "$1"'
+)
+
+
+@pytest.mark.parametrize("has_network", [True, False], ids=["allowed", "not allowed"])
+def test_without_the_permission_a_program_has_no_network_not_even_loopback(
+    *, has_network: bool, runner: UserAppRunner, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as agent:
+        port = str(agent.getsockname()[1])
+        folder = program(tmp_path, REACH)
+        said = runner.run(a(folder, port, has_network=has_network), timeout_s=9, go_on=lambda: True)
+    assert (said.exit_code == 0) == has_network, said.output
+
+
+def test_a_program_cannot_gain_privileges(runner: UserAppRunner, tmp_path: Path) -> None:
+    said = check(
+        runner, program(tmp_path, "grep -E '^(NoNewPrivs|Cap(Eff|Bnd))' /proc/self/status")
+    )
+    assert said.output.split() == [
+        *("CapEff:", "0" * 16),
+        *("CapBnd:", "0" * 16),
+        *("NoNewPrivs:", "1"),
+    ]
+
+
+def test_an_app_writes_into_its_own_data_and_nowhere_else(
+    runner: UserAppRunner, tmp_path: Path
+) -> None:
+    folder = program(tmp_path, 'echo "$1" > "$OKDRIVE_APP_DATA/note" && ! touch here ../there')
+    data = folder.parent / "data"
+    runner.make_data(data, copy_of=None)
+    said = runner.run(a(folder, "do re mi", data=data), timeout_s=5, go_on=lambda: True)
+    assert said.exit_code == 0, said.output
+    assert (data / "note").read_text() == "do re mi\n"
+    assert (data / "note").stat().st_uid == WHO.pw_uid
+
+
+def test_data_that_attacks_is_copied_by_its_own_user_as_it_is(
+    runner: UserAppRunner, tmp_path: Path
+) -> None:
+    secret = tmp_path / "state.sqlite"
+    secret.write_text("trips")
+    secret.chmod(0o600)
+    folder = program(
+        tmp_path,
+        'cd "$OKDRIVE_APP_DATA" && ln -s "$1" link && mkfifo pipe && mkdir deep && echo a > deep/b',
+    )
+    old, new = folder.parent / "old", folder.parent / "new"
+    runner.make_data(old, copy_of=None)
+    said = runner.run(a(folder, str(secret), data=old), timeout_s=5, go_on=lambda: True)
+    assert said.exit_code == 0, said.output
+    runner.make_data(new, copy_of=old)
+    assert (new / "link").readlink() == secret  # still a link, not what it leads to
+    assert (new / "pipe").is_fifo()
+    assert (new / "deep" / "b").read_text() == "a\n"
+
+
+def test_a_program_that_is_not_to_go_on_is_ended_at_once(
+    runner: UserAppRunner, tmp_path: Path
+) -> None:
+    looks = iter([True, True, False])
+    folder = program(tmp_path, "exec sleep 4646")
+    said = runner.run(a(folder), timeout_s=60, go_on=lambda: next(looks))
+    assert said.exit_code is None
+    assert processes_with("4646") == []
+
+
+def test_an_app_of_an_agent_that_dies_before_it_is_remembered_never_begins(tmp_path: Path) -> None:
+    folder = program(tmp_path, 'echo ran > "$OKDRIVE_APP_DATA/ran"; exec sleep 4747')
+    runner = UserAppRunner(OtherUser("nobody"))
+    data = folder.parent / "data"
+    runner.make_data(data, copy_of=None)
+    process = runner._user.start(
+        a(folder, data=data), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, waits=True
+    )
+    assert process.stdin is not None
+    process.stdin.close()  # what the kernel does when the agent is killed
+    assert process.wait(timeout=60) != 0
+    assert not (data / "ran").exists()

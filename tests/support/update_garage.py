@@ -1,0 +1,135 @@
+"""A running agent with an app in it, its publisher, and a vehicle that can drive off."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agent.clock import SystemClock
+from agent.control import ask
+from sim.bus import open_bus, standing
+from sim.frames import DRIVE, VehicleState
+from sim.home import APP, TEMPLATES, Home, HomeSettings, prepare
+from sim.stack import Stack
+from tests.support.wait import wait_until_sync
+
+BIN = Path(sys.executable).parent
+IS_WELL, IS_ILL, IS_SLOW = "exit 0\n", "echo the lamp is dark\nexit 1\n", "exec sleep 50\n"
+PARKED = VehicleState()
+DRIVING = VehicleState(gear=DRIVE, speed_km_h=40.0)
+
+
+@dataclass
+class Said:
+    """How a command ended: exit code, its JSON document (empty if none), its complaint."""
+
+    code: int
+    document: dict[str, Any]
+    complaint: str
+
+
+@dataclass
+class Garage:
+    """A vehicle whose agent runs, and the publisher it listens to."""
+
+    home: Home
+
+    async def update(self, *words: str) -> Said:
+        """Run ``okdrive-agent update`` with ``words`` and --json."""
+        return await self.run("okdrive-agent", "update", *words)
+
+    async def run(self, program: str, *words: str) -> Said:
+        process = await asyncio.create_subprocess_exec(
+            str(BIN / program),
+            *words,
+            "--json",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "OKDRIVE_HOME": str(self.home.folder)},
+        )
+        out, err = await process.communicate()
+        document = json.loads(out) if out.strip() else {}
+        return Said(process.returncode or 0, document, err.decode())
+
+    async def publish(self, version: str, counter: int, check: str) -> None:
+        """Release a version of the app whose health check is ``check``."""
+        spec = self.home.folder / "specs" / version
+        shutil.copytree(TEMPLATES / "apps" / APP / "1.0.0", spec)
+        for name in ("package.toml", "release.toml"):
+            text = (spec / name).read_text().replace("1.0.0", version)
+            text = text.replace("release_counter = 1", f"release_counter = {counter}")
+            (spec / name).write_text(text.replace("timeout_s = 10", "timeout_s = 60"))
+        (spec / "files" / "bin" / "check").write_text(f"#!/bin/sh\n{check}")
+        package = spec / f"{version}.okp"
+        built = await self.run("okdrive-ota", "package", "build", str(spec), "-o", str(package))
+        released = await self.run("okdrive-ota", "publish", str(package), "--to", "all")
+        assert (built.code, released.code) == (0, 0), built.complaint + released.complaint
+
+    async def offered(self) -> str:
+        """Look for an update; return the content hash of what is offered."""
+        found = await self.update("check")
+        assert found.code == 0, found.complaint
+        assert found.document["offer"] is not None, found.document
+        return str(found.document["offer"]["content_hash"])
+
+    async def until(self, **wanted: object) -> None:
+        """Return as soon as the agent's view of the update has these values."""
+        await self._until(lambda view: wanted.items() <= view.items())
+
+    async def until_why(self, code: str) -> None:
+        """Return as soon as the agent names ``code`` among what it waits for."""
+        await self._until(lambda view: code in {each["code"] for each in view["refusals"]})
+
+    async def _until(self, is_so: Callable[[dict[str, Any]], bool]) -> None:
+        control = self.home.folder / "agent" / "run" / "control.sock"
+        await asyncio.to_thread(
+            wait_until_sync,
+            lambda: is_so(json.loads(ask(control, "update-view") or "{}")),
+            timeout_s=60,
+        )
+
+
+@asynccontextmanager
+async def garage_at(
+    folder: Path, *, countdown_s: float = 0.0
+) -> AsyncIterator[tuple[Garage, "Wheels"]]:
+    """Start publisher and agent below ``folder``; the vehicle is parked and well."""
+    settings = HomeSettings(countdown_s=countdown_s)
+    home = await asyncio.to_thread(prepare, folder, clock=SystemClock(), settings=settings)
+    stack = Stack(home)
+    home.logs.mkdir(exist_ok=True)
+    try:
+        await stack.start_director()
+        await stack.start_agent()
+        with open_bus(home.bus_socket) as bus:
+            async with asyncio.TaskGroup() as group:
+                wheels = Wheels(group, bus.play)
+                wheels.show(PARKED)
+                try:
+                    yield Garage(home), wheels
+                finally:
+                    wheels.stop()
+    finally:
+        await stack.stop()
+
+
+class Wheels:
+    """What the vehicle does, told on its bus for ever until it does something else."""
+
+    def __init__(self, group: asyncio.TaskGroup, play: Any) -> None:
+        self._group, self._play = group, play
+        self._task: asyncio.Task[None] | None = None
+
+    def show(self, state: VehicleState) -> None:
+        self.stop()
+        self._task = self._group.create_task(self._play(standing(replace(state))))
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,112 @@
+"""Every update command against a running agent: what it does, and how it says no."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.update_garage import (
+    DRIVING,
+    IS_ILL,
+    IS_SLOW,
+    IS_WELL,
+    PARKED,
+    Said,
+    garage_at,
+)
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+OTHER = "0" * 64
+
+
+def refused(said: Said, code: str, exit_code: int = 4) -> bool:
+    return said.code == exit_code and f"({code})" in said.complaint
+
+
+async def test_an_update_is_shown_explained_approved_cancelled_and_installed(ram: Path) -> None:
+    async with garage_at(ram / "home", countdown_s=3.0) as (garage, _):
+        nothing = await garage.update("check")
+        assert (nothing.code, nothing.document["offer"]) == (0, None)
+        await garage.publish("1.1.0", 2, IS_WELL)
+        offered = await garage.offered()
+        await garage.until_why("ota.gate.not_approved")
+        assert refused(await garage.update("approve", OTHER), "update.gone")
+        assert refused(await garage.update("cancel", offered), "update.too_late")
+        assert (await garage.update("approve", offered)).code == 0
+        await garage.until(is_approved=True)
+        assert (await garage.update("cancel", offered)).code == 0
+        await garage.until_why("ota.gate.not_approved")
+        for answer in ("schedule", "cancel", "postpone"):
+            said = await garage.update(answer, offered)
+            assert (said.code, said.document["taken"]) == (0, True), said.complaint
+        assert (await garage.update("approve", offered)).code == 0
+        await garage.until(state="idle", offer=None)
+        shown = (await garage.update("show")).document
+        assert shown["installed"] == {"trip-light": "1.1.0"}
+        (ended,) = (await garage.update("history")).document["updates"]
+        assert (ended["version"], ended["outcome"]) == ("1.1.0", "installed")
+        assert ended["content_hash"] == offered
+        assert refused(await garage.update("rollback"), "update.committed")
+        assert refused(await garage.update("mark-good"), "update.not_on_trial")
+
+
+async def test_a_technician_installs_at_once_and_is_told_how_it_ended(ram: Path) -> None:
+    async with garage_at(ram / "home", countdown_s=120.0) as (garage, _):
+        await garage.publish("1.1.0", 2, IS_WELL)
+        assert refused(await garage.update("install", OTHER), "update.gone")
+        said = await garage.update("install", await garage.offered())
+        assert (said.code, said.document["last"]["result"]["code"]) == (0, None)
+        await garage.publish("1.2.0", 3, IS_ILL)
+        said = await garage.update("install", await garage.offered())
+        assert said.code == 1
+        assert "not well" in said.complaint
+        assert "ota.install.unhealthy" in said.complaint
+        assert (await garage.update("show")).document["installed"] == {"trip-light": "1.1.0"}
+        outcomes = [
+            (ended["version"], ended["outcome"], ended["code"])
+            for ended in (await garage.update("history")).document["updates"]
+        ]
+        assert outcomes == [
+            ("1.2.0", "rolled_back", "ota.install.unhealthy"),
+            ("1.1.0", "installed", None),
+        ]
+
+
+async def test_a_version_on_trial_is_taken_back_or_called_good_by_hand(ram: Path) -> None:
+    async with garage_at(ram / "home") as (garage, _):
+        await garage.publish("1.1.0", 2, IS_SLOW)
+        assert (await garage.update("install", await garage.offered(), "--no-wait")).code == 0
+        await garage.until(state="checking")
+        assert (await garage.update("rollback")).code == 0
+        await garage.until(state="idle")
+        (ended,) = (await garage.update("history")).document["updates"]
+        assert (ended["outcome"], ended["code"]) == ("rolled_back", "ota.install.taken_back")
+        assert (await garage.update("check")).document["offer"] is None  # not again by itself
+        await garage.publish("1.2.0", 3, IS_SLOW)
+        assert (await garage.update("install", await garage.offered(), "--no-wait")).code == 0
+        await garage.until(state="checking")
+        assert (await garage.update("mark-good")).code == 0
+        await garage.until(state="idle")
+        assert (await garage.update("show")).document["installed"] == {"trip-light": "1.2.0"}
+
+
+async def test_nothing_is_installed_while_driving_and_driving_off_ends_it(ram: Path) -> None:
+    async with garage_at(ram / "home") as (garage, wheels):
+        await garage.publish("1.1.0", 2, IS_SLOW)
+        offered = await garage.offered()
+        wheels.show(DRIVING)
+        await garage.until_why("ota.gate.not_parked")
+        assert refused(await garage.update("install", offered), "ota.gate.not_parked")
+        wheels.show(PARKED)
+        await garage.until(refusals=[APPROVAL])
+        assert (await garage.update("install", offered, "--no-wait")).code == 0
+        await garage.until(state="checking")
+        wheels.show(DRIVING)
+        await garage.until(state="awaiting_ok")
+        await garage.until_why("ota.gate.not_parked")
+        shown = (await garage.update("show")).document
+        assert shown["installed"] == {"trip-light": "1.0.0"}
+        assert (shown["interruptions"], shown["approved"]) == (1, offered)
+        assert (await garage.update("history")).document["updates"] == []
+
+
+APPROVAL = {"code": "ota.gate.not_approved", "sentence": "Waiting for the driver's OK."}

@@ -1,0 +1,352 @@
+"""Updates from a stick (PURE-2): the real publisher writes it, the real client installs from it."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
+
+from ota.client.client import UpdateClient, UpdateSettings
+from ota.client.floor import Floor
+from ota.client.offer import Ecu
+from ota.client.pace import DataUse
+from ota.client.ports import RangeAnswer
+from ota.client.states import UpdateState
+from ota.errors import (
+    ConflictError,
+    KeyMissingError,
+    NetworkError,
+    NotFoundError,
+    ServerRefusedError,
+)
+from ota.metadata.custom import Kind
+from ota.metadata.manifest import Outcome, VehicleManifest, verify_manifest
+from ota.metadata.offline import SNAPSHOT, TARGETS
+from ota.publisher.bundle import write_bundle
+from ota.publisher.inventory import Inventory
+from ota.publisher.keys import load_signer
+from ota.publisher.layout import Layout, Repositories
+from ota.publisher.orders import Orders
+from ota.publisher.publish import publish_image
+from tests.support.clock import FakeClock
+from tests.support.publisher import (
+    APP,
+    ECU,
+    HARDWARE,
+    PRIMARY,
+    VEHICLE,
+    ecu_signer,
+    new_package,
+    new_repositories,
+    release,
+)
+from tests.support.update_client import Driver, FakeRunner, update
+
+DAY_S = 86_400
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+BASE = "https://updates.test"
+
+
+@dataclass
+class Network:
+    """Serves what a publisher has published, while it is up."""
+
+    repositories: Repositories
+    is_up: bool = False
+    asked: list[str] = field(default_factory=list)
+    manifests: list[VehicleManifest] = field(default_factory=list)
+
+    def fetch(self, url: str) -> Iterator[bytes]:
+        self.asked.append(url)
+        if not self.is_up:
+            raise NetworkError(url, expected="an answer", got="nothing")
+        layout: Layout = self.repositories.layout
+        name = url.rpartition("/")[2]
+        folder = layout.image_metadata
+        if "/director/" in url:
+            folder = layout.director_vehicle(VEHICLE)
+            folder = layout.director_root if name.endswith(".root.json") else folder
+            folder = layout.director_offline if name.startswith("offline") else folder
+        path = folder / name
+        if not path.is_file():
+            raise ServerRefusedError(url, status=404)
+        yield path.read_bytes()
+
+    @contextmanager
+    def open_range(
+        self, url: str, *, first: int, stop: int | None = None, if_range: str | None = None
+    ) -> Iterator[RangeAnswer]:
+        yield RangeAnswer(first=0, total=None, etag=None, body=self.fetch(url))
+
+    def post(self, url: str, body: bytes, *, max_bytes: int) -> bytes:
+        if not self.is_up:
+            raise NetworkError(url, expected="an answer", got="nothing")
+        self.manifests.append(verify_manifest(body, ecu_signer().public_key))
+        return b"{}"
+
+
+@dataclass
+class Bench:
+    """A release desk and a vehicle that share nothing but a stick, and a network if it is up."""
+
+    folder: Path
+    clock: FakeClock
+    repositories: Repositories
+    network: Network
+    sticks: int = 0
+
+    def publish(self, version: str, counter: int) -> None:
+        package = new_package(self.folder / f"spec-{counter}", version=version)
+        with Inventory(self.repositories.layout.inventory) as inventory:
+            publish_image(self.repositories, inventory, package, release(version, counter))
+            Orders(self.repositories, inventory).prepare(VEHICLE)
+
+    def write(self, *wanted: str) -> Path:
+        self.sticks += 1
+        stick = self.folder / f"stick-{self.sticks}"
+        write_bundle(self.repositories, stick, wanted)
+        return stick
+
+    async def client(self, hardware: str = HARDWARE, **doors: object) -> UpdateClient:
+        layout = self.repositories.layout
+        key = self.folder / "ecu.pem"
+        key.write_bytes(ecu_signer().private_bytes)
+        settings = UpdateSettings(
+            vehicle=VEHICLE,
+            primary_ecu=PRIMARY,
+            ecus=(Ecu(ecu_id=ECU, hardware_id=hardware, kind=Kind.APP, name=APP),),
+            director_url=f"{BASE}/director",
+            image_url=f"{BASE}/image",
+            director_root=layout.director_root / "1.root.json",
+            image_root=layout.image_metadata / "1.root.json",
+            ecu_key=key,
+            folder=self.folder / "update",
+            apps=self.folder / "apps",
+            settle_s=0.0,
+        )
+        return await asyncio.to_thread(
+            UpdateClient,
+            settings,
+            fetcher=self.network,
+            runner=FakeRunner(),
+            clock=self.clock,
+            gates=Driver(),
+            **doors,  # type: ignore[arg-type]
+        )
+
+    async def update_from(self, stick: Path, client: UpdateClient | None = None) -> UpdateClient:
+        client = client or await self.client()
+        await asyncio.to_thread(client.stick.write, stick)
+        await update(client)
+        return client
+
+    def sign_anew(self, stick: Path, change: Callable[[Targets], None]) -> None:
+        """Change the stick's list as whoever stole both offline keys could."""
+        keys = self.repositories.layout.offline_keys / "director"
+        targets = Metadata[Targets].from_file(str(stick / "director" / f"{TARGETS}.json"))
+        change(targets.signed)
+        targets.sign(load_signer(keys / f"{TARGETS}-1.pem"))
+        data = targets.to_bytes()
+        (stick / "director" / f"{TARGETS}.json").write_bytes(data)
+        snapshot = Metadata[Snapshot].from_file(str(stick / "director" / f"{SNAPSHOT}.json"))
+        version = targets.signed.version
+        snapshot.signed.meta[f"{TARGETS}.json"] = MetaFile.from_data(version, data, ["sha256"])
+        snapshot.sign(load_signer(keys / f"{SNAPSHOT}-1.pem"))
+        (stick / "director" / f"{SNAPSHOT}.json").write_bytes(snapshot.to_bytes())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    clock = FakeClock(START)
+    repositories = new_repositories(tmp_path / "ota", clock)
+    made = Bench(tmp_path, clock, repositories, Network(repositories))
+    made.publish("1.0.0", 1)
+    return made
+
+
+def outcome_of(client: UpdateClient) -> tuple[str, Outcome] | None:
+    found = client.entry.outcome
+    return None if found is None else (found.version, found.result.outcome)
+
+
+async def test_a_vehicle_installs_from_a_stick_without_any_network(bench: Bench) -> None:
+    client = await bench.update_from(await asyncio.to_thread(bench.write))
+    assert outcome_of(client) == ("1.0.0", Outcome.INSTALLED)
+    assert client.entry.state is UpdateState.IDLE
+    assert not any("targets" in url or "timestamp" in url for url in bench.network.asked)
+    await update(client)  # nothing new on it: the network is asked again
+    assert await asyncio.to_thread(client.stick.read) is None
+
+
+async def test_what_a_stick_brought_is_reported_once_there_is_a_network(bench: Bench) -> None:
+    client = await bench.update_from(await asyncio.to_thread(bench.write))
+    assert bench.network.manifests == []
+    bench.network.is_up = True
+    await update(client)
+    await update(client)
+    reported = bench.network.manifests[-1].ecus[0]
+    assert reported.installed is not None
+    results = [manifest.ecus[0].result for manifest in bench.network.manifests]
+    assert [result.outcome for result in results if result] == [Outcome.INSTALLED]
+
+
+async def test_what_a_stick_holds_costs_no_data(bench: Bench) -> None:
+    def no_data() -> DataUse:
+        return DataUse(network="metered", budget_bytes=0)
+
+    client = await bench.client(data_use=no_data)
+    await bench.update_from(await asyncio.to_thread(bench.write), client)
+    assert outcome_of(client) == ("1.0.0", Outcome.INSTALLED)
+
+
+async def test_a_stick_for_other_hardware_offers_nothing(bench: Bench) -> None:
+    client = await bench.client(hardware="board-9")
+    await bench.update_from(await asyncio.to_thread(bench.write), client)
+    assert (client.entry.offer, client.entry.attack) == (None, None)
+
+
+async def test_a_newer_stick_revokes_an_older_one(bench: Bench) -> None:
+    old = await asyncio.to_thread(bench.write)
+    await asyncio.to_thread(bench.publish, "1.1.0", 2)
+    client = await bench.update_from(await asyncio.to_thread(bench.write))
+    assert outcome_of(client) == ("1.1.0", Outcome.INSTALLED)
+    await bench.update_from(old, client)
+    assert client.entry.attack == "ota.repository.rollback"
+    assert await asyncio.to_thread(client.stick.read) is None
+
+
+async def test_whoever_was_online_since_believes_no_older_stick(bench: Bench) -> None:
+    old = await asyncio.to_thread(bench.write)
+    await asyncio.to_thread(bench.write)
+    bench.network.is_up = True
+    client = await bench.client()
+    bench.clock.advance_s(60)
+    await asyncio.to_thread(client._steps._verifier.check)
+    await bench.update_from(old, client)
+    assert client.entry.attack == "ota.repository.rollback"
+
+
+async def test_a_stick_outlives_the_image_snapshot_and_not_its_own_list(bench: Bench) -> None:
+    stick = await asyncio.to_thread(bench.write)
+    bench.clock.advance_s(30 * DAY_S)  # the Image Snapshot has expired after seven
+    client = await bench.client(hardware="board-9")
+    await bench.update_from(stick, client)
+    assert client.entry.attack is None
+    bench.clock.advance_s(61 * DAY_S)
+    await bench.update_from(stick, client)
+    assert client.entry.attack == "ota.repository.freeze"
+
+
+async def test_a_release_below_the_committed_counter_is_refused_from_a_stick_too(
+    bench: Bench,
+) -> None:
+    floor = Floor(bench.folder / "update" / "floor.sqlite")
+    await asyncio.to_thread(floor.raise_release_counter, ECU, 2)
+    client = await bench.update_from(await asyncio.to_thread(bench.write))
+    assert client.entry.attack == "ota.repository.release_counter"
+
+
+def largest(folder: Path) -> Path:
+    """Return the image itself, not its list of pieces."""
+    return max(folder.rglob("*.okp"), key=lambda path: path.stat().st_size)
+
+
+def tamper(path: Path) -> None:
+    content = path.read_bytes()
+    at = content.index(b'"version":') + len(b'"version":')
+    at += content[at : at + 1] == b" "
+    path.write_bytes(content[:at] + b"7" + content[at + 1 :])
+
+
+ROLES = {
+    f"director/{SNAPSHOT}.json": "ota.repository.signature",
+    f"director/{TARGETS}.json": "ota.repository.mix_and_match",
+    "image/metadata/snapshot.json": "ota.repository.signature",
+    "image/metadata/2.targets.json": "ota.repository.mix_and_match",
+}
+
+
+@pytest.mark.parametrize("name", ROLES)
+async def test_a_changed_role_on_a_stick_is_refused(name: str, bench: Bench) -> None:
+    stick = await asyncio.to_thread(bench.write)
+    tamper(stick / name)
+    client = await bench.update_from(stick)
+    assert client.entry.attack == ROLES[name]
+    assert await asyncio.to_thread(client.stick.read) is None
+
+
+async def test_a_changed_image_on_a_stick_is_refused_and_reported(bench: Bench) -> None:
+    stick = await asyncio.to_thread(bench.write)
+    image = await asyncio.to_thread(largest, stick / "image" / "targets")
+    content = image.read_bytes()
+    image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    client = await bench.update_from(stick)
+    assert client.entry.attack == "ota.repository.hash_mismatch"
+
+
+async def test_a_root_that_nobody_signed_ends_a_stick(bench: Bench) -> None:
+    stick = await asyncio.to_thread(bench.write)
+    first = stick / "director" / "1.root.json"
+    shutil.copy(first, stick / "director" / "2.root.json")
+    client = await bench.update_from(stick)
+    assert client.entry.attack == "ota.repository.mix_and_match"
+
+
+async def test_two_images_for_one_ecu_on_a_stick_are_refused(bench: Bench) -> None:
+    await asyncio.to_thread(bench.publish, "1.1.0", 2)
+    stick = await asyncio.to_thread(bench.write)
+    other = await asyncio.to_thread(bench.write, f"app/{APP}/1.0.0/{APP}-1.0.0.okp")
+    listed = await asyncio.to_thread(
+        Metadata[Targets].from_file, str(other / "director" / f"{TARGETS}.json")
+    )
+    found = dict(listed.signed.targets)
+    await asyncio.to_thread(bench.sign_anew, stick, lambda role: role.targets.update(found))
+    client = await bench.update_from(stick)
+    assert client.entry.attack == "ota.repository.repeated_ecu"
+
+
+async def test_a_stick_that_is_pulled_out_is_asked_for_again_over_the_network(
+    bench: Bench,
+) -> None:
+    stick = await asyncio.to_thread(bench.write)
+    client = await bench.client()
+    await asyncio.to_thread(client.stick.write, stick)
+    shutil.rmtree(stick)
+    await update(client)
+    assert client.situation.problem is not None
+    assert client.situation.problem.code == "ota.download.network"
+
+
+def test_a_dry_run_signs_and_writes_nothing(bench: Bench) -> None:
+    plan = write_bundle(bench.repositories, bench.folder / "stick", dry_run=True)
+    assert (plan.targets, plan.version) == ((f"app/{APP}/1.0.0/{APP}-1.0.0.okp",), 1)
+    assert not (bench.folder / "stick").exists()
+    assert not bench.repositories.layout.director_offline.exists()
+
+
+def test_a_folder_with_files_is_no_stick_to_write(bench: Bench) -> None:
+    with pytest.raises(ConflictError, match="expected an empty folder"):
+        write_bundle(bench.repositories, bench.folder)
+
+
+def test_what_was_never_released_is_not_written(bench: Bench) -> None:
+    with pytest.raises(NotFoundError, match="expected a released target"):
+        write_bundle(bench.repositories, bench.folder / "stick", ["app/none"])
+
+
+def test_two_releases_of_one_app_do_not_go_on_one_stick(bench: Bench) -> None:
+    bench.publish("1.1.0", 2)
+    both = [f"app/{APP}/{version}/{APP}-{version}.okp" for version in ("1.0.0", "1.1.0")]
+    with pytest.raises(ConflictError, match="expected one release of an app"):
+        write_bundle(bench.repositories, bench.folder / "stick", both)
+
+
+def test_without_the_offline_keys_no_stick_is_written(bench: Bench) -> None:
+    shutil.rmtree(bench.repositories.layout.offline_keys / "director")
+    with pytest.raises(KeyMissingError, match="expected 1 at hand"):
+        write_bundle(bench.repositories, bench.folder / "stick")
