@@ -132,6 +132,8 @@ def _desk_settings(config: IngestConfig) -> DeskSettings:
         max_rows_per_byte=limits.max_rows_per_byte,
         parts_days=limits.parts_days,
         parts_max_bytes=limits.parts_max_bytes,
+        batch_days=limits.batch_days,
+        receipts_days=limits.receipts_days,
         quarantine_days=limits.quarantine_days,
         quarantine_max=limits.quarantine_max,
         takes_reports=workshop is not None,
