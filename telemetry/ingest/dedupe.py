@@ -16,6 +16,7 @@ _KEY = "pseudonym=? AND batch_id=? AND part=?"
 _COLUMNS = (
     "pseudonym, batch_id, part, purpose, schema_id, month, row_count, size_bytes, file, stored_day"
 )
+_MOVING = "state <> 'stored'"  # as the index of the few that are on their way says it
 NO_LIMIT = 1 << 62
 
 
@@ -96,9 +97,8 @@ class Batches:
 
     def halted(self, before: date) -> list[StoredBatch]:
         """Return what was taken back while it arrived, before a day: its writer is long gone."""
-        return self._select(
-            "state <> 'stored' AND state='halted' AND stored_day < ?", (day_text(before),)
-        )
+        where = f"{_MOVING} AND state='halted' AND stored_day < ?"
+        return self._select(where, (day_text(before),))
 
     def batches(self, *, limit: int = NO_LIMIT) -> list[StoredBatch]:
         """Return stored batches, newest day first."""
@@ -111,7 +111,7 @@ class Batches:
 
     def unfinished(self) -> list[StoredBatch]:
         """Return batches whose files are being written, or were when a receiver died."""
-        return self._select("state <> 'stored' AND state='arriving'", ())
+        return self._select(f"{_MOVING} AND state='arriving'", ())
 
     def _select(
         self, where: str, values: tuple[object, ...], limit: int = NO_LIMIT
