@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.keys import load_signing_key
 from agent.consent.ledger import verify_chain
 from agent.consent.recipients import NoKeyError, load_recipients
+from agent.consents import signing_key_of
 from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
@@ -56,7 +56,7 @@ def _vehicle(name: str) -> Finding:
 
 
 def _identity(config: AgentConfig) -> Finding:
-    key = load_signing_key(config.identity.ecu_key)
+    key = signing_key_of(config)
     return ok(f"{config.identity.vehicle_id}, key {key.public.key_id}")
 
 
@@ -149,7 +149,7 @@ def _with_state(folders: Folders, look: Callable[[State], Finding]) -> Finding:
 
 def _ledger(config: AgentConfig, state: State) -> Finding:
     entries = state.ledger()
-    key = load_signing_key(config.identity.ecu_key).public
+    key = signing_key_of(config).public
     expected = state.counters().get(LEDGER_LENGTH, 0)
     problems = verify_chain(entries, key, expected_length=expected)
     if problems:

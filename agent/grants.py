@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Protocol
 
-from agent.consent.keys import SigningKey
+from agent.consent.keys import Signer
 from agent.consent.ledger import (
     ChainProblem,
     ConsentEvent,
@@ -95,7 +95,7 @@ class Grants:
         self,
         *,
         state: State,
-        key: SigningKey,
+        key: Signer,
         notices: Mapping[str, Mapping[Purpose, Notice]],
         recipients: Recipients,
         secret_of: Callable[[Purpose], bytes],

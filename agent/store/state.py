@@ -6,8 +6,9 @@ transaction so that no two entries can claim the same place in the chain.
 """
 
 import hashlib
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -179,6 +180,16 @@ class LedgerRow:
     entry_hash: bytes  # SHA-256 of body
     body: bytes
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEntryRow:
+    """One stored entry about a batch, whose id is in hex."""
+
+    sequence: int
+    body: bytes
+    signature: bytes
+    batch_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -398,6 +409,29 @@ class State:
                 "SELECT body FROM ledger WHERE entry_hash=?", (entry_hash,)
             ).fetchone()
         return row[0].encode() if row else None
+
+    def entries_about(self, batch_ids: Collection[str]) -> list[BatchEntryRow]:
+        """Return the ledger entries about these batches (ids in hex), oldest first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT sequence, body, signature, batch_id FROM ledger"
+                " WHERE batch_id IN (SELECT value FROM json_each(?)) ORDER BY sequence",
+                (json.dumps(sorted(batch_ids)),),
+            ).fetchall()
+        return [
+            BatchEntryRow(sequence=row[0], body=row[1].encode(), signature=row[2], batch_id=row[3])
+            for row in rows
+        ]
+
+    def standing_trips(self) -> frozenset[str]:
+        """Return the trips of which a batch was released under a standing OK."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT trip_id FROM claims JOIN ledger"
+                " ON ledger.batch_id = lower(hex(claims.batch_id))"
+                " WHERE json_extract(body, '$.released_under') IS NOT NULL"
+            ).fetchall()
+        return frozenset(row[0] for row in rows)
 
     def append(self, make_entry: MakeEntry) -> bytes:
         """Append one entry to the ledger; return its hash. Joins a transaction under way."""

@@ -22,9 +22,17 @@ from ota.client.ports import Clock
 from ota.client.report import Reporter
 from ota.client.states import WATCHED, UpdateEvent, UpdateState
 from ota.client.stick import Source
-from ota.client.verdicts import failure, has_failed, is_refused, may_pass, success
+from ota.client.verdicts import (
+    failure,
+    has_failed,
+    is_refused,
+    is_sign_of_attack,
+    may_pass,
+    success,
+)
 from ota.client.watch import Watch
 from ota.client.ways import Ways
+from ota.client.wishes import Wishes
 from ota.errors import (
     DownloadError,
     InstallError,
@@ -93,6 +101,7 @@ class UpdateSteps:
         reporter: Reporter,
         floor: Floor,
         history: History,
+        wishes: Wishes,
         gates: Gates,
         clock: Clock,
         is_clock_set: Callable[[], bool],
@@ -105,6 +114,7 @@ class UpdateSteps:
         self._reporter = reporter
         self._floor = floor
         self._history = history
+        self._wishes = wishes
         self._gates = gates
         self._clock = clock
         self._is_clock_set = is_clock_set
@@ -179,7 +189,7 @@ class UpdateSteps:
         told = {"attack": None, "reported": was_told or entry.reported}
         offered = self._verifier.check()
         self.is_reached = True
-        for offers in bundles(self._not_installed(offered)):
+        for offers in bundles(self._not_installed(self._not_refused(offered))):
             if any(is_refused(offer, entry.outcome) for offer in offers):
                 continue
             for offer in offers:
@@ -284,15 +294,14 @@ class UpdateSteps:
         if not isinstance(error, DownloadError):
             return Step(event=UpdateEvent.NOTHING_NEW, changes=_NO_OFFER)
         self.is_reached = False
+        told = _told(self._verifier.worse(error))
         if entry.offer is not None:
-            return Step(event=UpdateEvent.DONE)  # what was verified before still stands
-        return Step(event=UpdateEvent.NOTHING_NEW, changes=_NO_OFFER)
+            return Step(event=UpdateEvent.DONE, changes=told)  # what was verified before stands
+        return Step(event=UpdateEvent.NOTHING_NEW, changes={**told, **_NO_OFFER})
 
     def _failed(self, entry: JournalEntry, error: OtaError, event: UpdateEvent) -> Step:
         """Return a step that remembers what failed, for the driver and for the Director."""
-        changes: dict[str, object] = {}
-        if isinstance(error, RepositoryError | SlowRetrievalError):
-            changes |= {"attack": error.code, "reported": False}
+        changes = _told(error)
         if entry.state is UpdateState.VERIFYING and not isinstance(error, InstallError):
             changes |= _NO_OFFER  # nothing that was offered is believed
         elif entry.offers and not isinstance(error, DownloadError):
@@ -316,6 +325,11 @@ class UpdateSteps:
             log.warning("manifest_refused", extra={"code": error.code, "reason": str(error)})
             return False
         return True
+
+    def _not_refused(self, offers: Sequence[Offer]) -> list[Offer]:
+        """Return ``offers`` without the apps that the driver does not want."""
+        wishes = self._wishes.read()
+        return [offer for offer in offers if wishes.get(offer.name) is not False]
 
     def _not_installed(self, offers: Sequence[Offer]) -> list[Offer]:
         ecus = {ecu.ecu_id: ecu for ecu in self._ecus}
@@ -352,6 +366,11 @@ def _waits_for_better(state: UpdateState, error: OtaError) -> bool:
     if state is UpdateState.AWAITING_OK or state in _STUBBORN:
         return True
     return state in _PATIENT and may_pass(error)
+
+
+def _told(error: OtaError) -> dict[str, object]:
+    """Return what the next report says of ``error``: its code, if it is a sign of an attack."""
+    return {"attack": error.code, "reported": False} if is_sign_of_attack(error) else {}
 
 
 def _offered(entry: JournalEntry, offers: tuple[Offer, ...]) -> dict[str, object]:
