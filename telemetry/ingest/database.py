@@ -133,6 +133,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE erased (
         pseudonym {bytes} NOT NULL,
         batch_id {bytes} NOT NULL,      -- empty: every batch of this pseudonym
+        day TEXT NOT NULL,
         PRIMARY KEY (pseudonym, batch_id)
     ){keyed}""",
         """CREATE TABLE reports (         -- sealed to a workshop; gone once it has them

@@ -115,7 +115,7 @@ class Desk:
             request = decode_erase(opened)
         except (CodecError, SealError) as error:  # not kept aside: it may hold a token
             return _refusal(identity, error.code)
-        return self._eraser.erase(request, erase_id=identity)
+        return self._eraser.erase(request, erase_id=identity, today=self._today())
 
     def purge(self) -> int:
         """Delete whatever has been here long enough; return how many."""
@@ -124,6 +124,7 @@ class Desk:
         purged += self._index.purge_parts(today, days=settings.parts_days)
         purged += self._reports.purge(today, days=settings.reports_days)
         purged += self._index.purge_receipts(today, days=settings.receipts_days)
+        purged += self._eraser.forget(today, days=settings.batch_days)
         purged += self._sink.expire(today, days=settings.batch_days)
         return purged + self._sink.sweep(today)
 
