@@ -22,6 +22,7 @@ from agent.commands.driver import driver, pause, preview, workshop
 from agent.commands.export import export
 from agent.commands.queue import queue
 from agent.commands.signals import signals
+from agent.commands.token import token
 from agent.commands.trips import trips
 from agent.commands.update import update
 from agent.commands.vehicle import vehicle
@@ -223,5 +224,6 @@ for group in (
     pause,
     preview,
     workshop,
+    token,
 ):
     main.add_command(group)

@@ -301,6 +301,15 @@ class SlowRetrievalError(DownloadError):
     sentence = "The update server answered too slowly."
 
 
+class StaleError(DownloadError):
+    """The repositories were not reached for so long that somebody may be keeping them away."""
+
+    code = "ota.download.stale"
+    attack = "drop-request"
+    sentence = "The car has not reached the update server for a long time."
+    advice = "Look at the car's network; what it runs stays, and recalls do not reach it."
+
+
 class ServerRefusedError(DownloadError):
     """The server answered with an error status; ``retry_after_s`` is when it wants to be asked."""
 

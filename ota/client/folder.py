@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote
 
 from ota.client.ports import RangeAnswer
 from ota.errors import NetworkError, ServerRefusedError
@@ -14,7 +13,10 @@ _NOT_FOUND = 404
 
 
 class FolderFetcher:
-    """Meets ``ports.Fetcher``: ``stick:/a/b`` is the file ``a/b`` below ``folder``."""
+    """Meets ``ports.Fetcher``: ``stick:/a/b`` is the file ``a/b`` below ``folder``.
+
+    Names are not unquoted: what was quoted into one name stays one name.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,7 +52,7 @@ class FolderFetcher:
 
     def path_of(self, url: str) -> Path:
         """Return where the file behind ``url`` is; raise ServerRefusedError for a way out."""
-        parts = unquote(url.removeprefix(SCHEME)).split("/")
+        parts = url.removeprefix(SCHEME).split("/")
         if any(part in {"", ".", ".."} or "\0" in part for part in parts):
             raise ServerRefusedError(url, status=_NOT_FOUND)
         return self._folder.joinpath(*parts)

@@ -18,6 +18,7 @@ from ota.client.folder import SCHEME, FolderFetcher
 from ota.client.offer import Offer
 from ota.client.ports import Fetcher, RangeAnswer
 from ota.client.verifier import Verifier
+from ota.errors import DownloadError
 
 STICK_NAME = "stick.json"
 
@@ -58,6 +59,10 @@ class Source(Protocol):
         """Return whether no network is needed to ask."""
         ...
 
+    def worse(self, error: DownloadError) -> DownloadError:
+        """Return what ``error`` means by now; see ``verifier.Verifier``."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StickOrNetwork:
@@ -71,6 +76,10 @@ class StickOrNetwork:
     def is_offline(self) -> bool:
         """Return whether a stick is there."""
         return self.stick.read() is not None
+
+    def worse(self, error: DownloadError) -> DownloadError:
+        """Return what ``error`` means by now; see ``verifier.Verifier``."""
+        return self.network.worse(error)
 
     def check(self) -> tuple[Offer, ...]:
         """Return what the stick or the network offers.

@@ -8,13 +8,24 @@ from ota.errors import (
     QuarantinedError,
     RepositoryError,
     ServerRefusedError,
+    SlowRetrievalError,
+    StaleError,
     TakenBackError,
+    UntrustedServerError,
+    WrongAnswerError,
 )
 from ota.metadata.manifest import Outcome as OutcomeKind
 from ota.metadata.manifest import UpdateResult
 
 _MAX_CLIENT_ERROR = 499  # an HTTP status of 400 to 499 says: not like this, ever
 _TRY_LATER = frozenset({408, 425, 429})
+_SIGNS = (
+    RepositoryError,
+    SlowRetrievalError,
+    StaleError,
+    UntrustedServerError,
+    WrongAnswerError,
+)
 # What is wrong today is wrong tomorrow, and costs a download each time.
 _SETTLED = (RepositoryError.code, QuarantinedError.code, TakenBackError.code)
 
@@ -76,6 +87,11 @@ def has_failed(offer: Offer, last: Outcome | None) -> bool:
         and found.update == offer.content_hash
         and found.code not in {BundleError.code, TakenBackError.code}
     )
+
+
+def is_sign_of_attack(error: OtaError) -> bool:
+    """Return whether the Director shall hear of ``error`` although nothing was installed."""
+    return isinstance(error, _SIGNS)
 
 
 def may_pass(error: OtaError) -> bool:

@@ -1,7 +1,7 @@
 """Full verification: two TUF repositories, the floor below them, the Uptane rules above them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from ota.client.documents import Documents
@@ -11,6 +11,10 @@ from ota.client.ports import Fetcher
 from ota.client.repository import Refreshed, Repository, RepositoryAddress
 from ota.client.timekeeper import TimeKeeper, no_earlier
 from ota.client.uptane import Assignment, check_together, match, read_assignments
+from ota.errors import DownloadError, StaleError
+
+# Source: openpilot prompts after ten days without a check and refuses to engage after fourteen.
+STALE_AFTER = timedelta(days=14)
 
 
 class Verifier:
@@ -75,6 +79,24 @@ class Verifier:
         if self._documents is not None:
             self._documents.collect(image.targets)
         return offers
+
+    def worse(self, error: DownloadError) -> DownloadError:
+        """Return ``error``, or that the repositories were last heard too long ago. Blocks.
+
+        Raises:
+            InstallError: The floor cannot be used.
+        """
+        lowest = self._floor.lowest_time()
+        if lowest is None or not self._time.is_known():
+            return error
+        unheard = self._time.utc_now() - lowest
+        if unheard <= STALE_AFTER:
+            return error
+        return StaleError(
+            "repositories",
+            expected=f"an answer within {STALE_AFTER.days} days",
+            got=f"none for {unheard.days} days: {error.code}",
+        )
 
     def _commit_running(self, offers: Sequence[Offer]) -> None:
         """Raise the release counters of what runs already: there is nothing left to commit.

@@ -22,7 +22,14 @@ from ota.client.ports import Clock
 from ota.client.report import Reporter
 from ota.client.states import WATCHED, UpdateEvent, UpdateState
 from ota.client.stick import Source
-from ota.client.verdicts import failure, has_failed, is_refused, may_pass, success
+from ota.client.verdicts import (
+    failure,
+    has_failed,
+    is_refused,
+    is_sign_of_attack,
+    may_pass,
+    success,
+)
 from ota.client.watch import Watch
 from ota.client.ways import Ways
 from ota.client.wishes import Wishes
@@ -287,15 +294,14 @@ class UpdateSteps:
         if not isinstance(error, DownloadError):
             return Step(event=UpdateEvent.NOTHING_NEW, changes=_NO_OFFER)
         self.is_reached = False
+        told = _told(self._verifier.worse(error))
         if entry.offer is not None:
-            return Step(event=UpdateEvent.DONE)  # what was verified before still stands
-        return Step(event=UpdateEvent.NOTHING_NEW, changes=_NO_OFFER)
+            return Step(event=UpdateEvent.DONE, changes=told)  # what was verified before stands
+        return Step(event=UpdateEvent.NOTHING_NEW, changes={**told, **_NO_OFFER})
 
     def _failed(self, entry: JournalEntry, error: OtaError, event: UpdateEvent) -> Step:
         """Return a step that remembers what failed, for the driver and for the Director."""
-        changes: dict[str, object] = {}
-        if isinstance(error, RepositoryError | SlowRetrievalError):
-            changes |= {"attack": error.code, "reported": False}
+        changes = _told(error)
         if entry.state is UpdateState.VERIFYING and not isinstance(error, InstallError):
             changes |= _NO_OFFER  # nothing that was offered is believed
         elif entry.offers and not isinstance(error, DownloadError):
@@ -360,6 +366,11 @@ def _waits_for_better(state: UpdateState, error: OtaError) -> bool:
     if state is UpdateState.AWAITING_OK or state in _STUBBORN:
         return True
     return state in _PATIENT and may_pass(error)
+
+
+def _told(error: OtaError) -> dict[str, object]:
+    """Return what the next report says of ``error``: its code, if it is a sign of an attack."""
+    return {"attack": error.code, "reported": False} if is_sign_of_attack(error) else {}
 
 
 def _offered(entry: JournalEntry, offers: tuple[Offer, ...]) -> dict[str, object]:

@@ -55,3 +55,14 @@ def test_every_error_page_and_link_of_the_readme_exists() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "rows", [[f"R{n:02}" for n in range(1, 24)], [f"P{n:02}" for n in range(1, 18)]]
+)
+def test_the_uptane_checklist_has_a_test_or_a_reason_for_every_row(rows: list[str]) -> None:
+    page = (REFERENCE / "uptane-checklist.md").read_text().splitlines()
+    lines = {row: [line for line in page if line.startswith(f"| {row} |")] for row in rows}
+    assert [row for row, found in lines.items() if len(found) != 1] == []
+    bare = [row for row, (line,) in lines.items() if not NAMED.search(line)]
+    assert [row for row in bare if "not offered" not in lines[row][0] and row != "P10"] == []

@@ -282,13 +282,6 @@ class SimulatedRepository:
             self.versions[other] += 1
         self.sign_all()
 
-    def all_targets(self) -> dict[str, TargetFile]:
-        """Return what any role lists, by target name."""
-        found = dict(self.targets)
-        for role in self.delegated.values():
-            found |= role.targets
-        return found
-
     def current(self, role: str) -> str:
         """Return the name under which the newest ``role`` is served."""
         if role == "timestamp":
@@ -301,7 +294,8 @@ class SimulatedRepository:
         """Write the metadata that is served to ``folder``, under its names."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
-            (folder / name).write_bytes(content)
+            if len(name) <= 255:  # a longer one can only be asked for
+                (folder / name).write_bytes(content)
 
     def _delegations(self, delegator: str) -> Delegations | None:
         roles = [role for role in self.delegated.values() if role.delegator == delegator]
@@ -344,6 +338,7 @@ class RepositorySimulator:
         self.vehicle = vehicle
         self.ecu_signer = _ecu_signer()
         self.images: dict[str, bytes] = {}
+        self.released: dict[str, TargetFile] = {}  # whatever became of the word about it
         self.bodies: dict[str, Callable[[], Iterator[bytes]]] = {}
         self.fetched: Counter[str] = Counter()
         self.manifests: list[VehicleManifest] = []
@@ -392,6 +387,7 @@ class RepositorySimulator:
         digest = hashlib.sha256(package).hexdigest()
         digests = list_chunks(io.BytesIO(package), size_bytes=CHUNK_BYTES)
         self.image.targets[path] = _target(path, package, to_custom(custom))
+        self.released[path] = _target(path, package, to_custom(custom))
         self.images[digest] = package
         self.images[hashlib.sha256(digests).hexdigest()] = digests
         self.image.publish()
@@ -430,7 +426,7 @@ class RepositorySimulator:
         (folder / "roots").mkdir(exist_ok=True)
         for name, repository in (("image", self.image), ("director", self.director)):
             (folder / "roots" / f"{name}.json").write_bytes(repository.roots[0])
-        for target in self.image.all_targets().values():
+        for target in self.released.values():
             place = folder / "image" / "targets" / Path(target.path).parent
             place.mkdir(parents=True, exist_ok=True)
             for digest in (target.hashes["sha256"], target.custom["chunks"]["sha256"]):

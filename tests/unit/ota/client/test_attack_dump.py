@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata, Root
 
+from tests.support import attack_try
 from tests.support.attack_dump import ATTACKS, main
 from tests.support.repository_simulator import VEHICLE
 
@@ -58,3 +59,22 @@ def test_the_command_is_the_simulators_own() -> None:
     command = [sys.executable, "-m", "tests.support.repository_simulator", "--list"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == len(ATTACKS)
+
+
+TRIED = [
+    "director_targets_same_ecu",
+    "a terminating delegation ends the search",
+    "director timestamp goes back under newer roles",
+    "the image is cut short",
+    "two roles agree on an image",
+    "the image timestamp never ends",
+]
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_an_attack_written_as_files_meets_its_code_in_the_vehicle(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--attack", name, "-o", str(tmp_path / "dump")])
+    assert attack_try.main([str(tmp_path / "dump")]) == 0
+    assert capsys.readouterr().out == f"{ATTACKS[name].code or 'accepted'}\n"

@@ -13,6 +13,7 @@ from ota.client.timekeeper import TOLERANCE, Reading, TimeKeeper, Verdict, Witne
 from ota.errors import FreezeError, FutureError, RollbackError, TimeUnknownError
 from tests.support.attacks import DIGEST, prepare
 from tests.support.clock import FakeClock
+from tests.support.own_attacks import OWN_ATTACKS
 from tests.support.packages import make_package
 from tests.support.repository_simulator import RepositorySimulator
 from tests.support.update_client import (
@@ -303,6 +304,36 @@ async def test_a_report_says_no_earlier_time_than_what_was_signed(tmp_path: Path
     await update(client)
     await update(client)
     assert simulator.manifests[-1].time == f"{simulator.now:%Y-%m-%dT%H:%M:%SZ}"
+
+
+async def test_a_director_kept_away_for_two_weeks_hears_of_it_once_it_is_back(
+    tmp_path: Path,
+) -> None:
+    simulator = prepare()
+    clock = FakeClock(simulator.now)
+    client = await open_client(simulator, tmp_path, clock=clock)
+    await update(client)
+    simulator.is_down = True
+    clock.advance_s(14 * DAY_S)
+    assert (await update(client)).attack is None
+    clock.advance_s(1 * DAY_S)
+    assert (await update(client)).attack == "ota.download.stale"
+    simulator.is_down = False
+    await update(client)
+    assert simulator.manifests[-1].ecus[0].attack == "ota.download.stale"
+    await update(client)
+    assert simulator.manifests[-1].ecus[0].attack is None
+
+
+async def test_metadata_that_trickles_is_told_to_the_director(tmp_path: Path) -> None:
+    simulator = prepare()
+    OWN_ATTACKS["the image timestamp trickles"].run(simulator)
+    client = await open_client(simulator, tmp_path)
+    assert (await update(client)).attack == "ota.download.slow_retrieval"
+    simulator.bodies.clear()
+    await update(client)
+    attacks = [manifest.ecus[0].attack for manifest in simulator.manifests]
+    assert attacks.count("ota.download.slow_retrieval") == 1
 
 
 # --- an emergency roll-back: old content, higher counter -----------------------------------------
