@@ -29,6 +29,7 @@ from agent.network.model import NetworkClass
 from agent.network.watch import NetworkWatch
 from agent.offers import AgentHealth, release_of
 from agent.owner import owner_door
+from agent.people import People
 from agent.recorder import Places, Recorder, RecorderConfig, wanted_paths
 from agent.recovery import permitted, recover_trips
 from agent.scheduler import Job, run_calendar
@@ -121,6 +122,9 @@ class Agent:
             live=self._live,
             keeper=self._keeper,
             clock=clock,
+            people=People(
+                self._sharing, battery_file=self._folders.battery, touched=self._people_changed
+            ),
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
             is_night=self._is_night,
@@ -247,6 +251,10 @@ class Agent:
 
     async def _network_sentence(self) -> str:
         return self._network.sentence()
+
+    def _people_changed(self) -> None:
+        self._uplink.wake()
+        self._desk.touch()
 
     async def _wake(self) -> str:
         self._uplink.wake()

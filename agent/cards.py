@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from statistics import median
 
+import msgspec
+
 from agent.consent.preview import Preview, PreviewField
 from agent.hmi.views import (
     BatchPreview,
     BatteryAlert,
     BatteryHealth,
+    CardKind,
     Criticality,
     FieldPreview,
     GateLine,
@@ -36,8 +39,16 @@ from ota.client.gates import Refusal
 from ota.client.offer import Outcome as UpdateOutcome
 from ota.client.states import UpdateState
 from ota.metadata.custom import Facts
+from telemetry.purposes import Purpose
 
-NEVER_SENT = ("position", "speed", "exact_time", "torque", "vin")
+NEVER_SENT: Mapping[Purpose, tuple[str, ...]] = {
+    Purpose.BATTERY: ("position", "speed", "exact_time", "torque", "vin"),
+    Purpose.CHARGING: ("exact_place", "route", "exact_time", "vin"),
+    Purpose.JOURNEYS: ("position", "speed", "exact_time", "vin"),
+    Purpose.TRAFFIC: ("ends", "route", "exact_time", "vin"),
+    Purpose.DIAGNOSTICS: ("trips", "position", "vin"),
+    Purpose.WORKSHOP: ("position", "trips", "unseen"),
+}
 _GATE_LINES = {  # always shown, met or not
     "ota.gate.not_parked": "parked",
     "ota.gate.moving": "standing",
@@ -69,13 +80,14 @@ class Planned:
     at_utc: datetime
 
 
-def trip_card(
+def trip_card(  # noqa: PLR0913 (each by name)
     trip: TripRow,
     previews: Sequence[Preview],
     queued: Sequence[QueueItem],
     *,
     zone: tzinfo | None,
     unanswered_days: int,
+    is_standing: bool = False,
 ) -> TripCard:
     """Return the card of one trip.
 
@@ -85,6 +97,7 @@ def trip_card(
         queued: Its batches that were confirmed and are still here.
         zone: In which time its end is told; None is the time zone of the board.
         unanswered_days: After how many days without an answer it is deleted.
+        is_standing: Whether a standing OK released it.
     """
     known = figures(trip)
     ended = trip.created_utc.astimezone(zone)
@@ -98,7 +111,14 @@ def trip_card(
         status=_status(trip, queued),
         hold_left_s=max((round(item.held_for_s) for item in queued), default=0) or None,
         expires_days=unanswered_days,
+        kind=_kind(trip),
+        is_standing=is_standing,
     )
+
+
+def _kind(trip: TripRow) -> CardKind:
+    found = msgspec.json.decode(trip.summary)
+    return CardKind(found.get("kind", CardKind.TRIP)) if isinstance(found, dict) else CardKind.TRIP
 
 
 def _status(trip: TripRow, queued: Sequence[QueueItem]) -> TripStatus:
@@ -122,7 +142,7 @@ def batch_preview(preview: Preview) -> BatchPreview:
         travels_bytes=preview.travels_bytes,
         recipient=preview.recipient,
         fields=(*(_field(field) for field in preview.fields), *_once(preview)),
-        not_sent=NEVER_SENT,
+        not_sent=NEVER_SENT[preview.purpose],
     )
 
 
@@ -134,6 +154,7 @@ def _field(field: PreviewField) -> FieldPreview:
         count=field.count,
         lowest=field.lowest,
         highest=field.highest,
+        text=field.text,
     )
 
 
@@ -143,7 +164,8 @@ def _once(preview: Preview) -> Iterator[FieldPreview]:
         yield FieldPreview(
             name="soh_percent", unit="%", precision=1, count=1, lowest=soh, highest=soh
         )
-    yield FieldPreview(name="month", unit="", precision=0, count=1, text=preview.month)
+    if preview.purpose is not Purpose.WORKSHOP:  # a report names its day
+        yield FieldPreview(name="month", unit="", precision=0, count=1, text=preview.month)
 
 
 _LEVELS = {

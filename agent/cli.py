@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import click
 
+from agent.commands.apps import apps
 from agent.commands.battery import battery
 from agent.commands.common import FILE, Caller, as_json, print_document
 from agent.commands.consent import consent
@@ -21,6 +22,7 @@ from agent.commands.driver import driver, pause, preview, workshop
 from agent.commands.export import export
 from agent.commands.queue import queue
 from agent.commands.signals import signals
+from agent.commands.token import token
 from agent.commands.trips import trips
 from agent.commands.update import update
 from agent.commands.vehicle import vehicle
@@ -214,6 +216,7 @@ for group in (
     consent,
     queue,
     update,
+    apps,
     signals,
     vehicle,
     export,
@@ -221,5 +224,6 @@ for group in (
     pause,
     preview,
     workshop,
+    token,
 ):
     main.add_command(group)

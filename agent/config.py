@@ -80,6 +80,14 @@ class IdentityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     purpose_secrets: Path  # folder of 32-byte secrets, 0700
 
 
+class TokenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A PKCS#11 token (TPM, secure element, SoftHSM) that keeps keys; needs okdrive[pkcs11]."""
+
+    module: Path  # the library that speaks to it
+    label: str
+    pin_file: Path  # 0600
+
+
 class CostConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What sending may cost: bytes a day per class of network, both ways, and the 12 V battery."""
 
@@ -210,6 +218,7 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     updates: UpdatesConfig
     recording: RecordingConfig = RecordingConfig()
     screen: ScreenConfig = ScreenConfig()
+    token: TokenConfig | None = None  # none: keys are files of mode 0600
     polls: PollsConfig = PollsConfig()
     gnss: GnssConfig = GnssConfig()
     battery: BatteryConfig = BatteryConfig()

@@ -22,6 +22,8 @@ from agent.clock import SystemClock
 from agent.config import AgentConfig
 from agent.consent.keepsake import KeepsakeError, read_receipt_text, receipt_document
 from agent.consent.keys import (
+    PublicKey,
+    Signer,
     VerifyKey,
     load_purpose_secret,
     load_signing_key,
@@ -36,6 +38,7 @@ from agent.limits import quota
 from agent.offers import AgentHealth
 from agent.sharing import Sharing, SharingError, SharingSettings
 from agent.store.state import LEDGER_LENGTH, ConsentRow, LedgerRow, State
+from agent.store.vault import vault_of
 from telemetry.purposes import Purpose
 
 EXPORT = "okdrive.consent.export/1"
@@ -73,10 +76,11 @@ def sharing_of(
     health: Callable[[], AgentHealth] | None = None,
 ) -> Sharing:
     """Return the driver's side of sharing, not started; raise KeyFileError, KeySetError."""
+    use_token(config)
     folders = Folders(root=config.state_dir)
     return Sharing(
         state=state,
-        key=load_signing_key(config.identity.ecu_key),
+        key=signing_key_of(config),
         notices=all_notices(),
         recipients=load_recipients(config.uplink.ingest_keys, folders.ingest_keys),
         secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
@@ -89,6 +93,28 @@ def sharing_of(
         ),
         health=health,
     )
+
+
+def signing_key_of(config: AgentConfig) -> Signer:
+    """Return what signs the ledger: in the token if there is one, else in a file.
+
+    Raises:
+        KeyFileError: There is no such file. A token that is gone is told by the key itself.
+    """
+    if config.token is None:
+        return load_signing_key(config.identity.ecu_key)
+    from agent.token import ledger_key  # noqa: PLC0415 (an extra)
+
+    return ledger_key(config.token.module, config.token.label, config.token.pin_file)
+
+
+def use_token(config: AgentConfig) -> None:
+    """Keep the keys of what is stored wrapped by the token, if there is one."""
+    if config.token is not None:
+        from agent.token import TokenWrapper  # noqa: PLC0415 (an extra)
+
+        token = config.token
+        vault_of(config.state_dir).use(TokenWrapper(token.module, token.label, token.pin_file))
 
 
 def show(config: AgentConfig, folders: Folders) -> dict[str, Any]:
@@ -229,7 +255,7 @@ def history(folders: Folders) -> dict[str, Any]:
 
 def verify(config: AgentConfig, folders: Folders) -> dict[str, Any]:
     """Return whether the vehicle's own ledger is whole, and everything that is wrong with it."""
-    key = load_signing_key(config.identity.ecu_key).public
+    key = signing_key_of(config).public
     with closing(State.open_to_read(folders.state)) as state:
         length = state.counters().get(LEDGER_LENGTH, 0)
         return _verified(state.ledger(), key, length)
@@ -320,7 +346,7 @@ def verify_lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"whole   {document['entries']} entries, each signed by key {document['key_id']}"
 
 
-def _verified(entries: Sequence[StoredEntry], key: VerifyKey, length: int | None) -> dict[str, Any]:
+def _verified(entries: Sequence[StoredEntry], key: PublicKey, length: int | None) -> dict[str, Any]:
     problems: list[ChainProblem] = verify_chain(entries, key, expected_length=length)
     return {
         "entries": len(entries),

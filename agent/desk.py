@@ -36,6 +36,8 @@ from agent.hmi.views import (
     ScreenState,
     TripCard,
 )
+from agent.people import People
+from agent.scribe import Seen
 from agent.sharing import Sharing, SharingError
 from agent.store.database import StoreError
 from agent.updates import GONE, UpdateService, UpdateView
@@ -86,6 +88,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 class _Gathered:
     trips: tuple[TripCard, ...] = ()
     queue: tuple[QueueItem, ...] = ()
+    toggles: tuple[PurposeToggle, ...] = ()
     notices: tuple[Notice, ...] = ()
     health: BatteryHealth = field(default_factory=BatteryHealth)
 
@@ -102,6 +105,7 @@ class Desk:
         live: Callable[[], LiveView],
         keeper: Keeper,
         clock: Clock,
+        people: People,
         memory_file: Path,
         unanswered_days: int,
         is_night: Callable[[], bool] = lambda: False,
@@ -113,6 +117,7 @@ class Desk:
         self._live = live
         self._keeper = keeper
         self._clock = clock
+        self._people = people
         self._memory_file = memory_file
         self._memory = _read_memory(memory_file)
         self._unanswered_days = unanswered_days
@@ -138,6 +143,7 @@ class Desk:
             acknowledge=self._acknowledge,
             acknowledge_alert=self._acknowledge_alert,
             preview_rows=self._preview_rows,
+            people=self._people.door(),
         )
 
     def touch(self) -> None:
@@ -188,6 +194,7 @@ class Desk:
     def _read_store(self) -> _Gathered:
         queue, whose = queue_items(self._sharing), self._sharing.mine()
         mine = [row for row in self._sharing.state.trips() if row.trip_id in whose]
+        standing = self._sharing.state.standing_trips()
         offered = {card.trip.trip_id: card.previews for card in self._sharing.cards()}
         trips = tuple(
             trip_card(
@@ -196,12 +203,14 @@ class Desk:
                 [item for item in queue if item.trip_id == trip.trip_id],
                 zone=None,
                 unanswered_days=self._unanswered_days,
+                is_standing=trip.trip_id in standing,
             )
             for trip in mine[:_SHOWN_TRIPS]
         )
         return _Gathered(
             trips=trips,
             queue=tuple(queue),
+            toggles=self._people.toggles(),
             notices=self._ledger_notice(),
             health=health_of(self._keeper.figures(), self._clock.utc_now().date()),
         )
@@ -213,7 +222,6 @@ class Desk:
 
     def _compose(self) -> ScreenState:
         live, view, gathered = self._live(), self._updates.view(), self._gathered
-        granted = self._sharing.granted()
         return ScreenState(
             driving=_driving(live),
             vehicle_fresh=live.is_asleep or (live.is_fresh and live.motion is not Motion.UNKNOWN),
@@ -221,10 +229,10 @@ class Desk:
             soc_percent=live.soc_percent,
             speed_km_h=None if live.speed_km_h is None else float(round(live.speed_km_h)),
             trip_km=None if live.trip is None else round(live.trip.distance_m / 1_000, 1),
-            purposes=tuple(
-                PurposeToggle(purpose=purpose, granted=purpose in granted)
-                for purpose in self._sharing.purposes()
-            ),
+            purposes=gathered.toggles,
+            drivers=self._people.drivers(),
+            is_guest=self._people.is_guest(),
+            pause=self._people.pause(),
             trips=gathered.trips,
             update=update_card(view, self._memory.planned, zone=None),
             dismissed_update=self._dismissed,
@@ -243,9 +251,13 @@ class Desk:
 
     # -- answers -------------------------------------------------------------------------------
 
-    async def _answer_trip(self, trip_id: str, batch_ids: Sequence[str], *, share: bool) -> None:
-        wanted = [_batch(text) for text in batch_ids]
-        answer = await self._blocking(lambda: self._sharing.answer(trip_id, wanted, share=share))
+    async def _answer_trip(
+        self, trip_id: str, batch_ids: Sequence[str], *, share: bool, language: str
+    ) -> None:
+        wanted, seen = [_batch(text) for text in batch_ids], Seen(language=language)
+        answer = await self._blocking(
+            lambda: self._sharing.answer(trip_id, wanted, share=share, seen=seen)
+        )
         self._uplink.wake()
         if not answer.answered:
             raise DoorRefusedError("trip.gone", "This was answered already, or it has expired.")
@@ -255,9 +267,13 @@ class Desk:
         if not await self._blocking(lambda: self._sharing.take_back(queued)):
             raise DoorRefusedError("trip.left", "It is too late to take this back: it has left.")
 
-    async def _set_purpose(self, purpose: Purpose, *, granted: bool, notice_hash: str) -> None:
+    async def _set_purpose(
+        self, purpose: Purpose, *, granted: bool, notice_hash: str, language: str
+    ) -> None:
         await self._blocking(
-            lambda: self._sharing.set_consent(purpose, is_granted=granted, shown_sha256=notice_hash)
+            lambda: self._sharing.set_consent(
+                purpose, is_granted=granted, shown_sha256=notice_hash, language=language
+            )
         )
         self._uplink.wake()
 

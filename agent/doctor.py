@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.keys import load_signing_key
 from agent.consent.ledger import verify_chain
 from agent.consent.recipients import NoKeyError, load_recipients
+from agent.consents import signing_key_of
 from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
@@ -18,6 +18,8 @@ from agent.store.battery import BatteryHistory
 from agent.store.outbox import Outbox, OutboxState
 from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
+from agent.store.vault import SEGMENT, TRIP, vault_of
+from telemetry.purposes import Purpose
 
 _LOW_BYTES = 200 << 20
 _SOON = timedelta(days=14)
@@ -30,6 +32,7 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="vehicle", look=lambda: _vehicle(config.vehicle.definition)),
         Check(name="identity", look=lambda: _identity(config)),
         Check(name="ingest keys", look=lambda: _ingest_keys(config, folders, now)),
+        Check(name="keys", look=lambda: _keys(folders)),
         Check(name="certificate", look=lambda: _certificate(config.identity, now)),
         Check(name="storage", look=lambda: _storage(config.state_dir)),
         Check(name="frames", look=lambda: _frames(folders)),
@@ -53,7 +56,7 @@ def _vehicle(name: str) -> Finding:
 
 
 def _identity(config: AgentConfig) -> Finding:
-    key = load_signing_key(config.identity.ecu_key)
+    key = signing_key_of(config)
     return ok(f"{config.identity.vehicle_id}, key {key.public.key_id}")
 
 
@@ -72,6 +75,17 @@ def _ingest_keys(config: AgentConfig, folders: Folders, now: datetime) -> Findin
     text = f"{keys.recipient}, serial {keys.serial}, {len(keys.sealing)} sealing keys"
     kind = f", {hybrid} of them hybrid (1,088 bytes more per batch)" if hybrid else ""
     return _expiry(text + kind, soonest, now, "the receiver has to publish new ones")
+
+
+def _keys(folders: Folders) -> Finding:
+    vault = vault_of(folders.root)
+    lost = [kind for kind in (TRIP, SEGMENT, *Purpose) if vault.is_lost(kind)]
+    if lost:
+        return fail(
+            f"the key of {', '.join(lost)} is lost: what was stored with it cannot be read",
+            f"restore {folders.root}/keys; or switch the purpose off, which deletes it",
+        )
+    return ok("what is stored can be read")
 
 
 def _certificate(identity: IdentityConfig, now: datetime) -> Finding:
@@ -135,7 +149,7 @@ def _with_state(folders: Folders, look: Callable[[State], Finding]) -> Finding:
 
 def _ledger(config: AgentConfig, state: State) -> Finding:
     entries = state.ledger()
-    key = load_signing_key(config.identity.ecu_key).public
+    key = signing_key_of(config).public
     expected = state.counters().get(LEDGER_LENGTH, 0)
     problems = verify_chain(entries, key, expected_length=expected)
     if problems:

@@ -21,6 +21,8 @@ _FAMILIES = (  # first match counts
     Family(
         "agent.config", 2, _NOTHING_STARTED, "correct the file; `okdrive-agent config validate`"
     ),
+    Family("agent.token", 2, "what is stored is intact", "look at [token] in the configuration"),
+    Family("agent.no_token", 2, "nothing was changed", "docs/reference/at-rest.md"),
     Family("agent.key_file", 2, _NOTHING_STARTED, "restore the key file, mode 0600"),
     Family("agent.running", 7, "the running agent goes on", "stop it first"),
     Family("agent.not_running", 4, "the queue is intact", "start `okdrive-agent run`"),

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Protocol
 
-from agent.consent.keys import SigningKey
+from agent.consent.keys import Signer
 from agent.consent.ledger import (
     ChainProblem,
     ConsentEvent,
@@ -33,6 +33,7 @@ from agent.store.drivers import Drivers, StandingRow
 from agent.store.outbox import Moment, Outbox, Quota
 from agent.store.state import LEDGER_LENGTH, State
 from agent.store.tracks import delete_tracks
+from agent.store.vault import SEGMENT, TRIP
 from agent.workshop import Contacts
 from telemetry.purposes import NEED_PLACE, SWITCHED, Purpose
 
@@ -94,7 +95,7 @@ class Grants:
         self,
         *,
         state: State,
-        key: SigningKey,
+        key: Signer,
         notices: Mapping[str, Mapping[Purpose, Notice]],
         recipients: Recipients,
         secret_of: Callable[[Purpose], bytes],
@@ -138,6 +139,7 @@ class Grants:
         self._granted: frozenset[Purpose] = frozenset()
         self._granted_to_anyone: frozenset[Purpose] = frozenset()
         self._is_intact = False
+        self._lost: frozenset[Purpose] = frozenset()  # keys of what is stored are gone
         self._changing = threading.RLock()
 
     def start(self) -> list[ChainProblem]:
@@ -180,7 +182,7 @@ class Grants:
     def permit(self) -> Permit | None:
         """Return what a trip may be recorded for now; None: nothing of it may be kept."""
         profile_id = self.presence.seated().profile_id
-        purposes = self.granted() & OF_TRIPS
+        purposes = (self.granted() & OF_TRIPS) - self._lost
         if not (self._is_intact and profile_id and purposes) or self.presence.pause():
             return None
         return Permit(profile_id=profile_id, purposes=purposes)
@@ -409,6 +411,7 @@ class Grants:
             granted=granted,
             noticed=self._scribe.noticed(),
             is_intact=self._is_intact,
+            lost=self._lost,
             seat=self.presence.seated().seat,
             pause_ends=ends if pause else None,
         )
@@ -419,6 +422,13 @@ class Grants:
         self._granted = frozenset(Purpose(row.purpose) for row in rows if row.is_granted)
         anyone = frozenset(map(Purpose, self.state.granted_to_anyone()))
         self._granted_to_anyone = anyone | {Purpose.WORKSHOP}  # its OK is the consent
+        self._lost = self._find_lost()
+
+    def _find_lost(self) -> frozenset[Purpose]:
+        is_lost = self.state.database.vault.is_lost
+        if is_lost(TRIP) or is_lost(SEGMENT):  # what every purpose is made of
+            return frozenset(Purpose)
+        return frozenset(purpose for purpose in Purpose if is_lost(purpose))
 
     def _expect_driver(self) -> str:
         profile_id = self.presence.seated().profile_id

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.signals import catalog
 from agent.signals.model import Quality, Signal
-from agent.store.segments import Segment, SegmentError, TimeAnchor, read_segment
+from agent.store.segments import Segment, SegmentError, TimeAnchor, read_segment, sweep_keys
 from agent.store.tracks import SUFFIX, delete_segment
 from agent.vehicle.trip import Trip, TripConfig, TripTracker
 from telemetry.codec.cells import Cell
@@ -27,6 +27,7 @@ def recover_trips(folder: Path, is_known: Callable[[str], bool]) -> list[tuple[T
     for track in folder.glob(f"*{SUFFIX}"):  # positions whose trip is gone
         if not track.with_suffix(".seg").exists():
             track.unlink()
+    sweep_keys(folder)  # of what a power cut left without its file
     left = sorted(folder.glob("*.seg"), key=lambda path: path.stat().st_mtime)
     for path in (path for path in left if not is_known(path.stem)):
         trip = _trip_of(path)

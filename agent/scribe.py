@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from agent.consent.keys import SigningKey
+from agent.consent.keys import Signer
 from agent.consent.ledger import (
     Act,
     ChainEnd,
@@ -55,7 +55,7 @@ class Scribe:
 
     def __init__(
         self,
-        key: SigningKey,
+        key: Signer,
         *,
         notices: Notices,
         recipients: Callable[[Purpose], Recipient],

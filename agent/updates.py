@@ -21,7 +21,7 @@ from ota.client.states import WATCHED, UpdateState
 from ota.client.transfer import Progress
 from ota.client.watch import Word
 from ota.errors import DownloadError, InstallError, ServerRefusedError
-from ota.metadata.custom import Criticality, Facts
+from ota.metadata.custom import Criticality, Facts, Kind
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,9 @@ TOO_LATE = Refusal("update.too_late", "There is nothing left to cancel.")
 NO_MORE_LATER = Refusal(
     "update.no_more_later", "It was put off as often as possible: answer Now or Tonight."
 )
+UNKNOWN_APP = Refusal("update.unknown_app", "This vehicle has no place for an app of that name.")
+EMBEDDED = Refusal("update.embedded", "A system app is part of the vehicle; it stays.")
+BUSY = Refusal("update.busy", "An update is under way; ask again when it has ended.")
 NOT_ON_TRIAL = Refusal("update.not_on_trial", "No new version is on trial.")
 COMMITTED = Refusal(
     "update.committed",
@@ -84,6 +87,16 @@ class UpdateView:
     attack: str | None = None
     problem: Refusal | None = None
     checks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppView:
+    """One place for an app: what runs there (None: nothing), and what the driver said about it."""
+
+    name: str
+    is_embedded: bool
+    version: str | None
+    is_wanted: bool | None
 
 
 class UpdateService:
@@ -163,6 +176,37 @@ class UpdateService:
         async with self._answering(entry) as can_answer:
             is_taken = can_answer and await self._client.engine.defer(content_hash)
         return None if is_taken else NOT_WAITING
+
+    async def apps(self) -> list[AppView]:
+        """Return every place for an app in this vehicle."""
+        wishes = await self._client.wishes()
+        return [
+            AppView(
+                name=ecu.name,
+                is_embedded=ecu.kind is Kind.EMBEDDED,
+                version=self._versions.get(ecu.ecu_id),
+                is_wanted=wishes.get(ecu.name),
+            )
+            for ecu in self._client.ecus
+        ]
+
+    async def wish(self, name: str, *, is_wanted: bool) -> Refusal | None:
+        """Take the driver's wish for a downloadable app; return why not.
+
+        The Director is told with the check that follows; one that is not wanted is removed at once.
+        """
+        kinds = {ecu.name: ecu.kind for ecu in self._client.ecus}
+        if name not in kinds:
+            return UNKNOWN_APP
+        if kinds[name] is not Kind.APP:
+            return EMBEDDED
+        if self._client.entry.state not in {UpdateState.IDLE, UpdateState.AWAITING_OK}:
+            return BUSY
+        async with self._turn:
+            await self._client.wish(name, is_wanted=is_wanted)
+            await self._note_versions()
+        self.check_now()
+        return None
 
     def decide_trial(self, word: Word) -> Refusal | None:
         """Pass on a person's word about the version on trial; return why not, if there is none."""

@@ -41,6 +41,9 @@ class Workbench:
             "update-view": self._view,
             "update-install": self._install,
             "update-trial": self._decide_trial,
+            "apps": self._apps,
+            "app-want": self._want,
+            "app-remove": self._remove,
         }
 
     async def _check(self, _nothing: str) -> str:
@@ -58,6 +61,15 @@ class Workbench:
         if closed:
             return _taken(closed[0])
         return _taken(await self._updates.approve(content_hash, is_technician=True))
+
+    async def _apps(self, _nothing: str) -> str:
+        return _answer({"apps": await self._updates.apps()})
+
+    async def _want(self, name: str) -> str:
+        return _taken(await self._updates.wish(name, is_wanted=True))
+
+    async def _remove(self, name: str) -> str:
+        return _taken(await self._updates.wish(name, is_wanted=False))
 
     async def _decide_trial(self, word: str) -> str:
         return _taken(self._updates.decide_trial(Word(word)))

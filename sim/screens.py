@@ -6,20 +6,25 @@ Pictures, tests and people at a desk use the same states, so that none needs a v
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date
 
-from agent.hmi.door import Door, DoorRefusedError
+from agent.consent.keepsake import qr_svg
+from agent.hmi.door import Door, DoorRefusedError, PeopleDoor, Receipt, WorkshopWish
 from agent.hmi.views import (
     BatchPreview,
     BatteryAlert,
     BatteryHealth,
+    CardKind,
     Criticality,
     Decision,
+    DriverChoice,
     DrivingState,
     FieldPreview,
     GateLine,
     Level,
     Notice,
     Outcome,
+    PauseState,
     Progress,
     PurposeToggle,
     ResultCard,
@@ -30,7 +35,7 @@ from agent.hmi.views import (
     UpdateFacts,
     UpdatePhase,
 )
-from telemetry.purposes import Purpose
+from telemetry.purposes import SWITCHED, Purpose
 
 BATCH_ID = "3f9a1c07" * 8
 CONTENT_HASH = "b41d22e9" * 8
@@ -145,6 +150,47 @@ _MOVING = replace(
 )
 
 
+PROFILE = "c0ffee0123456789"
+_DRIVERS = (
+    DriverChoice(profile_id="0123456789abcdef", name="", is_here=True),
+    DriverChoice(profile_id=PROFILE, name="Anna", is_here=False),
+)
+_RECORD = BatchPreview(
+    batch_id=BATCH_ID,
+    purpose=Purpose.JOURNEYS,
+    size_bytes=104,
+    travels_bytes=574,
+    recipient="ingest",
+    fields=(
+        FieldPreview(name="kind", unit="", precision=0, count=1, text="school run"),
+        FieldPreview(name="distance_from_km", unit="km", precision=0, count=1, lowest=5, highest=5),
+        FieldPreview(name="month", unit="", precision=0, count=1, text="2026-11"),
+    ),
+    not_sent=("position", "speed", "exact_time", "vin"),
+)
+_DAY = replace(
+    _TRIP, trip_id="day-1", kind=CardKind.DAY, batches=(_RECORD,), energy_kwh=None, ended_text=""
+)
+_REPORT = replace(
+    _DAY,
+    trip_id="report-1",
+    kind=CardKind.WORKSHOP,
+    batches=(
+        replace(
+            _RECORD,
+            purpose=Purpose.WORKSHOP,
+            fields=(
+                FieldPreview(name="contact", unit="", precision=0, count=1, text="0171 2345678"),
+                FieldPreview(
+                    name="figures", unit="", precision=0, count=1, text="health 91 (2026-11-21) %"
+                ),
+            ),
+            not_sent=("position", "trips", "unseen"),
+        ),
+    ),
+)
+
+
 def _with_trip(status: TripStatus, *, hold_left_s: int | None = None) -> ScreenState:
     return replace(PARKED, trips=(replace(_TRIP, status=status, hold_left_s=hold_left_s),))
 
@@ -157,6 +203,26 @@ STATES: Mapping[str, ScreenState] = {
     "idling-trip": replace(PARKED, driving=DrivingState.IDLING, trips=(_TRIP,)),
     "trip": replace(PARKED, trips=(_TRIP,)),
     "trip-two": replace(PARKED, trips=(_TRIP, replace(_TRIP, trip_id="trip-0006"))),
+    "trip-day": replace(PARKED, trips=(_DAY,)),
+    "trip-workshop": replace(PARKED, trips=(_REPORT,)),
+    "home-all": replace(
+        _with_trip(TripStatus.DELIVERED),
+        drivers=_DRIVERS,
+        purposes=tuple(
+            PurposeToggle(
+                purpose=purpose,
+                granted=purpose in {Purpose.BATTERY, Purpose.JOURNEYS},
+                always_until=date(2026, 12, 22) if purpose is Purpose.JOURNEYS else None,
+            )
+            for purpose in SWITCHED
+        ),
+    ),
+    "home-paused": replace(PARKED, pause=PauseState(until_text="19:10")),
+    "home-guest": replace(PARKED, drivers=(replace(_DRIVERS[0], is_here=False),), is_guest=True),
+    "home-driver-unknown": replace(PARKED, drivers=(replace(_DRIVERS[0], is_here=False),)),
+    "shared-standing": replace(
+        PARKED, trips=(replace(_TRIP, status=TripStatus.HELD, hold_left_s=587, is_standing=True),)
+    ),
     "shared-held": _with_trip(TripStatus.HELD, hold_left_s=587),
     "shared-queued": _with_trip(TripStatus.QUEUED),
     "update-ready": replace(PARKED, update=_UPDATE),
@@ -226,6 +292,24 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "purposes": ("home-quiet", "/purposes"),
     "purpose-grant": ("home-first", "/purposes/battery"),
     "purpose-withdraw": ("home-quiet", "/purposes/battery"),
+    "purpose-grant-traffic": ("home-all", "/purposes/traffic"),
+    "purpose-grant-workshop": ("home-all", "/purposes/charging"),
+    "purpose-always": ("home-all", "/purposes/battery/always"),
+    "purpose-always-end": ("home-all", "/purposes/journeys/always"),
+    "purposes-all": ("home-all", "/purposes"),
+    "purpose-text": ("home-all", "/purposes/battery/text"),
+    "more": ("home-all", "/more"),
+    "drivers": ("home-all", "/driver"),
+    "driver-choose": ("home-all", f"/driver/{PROFILE}"),
+    "driver-guest": ("home-all", "/driver/guest"),
+    "driver-new": ("home-all", "/driver/new"),
+    "pause": ("home-all", "/pause"),
+    "pause-today": ("home-all", "/pause/today"),
+    "pause-end": ("home-paused", "/pause"),
+    "receipts": ("home-all", "/receipts"),
+    "receipt": ("home-all", "/receipts/trip-0007"),
+    "workshop": ("home-all", "/workshop"),
+    "workshop-form": ("home-all", "/workshop/battery"),
     "battery": ("battery-alert", "/battery"),
     "preview": ("trip", f"/preview/{BATCH_ID}"),
     "exact": ("trip", f"/exact/{BATCH_ID}"),
@@ -240,6 +324,7 @@ class PlayedAgent:
     def __init__(self, state: ScreenState) -> None:
         self.state = state
         self.asked: list[tuple[object, ...]] = []
+        self.languages: list[str] = []  # in which each answer's text was shown
         self._number = 1
         self._changed = asyncio.Condition()
 
@@ -256,7 +341,69 @@ class PlayedAgent:
             acknowledge=self.acknowledge,
             acknowledge_alert=self.acknowledge_alert,
             preview_rows=self.preview_rows,
+            people=self._people(),
         )
+
+    def _people(self) -> PeopleDoor:
+        return PeopleDoor(
+            set_standing=self.set_standing,
+            choose_driver=self.choose_driver,
+            add_driver=self.add_driver,
+            set_pause=self.set_pause,
+            receipt=self.receipt,
+            contact=self.contact,
+            ask_workshop=self.ask_workshop,
+            notice=lambda _purpose, _language: ("The whole text of a notice.",) * 30,
+        )
+
+    async def set_standing(self, purpose: Purpose, *, is_on: bool, language: str) -> None:
+        """Share without asking, or ask again."""
+        self.asked.append(("set_standing", purpose, is_on, language))
+        until = date(2026, 12, 22) if is_on else None
+        toggles = (PurposeToggle(purpose=purpose, granted=True, always_until=until),)
+        await self.show(replace(self.state, purposes=toggles))
+
+    async def choose_driver(self, profile: str | None) -> None:
+        """Say who drives."""
+        self.asked.append(("choose_driver", profile))
+        drivers = tuple(
+            replace(one, is_here=one.profile_id == profile) for one in self.state.drivers
+        )
+        await self.show(replace(self.state, drivers=drivers, is_guest=profile is None))
+
+    async def add_driver(self, name: str) -> None:
+        """Add a driver who drives from now on."""
+        self.asked.append(("add_driver", name))
+
+    async def set_pause(self, kind: str | None) -> None:
+        """Begin or end a pause."""
+        self.asked.append(("set_pause", kind))
+        pause = None if kind is None else PauseState(until_text="19:10" if kind == "hour" else "")
+        await self.show(replace(self.state, pause=pause))
+
+    async def receipt(self, trip_id: str) -> Receipt:
+        """Return a receipt with a code of the usual size."""
+        if all(trip.trip_id != trip_id for trip in self.state.trips):
+            raise DoorRefusedError("receipt.gone", "There is no receipt for this.", 404)
+        return Receipt(
+            number=14,
+            event="ok",
+            time="2026-11-22 17:12 UTC",
+            purpose=Purpose.BATTERY,
+            recipient="okdrive ingest",
+            delivered=("stored",),
+            qr=qr_svg("OKD1:" + "0123456789ABCDEF" * 32),
+            document={"proof": {"sequence": 14}},
+        )
+
+    async def contact(self) -> tuple[str, str]:
+        """Return what was kept."""
+        return "0171 2345678", ""
+
+    async def ask_workshop(self, wish: WorkshopWish) -> None:
+        """Make a report, to be looked at."""
+        self.asked.append(("ask_workshop", wish))
+        await self.show(replace(self.state, trips=(_REPORT, *self.state.trips)))
 
     async def show(self, state: ScreenState) -> None:
         """Be in ``state`` from now on."""
@@ -271,9 +418,12 @@ class PlayedAgent:
             await self._changed.wait_for(lambda: self._number > after)
             return self._number
 
-    async def answer_trip(self, trip_id: str, batch_ids: tuple[str, ...], *, share: bool) -> None:
+    async def answer_trip(
+        self, trip_id: str, batch_ids: tuple[str, ...], *, share: bool, language: str
+    ) -> None:
         """Hold a shared trip, or put it away."""
         self.asked.append(("answer_trip", trip_id, batch_ids, share))
+        self.languages.append(language)
         status = TripStatus.HELD if share else TripStatus.NOT_SHARED
         await self._set_trip(trip_id, lambda t: replace(t, status=status, hold_left_s=600))
 
@@ -282,9 +432,12 @@ class PlayedAgent:
         self.asked.append(("take_back", trip_id))
         await self._set_trip(trip_id, lambda t: replace(t, status=TripStatus.TAKEN_BACK))
 
-    async def set_purpose(self, purpose: Purpose, *, granted: bool, notice_hash: str) -> None:
+    async def set_purpose(
+        self, purpose: Purpose, *, granted: bool, notice_hash: str, language: str
+    ) -> None:
         """Switch one purpose."""
         self.asked.append(("set_purpose", purpose, granted, notice_hash))
+        self.languages.append(language)
         toggles = (PurposeToggle(purpose=purpose, granted=granted),)
         await self.show(replace(self.state, purposes=toggles))
 

@@ -6,6 +6,8 @@ and its receipt, connections fail, messages and receipts are lost, doubled, forg
 others, packets are so small that batches go in parts, clocks jump, drivers say No or take back.
 At the end all faults stop, everything that waits is delivered, and four numbers are printed.
 Then each way into the codec is fuzzed (by hand with `--fuzz 20000`); a fault prints its bytes.
+Updates are ended before changes to the disk (`--kill-points`), and have their power cut on a disk
+that forgets (`--power-cuts`); whoever is not well afterwards is counted.
 The same seed plays the same faults.
 """
 
@@ -42,7 +44,14 @@ from tests.support.far_end import FakeFarEnd, FakeLink
 from tests.support.ingest_store import local_store
 from tests.support.kill_points import KilledError, Plug
 from tests.support.trips import FakeTrip, open_sharing, write_segment
+from tests.support.update_ends import LONG, WANTED, ended_everywhere, is_well, told, wrong
 
+UPDATE_WORDS = {
+    "points": "updates ended before a change to the disk, and restarted",
+    "cuts": "updates whose power was cut on a disk that forgets",
+    "ill": "vehicles that were not well afterwards",
+}
+ALL_POINTS = 3_300  # of the stories of the suite, about; the long ones have twice as many
 ROUNDS_PER_VEHICLE = 40  # the ledger is verified at every start
 DAY_S = 86_400
 
@@ -268,11 +277,38 @@ def fuzz(*, runs: int, seed: int) -> tuple[dict[str, int], str | None]:
     return edges, None
 
 
+async def end_updates(folder: Path, *, points: int) -> Counter[str]:
+    """End updates at about ``points`` places or more, those of long stories only if need be."""
+    found: Counter[str] = Counter()
+    every = max(1, ALL_POINTS // max(1, points))
+    for story in [*WANTED, *LONG] if points else []:
+        if found["points"] < points:
+            ends = await ended_everywhere(story, folder, every=every)
+            found += Counter({"points": len(ends), "ill": len(wrong(story, ends))})
+    return found
+
+
+async def cut_updates(folder: Path, *, cuts: int, seed: int) -> Counter[str]:
+    """Cut the power ``cuts`` times in an update on a disk that forgets."""
+    ends = await told("update_power_cuts", folder, cuts, seed) if cuts else []
+    ill = sum(not is_well(end) for end in ends)
+    return Counter({"cuts": len(ends), "ill": ill})
+
+
+def soak_updates(*, points: int, cuts: int, seed: int, place: Path | None) -> Counter[str]:
+    """Return how many updates were ended, how often the power was cut, and who is ill since."""
+    with tempfile.TemporaryDirectory(prefix="okdrive-soak-", dir=place) as folder:
+        found = asyncio.run(end_updates(Path(folder), points=points))
+        return found + asyncio.run(cut_updates(Path(folder), cuts=cuts, seed=seed))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--fuzz", type=int, default=400, help="inputs for each way into the codec")
+    parser.add_argument("--kill-points", type=int, default=10_000, help="of updates, at least")
+    parser.add_argument("--power-cuts", type=int, default=3_000, help="of updates")
     parser.add_argument("--json", action="store_true", dest="is_json")
     chosen = parser.parse_args()
     began = time.monotonic()
@@ -282,16 +318,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="okdrive-soak-", dir=place) as folder:
         outcome, faults = soak(Path(folder), rounds=chosen.rounds, seed=chosen.seed)
     edges, fault = fuzz(runs=chosen.fuzz, seed=chosen.seed) if chosen.fuzz else ({}, None)
+    updates = soak_updates(
+        points=chosen.kill_points, cuts=chosen.power_cuts, seed=chosen.seed, place=place
+    )
     seconds = time.monotonic() - began
     if chosen.is_json:
         found = {**vars(outcome), "seed": chosen.seed, "seconds": round(seconds, 1)}
         found |= {"faults": dict(faults), "fuzz_edges": edges, "fuzz_fault": fault}
+        found |= {"updates": updates}
         sys.stdout.write(json.dumps(found) + "\n")
     else:
         for name, count in sorted(faults.items()):
             sys.stdout.write(f"{count:>7}  {name}\n")
         for name, count in edges.items():
             sys.stdout.write(f"{chosen.fuzz:>7}  inputs for {name}: {count} edges reached\n")
+        for name in ("points", "cuts", "ill"):
+            sys.stdout.write(f"{updates[name]:>7}  {UPDATE_WORDS[name]}\n")
         if fault:
             sys.stdout.write(f"fuzz fault: {fault}\n")
         sys.stdout.write(
@@ -299,7 +341,8 @@ def main() -> int:
             f" {outcome.confirmed} / stored {outcome.stored} / doubled {outcome.doubled}"
             f" / lost {outcome.lost}\n"
         )
-    return 0 if outcome.is_well and fault is None else 1
+    has_lost = not outcome.is_well or fault is not None or updates["ill"] > 0
+    return int(has_lost)
 
 
 if __name__ == "__main__":

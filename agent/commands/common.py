@@ -26,7 +26,12 @@ class Caller:
 
     def config(self) -> AgentConfig:
         """Return the configuration; raise ConfigError."""
-        return load_config(self.path)
+        config = load_config(self.path)
+        if config.token is not None:
+            from agent.consents import use_token  # noqa: PLC0415 (only with a token)
+
+            use_token(config)
+        return config
 
     def folders(self) -> Folders:
         """Return where the configured agent keeps what; raise ConfigError."""

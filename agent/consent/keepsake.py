@@ -173,7 +173,7 @@ def qr_svg(text: str) -> str:
     """Return the QR code of ``text`` as an SVG element, one unit per module."""
     out = BytesIO()
     _code(text).save(out, kind="svg", border=4, xmldecl=False, svgns=False, omitsize=True)
-    return out.getvalue().decode()
+    return out.getvalue().decode().replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
 def qr_lines(text: str) -> list[str]:

@@ -4,13 +4,19 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
     load_pem_private_key,
     load_pem_public_key,
 )
@@ -18,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from agent.privacy.pseudonyms import SECRET_BYTES
 from telemetry.purposes import Purpose
 
+ED25519, ECDSA_P256 = "ed25519", "ecdsa-p256-sha256"  # as ledger entries name them
 _MAX_KEY_BYTES = 16_384
 
 
@@ -28,19 +35,80 @@ class KeyFileError(Exception):
 
 
 class VerifyKey:
-    """An Ed25519 public key. Its id is the first 16 hex digits of the SHA-256 of its bytes."""
+    """A public key, Ed25519 or EC on P-256.
 
-    def __init__(self, key: Ed25519PublicKey) -> None:
+    Its id is the first 16 hex digits of the SHA-256 of its bytes (of a point, uncompressed).
+    """
+
+    def __init__(self, key: Ed25519PublicKey | EllipticCurvePublicKey) -> None:
         self._key = key
-        self.key_id = hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+        self.key_id = hashlib.sha256(_raw(key)).hexdigest()[:16]
+        self.algorithm = ED25519 if isinstance(key, Ed25519PublicKey) else ECDSA_P256
+        self.problem: str | None = None  # why there is no such key, for a person
 
     def is_signed(self, body: bytes, signature: bytes) -> bool:
         """Tell whether ``signature`` is this key's over ``body``."""
         try:
-            self._key.verify(signature, body)
+            if isinstance(self._key, Ed25519PublicKey):
+                self._key.verify(signature, body)
+            else:
+                half = len(signature) // 2
+                numbers = (int.from_bytes(signature[:half]), int.from_bytes(signature[half:]))
+                self._key.verify(encode_dss_signature(*numbers), body, ECDSA(SHA256()))
         except InvalidSignature:
             return False
         return True
+
+    def pem(self) -> bytes:
+        """Return the key as others need it to verify what was signed."""
+        return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+class MissingPublicKey:
+    """What stands for a key that is lost: nothing is signed by it."""
+
+    key_id = "none"
+    algorithm = "none"
+
+    def __init__(self, problem: str) -> None:
+        self.problem: str | None = problem
+
+    def is_signed(self, body: bytes, signature: bytes) -> bool:  # noqa: ARG002 (the door)
+        """Tell that it is not."""
+        return False
+
+
+class PublicKey(Protocol):
+    """What entries are verified with."""
+
+    key_id: str
+    algorithm: str
+    problem: str | None
+
+    def is_signed(self, body: bytes, signature: bytes) -> bool:
+        """Tell whether ``signature`` is this key's over ``body``."""
+
+
+class Signer(Protocol):
+    """What signs ledger entries: a key in a file, or one that never leaves a token."""
+
+    @property
+    def public(self) -> PublicKey:
+        """Return the public half."""
+
+    def sign(self, body: bytes) -> bytes:
+        """Return the signature over ``body``."""
+
+
+class MissingKey:
+    """A key that is lost: it signs nothing, and says why."""
+
+    def __init__(self, problem: str) -> None:
+        self.public: PublicKey = MissingPublicKey(problem)
+
+    def sign(self, body: bytes) -> bytes:  # noqa: ARG002 (the door)
+        """Refuse; raise KeyFileError."""
+        raise KeyFileError(f"{self.public.problem}; nothing was signed")
 
 
 class SigningKey:
@@ -48,7 +116,7 @@ class SigningKey:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        self.public = VerifyKey(key.public_key())
+        self.public: PublicKey = VerifyKey(key.public_key())
 
     def sign(self, body: bytes) -> bytes:
         """Return the 64-byte signature over ``body``."""
@@ -72,9 +140,15 @@ def load_verify_key(path: Path) -> VerifyKey:
         key = load_pem_public_key(_read(path))
     except ValueError as error:
         raise KeyFileError(f"{path}: expected an Ed25519 public key in PEM: {error}") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise KeyFileError(f"{path}: expected an Ed25519 key, found {type(key).__name__}")
+    if not isinstance(key, Ed25519PublicKey | EllipticCurvePublicKey):
+        raise KeyFileError(f"{path}: expected an Ed25519 or EC key, found {type(key).__name__}")
     return VerifyKey(key)
+
+
+def _raw(key: Ed25519PublicKey | EllipticCurvePublicKey) -> bytes:
+    if isinstance(key, Ed25519PublicKey):
+        return key.public_bytes_raw()
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 def load_purpose_secret(folder: Path, purpose: Purpose) -> bytes:

@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from agent.consent.keys import SigningKey, VerifyKey
+from agent.consent.keys import ED25519, PublicKey, Signer
 from agent.consent.notices import Notice
 from telemetry.purposes import Purpose
 
@@ -53,6 +53,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     event_time: str  # ISO 8601, UTC
     time_quality: TimeQuality
     principal: str  # key id of the vehicle; never a person's name
+    signature_algorithm: str | None = None  # None: ed25519
     purpose: Purpose
     schema_id: str  # what a batch may hold
     notice_id: str
@@ -150,9 +151,7 @@ class ChainProblem:
     sentence: str
 
 
-def make_entry(
-    act: Act, *, after: ChainEnd, record_id: bytes, key: SigningKey
-) -> SignedLedgerEntry:
+def make_entry(act: Act, *, after: ChainEnd, record_id: bytes, key: Signer) -> SignedLedgerEntry:
     """Make and sign the entry that follows ``after``; ``record_id`` is 16 random bytes."""
     notice = act.notice
     entry = Entry(
@@ -164,6 +163,7 @@ def make_entry(
         event_time=act.at_utc.isoformat(timespec="seconds"),
         time_quality=act.time_quality,
         principal=key.public.key_id,
+        signature_algorithm=None if key.public.algorithm == ED25519 else key.public.algorithm,
         purpose=act.purpose,
         schema_id=act.schema_id,
         notice_id=notice.notice_id,
@@ -192,7 +192,7 @@ def read_entry(body: bytes) -> Entry:
 
 
 def verify_chain(
-    entries: Iterable[StoredEntry], key: VerifyKey, *, expected_length: int | None = None
+    entries: Iterable[StoredEntry], key: PublicKey, *, expected_length: int | None = None
 ) -> list[ChainProblem]:
     """Return everything wrong with a ledger, oldest first; empty if it is whole.
 
@@ -202,6 +202,8 @@ def verify_chain(
         expected_length: How many entries were ever made, counted apart from them; shows an end
             that was cut off. None if unknown.
     """
+    if key.problem:
+        return [ChainProblem(sequence=0, code="ledger.key_lost", sentence=key.problem)]
     problems: list[ChainProblem] = []
     previous, length = NO_ENTRY, 0
     for stored in entries:
@@ -215,7 +217,7 @@ def verify_chain(
 
 
 def _entry_problems(
-    stored: StoredEntry, key: VerifyKey, *, place: int, previous: bytes
+    stored: StoredEntry, key: PublicKey, *, place: int, previous: bytes
 ) -> list[ChainProblem]:
     found = []
     if not key.is_signed(stored.body, stored.signature):

@@ -28,6 +28,7 @@ class Standing:
     granted: Collection[Purpose]
     noticed: Collection[Purpose]
     is_intact: bool
+    lost: Collection[Purpose] = ()  # their keys are gone: what they have stored stays closed
     seat: Seat = Seat.DRIVER
     pause_ends: str | None = None
 
@@ -60,6 +61,12 @@ def may_send(purpose: Purpose, now: Standing) -> Decision:
     """Decide whether a confirmed batch of ``purpose`` may leave, whoever drives now."""
     if not now.is_intact:
         return _withhold("consent.ledger_broken", "The consent ledger is damaged; sharing stopped.")
+    if purpose in now.lost:
+        return _withhold(
+            "consent.key_lost",
+            f"The key of what is stored for {purpose} is lost; nothing of it can be read or sent."
+            " Switching it off deletes it, and on again begins anew.",
+        )
     if purpose not in now.noticed:
         return _withhold("consent.no_notice", f"There is no notice text for {purpose}.")
     if now.pause_ends is not None:

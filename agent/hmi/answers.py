@@ -41,6 +41,40 @@ class UpdateAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     decision: Literal["now", "tonight", "later"]
 
 
+class StandingAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Share without asking from now on, or ask again."""
+
+    always: bool
+
+
+class DriverAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who drives: a profile id, or ``guest``."""
+
+    profile: Annotated[str, Meta(pattern="^([0-9a-f]{16}|guest)$")]
+
+
+class NewDriverAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The name of another driver; it never leaves the vehicle."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=24)]
+
+
+class PauseAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how long nothing is recorded; ``off`` ends it."""
+
+    pause: Literal["hour", "today", "always", "off"]
+
+
+class WorkshopAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to show the workshop, and how it answers; it is shown before it is sent."""
+
+    show: Literal["battery", "alert", "both"]
+    contact: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Annotated[str, Meta(max_length=80)] = ""
+    message: Annotated[str, Meta(max_length=1_000)] = ""
+    keep: bool = False
+
+
 class LanguageAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The language of this screen."""
 

@@ -4,52 +4,44 @@ Nothing is decided here: the guard says who may talk, ``views`` what is allowed 
 door whether the agent does it. The reference is ``docs/reference/local-api.md``.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from http import HTTPStatus
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request, cookie_parser
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.hmi.answers import (
-    MAX_BODY_BYTES,
     AnswerError,
-    AnswerT,
     LanguageAnswer,
     PurposeAnswer,
     TripAnswer,
     UpdateAnswer,
-    decode,
 )
 from agent.hmi.door import Door, DoorRefusedError
-from agent.hmi.events import Events
+from agent.hmi.endpoints import LANGUAGE_COOKIE, Endpoints, answer_of, as_json, number
 from agent.hmi.guard import LOOPBACK_HOSTS, NO_TOKEN, Guard, Refusal, cookie_name
 from agent.hmi.owner import OwnerDoor, OwnerError, owner_routes, refuse
-from agent.hmi.pages.home import refusal_view
 from agent.hmi.pages.purposes import purpose_view, purposes_view
 from agent.hmi.pages.screen import (
     Screen,
     battery_screen,
-    frame,
     home_screen,
     update_screen,
 )
 from agent.hmi.pages.trip import exact_view, preview_view
-from agent.hmi.render import Renderer, load_static
-from agent.hmi.texts import DEFAULT_LANGUAGE, Texts, choose_language, load_texts
+from agent.hmi.people import PeoplePages, find_purpose
+from agent.hmi.texts import DEFAULT_LANGUAGE
 from agent.hmi.views import (
     Action,
     BatchPreview,
     Decision,
-    DrivingState,
-    PurposeToggle,
     ScreenState,
     choose_card,
     effective_driving,
@@ -57,9 +49,7 @@ from agent.hmi.views import (
 )
 
 MIN_TOKEN = 16  # characters
-_LANGUAGE_COOKIE = "okdrive_language"
 _YEAR_S = 31_536_000
-_MAX_DIGITS = 18  # of a number in an address or header
 _SECURITY = {
     "content-security-policy": "default-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
@@ -149,14 +139,8 @@ class _Gate:
         return self._guard.check(method, headers, cookie)
 
 
-class _Desk:
-    """The endpoints; one object holds what all of them need."""
-
-    def __init__(self, door: Door, guard: Guard, *, language: str, driver_side: str) -> None:
-        self.door, self.guard, self.events = door, guard, Events(door.wait_change)
-        self._texts, self._language, self._driver_side = load_texts(), language, driver_side
-        self._static = load_static()
-        self._renderer = Renderer(self._static)
+class _Desk(Endpoints):
+    """The endpoints of trips, purposes, updates and the battery."""
 
     def routes(self) -> list[Route]:
         """Return the table of all addresses."""
@@ -166,6 +150,7 @@ class _Desk:
             Route("/", self.home),
             Route("/purposes", self.purposes),
             Route("/purposes/{purpose}", self.purpose),
+            *PeoplePages(self).routes(),
             Route("/update", self.update),
             Route("/battery", self.battery),
             Route("/preview/{batch_id}", self.preview),
@@ -197,7 +182,7 @@ class _Desk:
 
     async def static(self, request: Request) -> Response:
         """Return style, script or icon; the page names them with a version."""
-        found = self._static.get(request.path_params["name"])
+        found = self.files.get(request.path_params["name"])
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         headers = {"cache-control": f"max-age={_YEAR_S}, immutable"}
@@ -205,57 +190,57 @@ class _Desk:
 
     async def home(self, request: Request) -> Response:
         """Show the one card of the moment."""
-        return self._show(request, home_screen)
+        return self.show(request, home_screen)
 
     async def purposes(self, request: Request) -> Response:
         """Show every purpose with its switch."""
-        return self._show(
+        return self.show(
             request,
-            lambda state, texts: Screen("purposes.html", purposes_view(state, texts), "data"),
+            lambda state, texts: Screen("tiles.html", purposes_view(state, texts), "data"),
         )
 
     async def purpose(self, request: Request) -> Response:
         """Show the notice of one purpose."""
-        toggle = _find_purpose(request, self.door.state())
-        return self._show(
+        toggle = find_purpose(request, self.door.state())
+        return self.show(
             request, lambda _, texts: Screen("purpose.html", purpose_view(toggle, texts), "data")
         )
 
     async def update(self, request: Request) -> Response:
         """Show the update, if there is one."""
-        return self._show(request, update_screen)
+        return self.show(request, update_screen)
 
     async def battery(self, request: Request) -> Response:
         """Show how the battery is."""
-        return self._show(request, battery_screen)
+        return self.show(request, battery_screen)
 
     async def preview(self, request: Request) -> Response:
         """Show what one batch holds."""
         batch = _find_batch(request, self.door.state())
-        return self._show(
+        return self.show(
             request, lambda _, texts: Screen("preview.html", preview_view(batch, texts))
         )
 
     async def exact(self, request: Request) -> Response:
         """Show the exact data of one batch, a page at a time."""
         batch = _find_batch(request, self.door.state())
-        page = _number(request.query_params.get("page", ""), otherwise=1)
+        page = number(request.query_params.get("page", ""), otherwise=1)
         rows: object = None
         if is_allowed(Action.READ_PREVIEW, self.door.state()):
             rows = await self.door.preview_rows(batch.batch_id)
-        return self._show(
+        return self.show(
             request,
             lambda _, texts: Screen("exact.html", exact_view(rows, batch.batch_id, page, texts)),
         )
 
     async def set_language(self, request: Request) -> Response:
         """Remember the language of this screen."""
-        language = (await _answer(request, LanguageAnswer)).language
-        if language not in self._texts:
-            raise AnswerError(f"language: expected one of {sorted(self._texts)}, nothing changed")
-        answer = RedirectResponse("/purposes", status_code=HTTPStatus.SEE_OTHER)
+        language = (await answer_of(request, LanguageAnswer)).language
+        if language not in self.texts:
+            raise AnswerError(f"language: expected one of {sorted(self.texts)}, nothing changed")
+        answer = RedirectResponse("/more", status_code=HTTPStatus.SEE_OTHER)
         answer.set_cookie(
-            _LANGUAGE_COOKIE, language, max_age=_YEAR_S, httponly=True, samesite="strict"
+            LANGUAGE_COOKIE, language, max_age=_YEAR_S, httponly=True, samesite="strict"
         )
         return answer
 
@@ -264,7 +249,7 @@ class _Desk:
     async def api_state(self, _request: Request) -> Response:
         """Return everything the screen knows."""
         state = self.door.state()
-        return _json(
+        return as_json(
             {
                 "schema": "okdrive-agent.screen/1",
                 "card": choose_card(state),
@@ -275,68 +260,78 @@ class _Desk:
 
     async def api_purposes(self, request: Request) -> Response:
         """Return every purpose with the notice to read, and the hash that names it."""
-        texts = self._words(request)
+        texts = self.words(request)
         lines = [
             {
                 "purpose": toggle.purpose,
                 "granted": toggle.granted,
-                "language": texts.language,
+                "language": texts.notice(toggle.purpose).language,
+                "always_until": toggle.always_until,
                 "notice": texts.notice(toggle.purpose),
             }
             for toggle in self.door.state().purposes
         ]
-        return _json({"schema": "okdrive-agent.purposes/1", "purposes": lines})
+        return as_json({"schema": "okdrive-agent.purposes/1", "purposes": lines})
 
     async def api_batch(self, request: Request) -> Response:
         """Return the exact data of one batch."""
         batch = _find_batch(request, self.door.state())
-        self._require(request, Action.READ_PREVIEW)
+        self.require(request, Action.READ_PREVIEW)
         rows = await self.door.preview_rows(batch.batch_id)
-        return _json({"schema": "okdrive-agent.batch/1", "preview": batch, "content": rows})
+        return as_json({"schema": "okdrive-agent.batch/1", "preview": batch, "content": rows})
 
     async def api_events(self, request: Request) -> Response:
         """Send a number whenever something has changed."""
         if self.events.is_full:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)
-        after = _number(request.headers.get("last-event-id", ""), otherwise=0)
+        after = number(request.headers.get("last-event-id", ""), otherwise=0)
         return StreamingResponse(self.events.stream(after), media_type="text/event-stream")
 
     async def answer_trip(self, request: Request) -> Response:
         """Share or decline exactly the named batches of a trip."""
-        answer = await _answer(request, TripAnswer)
+        answer = await answer_of(request, TripAnswer)
         trip_id, ids = str(request.path_params["trip_id"]), tuple(answer.batch_ids)
-        call = self.door.answer_trip
-        return await self._do(
-            request, Action.ANSWER_TRIP, lambda: call(trip_id, ids, share=answer.share)
+        call, language = self.door.answer_trip, self.words(request).language
+        return await self.do(
+            request,
+            Action.ANSWER_TRIP,
+            lambda: call(trip_id, ids, share=answer.share, language=language),
         )
 
     async def take_back(self, request: Request) -> Response:
         """Take a shared trip back while it is held."""
         trip_id = str(request.path_params["trip_id"])
-        return await self._do(request, Action.TAKE_BACK, lambda: self.door.take_back(trip_id))
+        return await self.do(request, Action.TAKE_BACK, lambda: self.door.take_back(trip_id))
 
     async def set_purpose(self, request: Request) -> Response:
         """Grant or withdraw one purpose; granting needs the hash of the notice that was read."""
-        toggle = _find_purpose(request, self.door.state())
-        answer = await _answer(request, PurposeAnswer)
-        current = {words.notice(toggle.purpose).sha256 for words in self._texts.values()}
+        toggle = find_purpose(request, self.door.state())
+        answer = await answer_of(request, PurposeAnswer)
+        current = {words.notice(toggle.purpose).sha256 for words in self.texts.values()}
         if answer.granted and answer.notice_hash not in current:
-            sentence = self._words(request).say("refused.notice_changed")
+            sentence = self.words(request).say("refused.notice_changed")
             raise DoorRefusedError("screen.notice_changed", sentence)
-        seen = answer.notice_hash or self._words(request).notice(toggle.purpose).sha256
+        notices = [words.notice(toggle.purpose) for words in self.texts.values()]
+        mine = self.words(request).notice(toggle.purpose)
+        seen = next((one for one in notices if one.sha256 == answer.notice_hash), mine)
         call = self.door.set_purpose
-        return await self._do(
+        return await self.do(
             request,
             Action.GRANT if answer.granted else Action.WITHDRAW,
-            lambda: call(toggle.purpose, granted=answer.granted, notice_hash=seen),
+            lambda: call(
+                toggle.purpose,
+                granted=answer.granted,
+                notice_hash=seen.sha256,
+                language=seen.language,
+            ),
             then="/purposes",
         )
 
     async def answer_update(self, request: Request) -> Response:
         """Take Now, Tonight or Later for one update."""
-        answer = await _answer(request, UpdateAnswer)
+        answer = await answer_of(request, UpdateAnswer)
         content_hash, decision = _content_hash(request), Decision(answer.decision)
-        return await self._do(
+        return await self.do(
             request,
             Action.ANSWER_UPDATE,
             lambda: self.door.answer_update(content_hash, decision),
@@ -345,133 +340,18 @@ class _Desk:
     async def cancel_update(self, request: Request) -> Response:
         """Stop a countdown or a planned update."""
         content_hash = _content_hash(request)
-        return await self._do(
+        return await self.do(
             request, Action.CANCEL_UPDATE, lambda: self.door.cancel_update(content_hash)
         )
 
     async def acknowledge(self, request: Request) -> Response:
         """Put the result of the last update away."""
-        return await self._do(request, Action.ACKNOWLEDGE, self.door.acknowledge)
+        return await self.do(request, Action.ACKNOWLEDGE, self.door.acknowledge)
 
     async def acknowledge_alert(self, request: Request) -> Response:
         """Put one battery alert away until it is told again."""
         code = str(request.path_params["code"])
-        return await self._do(
-            request, Action.ACKNOWLEDGE, lambda: self.door.acknowledge_alert(code)
-        )
-
-    # -- how every answer is made --------------------------------------------------------------
-
-    def _words(self, request: Request) -> Texts:
-        chosen = request.cookies.get(_LANGUAGE_COOKIE, "")
-        if chosen in self._texts:
-            return self._texts[chosen]
-        wishes = request.headers.get("accept-language", self._language)
-        return self._texts[choose_language(wishes, self._texts)]
-
-    def _show(
-        self,
-        request: Request,
-        build: Callable[[ScreenState, Texts], Screen],
-        *,
-        status: int = HTTPStatus.OK,
-    ) -> Response:
-        state, texts = self.door.state(), self._words(request)
-        if status in _FOR_STRANGERS:
-            state = _NOTHING
-        elif effective_driving(state) is not DrivingState.PARKED and status == HTTPStatus.OK:
-            build = home_screen  # nothing but the card of the moment
-        framed = frame(state, build(state, texts), texts, driver_side=self._driver_side)
-        is_fragment = "x-okdrive-fragment" in request.headers
-        render = self._renderer.fragment if is_fragment else self._renderer.page
-        return HTMLResponse(render(framed, texts), status_code=status)
-
-    def _require(self, request: Request, action: Action) -> None:
-        if not is_allowed(action, self.door.state()):
-            sentence = self._words(request).say(f"refused.{action}")
-            raise DoorRefusedError(f"screen.not_now.{action}", sentence)
-
-    async def _do(
-        self,
-        request: Request,
-        action: Action,
-        call: Callable[[], Awaitable[None]],
-        *,
-        then: str = "/",
-    ) -> Response:
-        self._require(request, action)
-        await call()
-        if _wants_json(request):
-            return _json({"ok": True, "next": then})
-        return RedirectResponse(then, status_code=HTTPStatus.SEE_OTHER)
-
-    def refuse(self, request: Request, refusal: Refusal) -> Response:
-        """Answer with why not: JSON for clients, a page for people who have shown the token."""
-        if _wants_json(request):
-            error = {"code": refusal.code, "message": refusal.sentence}
-            return _json({"error": error}, status=refusal.status)
-        sentence, code = refusal.sentence, refusal.code
-        if refusal.status in _FOR_STRANGERS:
-            sentence = self._words(request).say("refused.token")
-        return self._show(
-            request,
-            lambda _, texts: Screen("message.html", refusal_view(sentence, code, texts)),
-            status=refusal.status,
-        )
-
-    async def on_door_refused(self, request: Request, error: Exception) -> Response:
-        """Answer what the agent or the driving state refuses."""
-        refused = error if isinstance(error, DoorRefusedError) else _OTHER
-        return self.refuse(request, Refusal(refused.status, refused.code, refused.sentence))
-
-    async def on_answer_error(self, request: Request, error: Exception) -> Response:
-        """Answer a body that is too long or not understood."""
-        status = error.status if isinstance(error, AnswerError) else HTTPStatus.BAD_REQUEST
-        return self.refuse(request, Refusal(status, AnswerError.code, str(error)))
-
-    async def on_http_exception(self, request: Request, error: Exception) -> Response:
-        """Answer an address or method that does not exist, or a server that is full."""
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        sentence = self._words(request).say("refused.not_found")
-        return self.refuse(request, Refusal(status, f"screen.http_{status}", sentence))
-
-
-_FOR_STRANGERS = frozenset({401, 403, 421})  # they get a page that shows nothing of the state
-_NOTHING = ScreenState(driving=DrivingState.MOVING, vehicle_fresh=False)
-_OTHER = DoorRefusedError("screen.refused", "refused; nothing changed")
-
-
-def _json(content: object, *, status: int = HTTPStatus.OK) -> Response:
-    return Response(msgspec.json.encode(content), status_code=status, media_type="application/json")
-
-
-def _wants_json(request: Request) -> bool:
-    if "text/html" in request.headers.get("accept", ""):
-        return False
-    return request.url.path.startswith("/api/")
-
-
-def _number(text: str, *, otherwise: int) -> int:
-    is_number = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
-    return int(text) if is_number else otherwise
-
-
-async def _answer(request: Request, kind: type[AnswerT]) -> AnswerT:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            sentence = f"expected at most {MAX_BODY_BYTES} bytes, got more; nothing was done"
-            raise AnswerError(sentence, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    return decode(bytes(body), request.headers.get("content-type", ""), kind)
-
-
-def _find_purpose(request: Request, state: ScreenState) -> PurposeToggle:
-    name = request.path_params["purpose"]
-    for toggle in state.purposes:
-        if toggle.purpose == name:
-            return toggle
-    raise HTTPException(HTTPStatus.NOT_FOUND)
+        return await self.do(request, Action.ACKNOWLEDGE, lambda: self.door.acknowledge_alert(code))
 
 
 def _find_batch(request: Request, state: ScreenState) -> BatchPreview:

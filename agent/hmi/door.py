@@ -21,17 +21,72 @@ class DoorRefusedError(Exception):
 
 
 class AnswerTrip(Protocol):
-    """Take the driver's answer for exactly these batches of a trip."""
+    """Take the driver's answer for exactly these batches of a trip, shown in ``language``."""
 
-    def __call__(self, trip_id: str, batch_ids: tuple[str, ...], *, share: bool) -> Awaitable[None]:
+    def __call__(
+        self, trip_id: str, batch_ids: tuple[str, ...], *, share: bool, language: str
+    ) -> Awaitable[None]:
         """Share or decline; raise DoorRefusedError."""
 
 
 class SetPurpose(Protocol):
     """Switch one purpose; ``notice_hash`` names the text the driver saw (SHA-256, hex)."""
 
-    def __call__(self, purpose: Purpose, *, granted: bool, notice_hash: str) -> Awaitable[None]:
+    def __call__(
+        self, purpose: Purpose, *, granted: bool, notice_hash: str, language: str
+    ) -> Awaitable[None]:
         """Grant or withdraw; raise DoorRefusedError."""
+
+
+class SetStanding(Protocol):
+    """Share without asking from now on, or ask again; the text was shown in ``language``."""
+
+    def __call__(self, purpose: Purpose, *, is_on: bool, language: str) -> Awaitable[None]:
+        """Begin or end a standing OK; raise DoorRefusedError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkshopWish:
+    """What the driver wants to show the workshop: ``battery``, ``alert`` or ``both``."""
+
+    show: str
+    contact: str
+    name: str = ""
+    message: str = ""
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The newest entry of the ledger about a trip, to be kept; ``qr`` is an SVG element."""
+
+    number: int
+    event: str
+    time: str
+    purpose: Purpose
+    recipient: str
+    delivered: tuple[str, ...]
+    qr: str
+    document: object  # for clients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleDoor:
+    """What the screen may ask about drivers, pauses, receipts and the workshop.
+
+    Each may raise DoorRefusedError. ``choose_driver`` takes a profile id, or None for a guest;
+    ``set_pause`` takes ``hour``, ``today`` or ``always``, or None to end it; ``contact`` returns
+    contact details and name as far as they are kept; ``notice`` the full text of a purpose.
+    """
+
+    set_standing: SetStanding
+    choose_driver: Callable[[str | None], Awaitable[None]]
+    add_driver: Callable[[str], Awaitable[None]]
+    set_pause: Callable[[str | None], Awaitable[None]]
+    receipt: Callable[[str], Awaitable[Receipt]]
+    contact: Callable[[], Awaitable[tuple[str, str]]]
+    ask_workshop: Callable[[WorkshopWish], Awaitable[None]]
+    notice: Callable[[Purpose, str], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +108,4 @@ class Door:
     acknowledge: Callable[[], Awaitable[None]]
     acknowledge_alert: Callable[[str], Awaitable[None]]
     preview_rows: Callable[[str], Awaitable[object]]
+    people: PeopleDoor

@@ -6,6 +6,7 @@ the language are not in here: a card carries codes and numbers, ``agent.hmi.page
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 from telemetry.purposes import SWITCHED, Purpose
@@ -29,6 +30,14 @@ class TripStatus(StrEnum):
     REFUSED = "refused"  # the far end does not take it; it stays here and expires
     NOT_SHARED = "not_shared"  # answered No
     TAKEN_BACK = "taken_back"
+
+
+class CardKind(StrEnum):
+    """What a question is about."""
+
+    TRIP = "trip"
+    DAY = "day"  # days that are over, and the software itself
+    WORKSHOP = "workshop"  # what the driver chose to show
 
 
 class Criticality(StrEnum):
@@ -75,10 +84,14 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurposeToggle:
-    """One purpose, and whether it is switched on. Title and notice are language texts."""
+    """One purpose, and whether it is switched on. Title and notice are language texts.
+
+    ``always_until`` is the day on which a standing OK ends; None without one.
+    """
 
     purpose: Purpose
     granted: bool = False
+    always_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +136,7 @@ class TripCard:
 
     ``hold_left_s`` counts only in HELD: seconds in which it can be taken back. ``expires_days``:
     without an answer the trip is deleted after so many days. ``receipt`` is the start of the
-    receipt's batch id once DELIVERED.
+    receipt's batch id once DELIVERED. ``is_standing``: released under a standing OK.
     """
 
     trip_id: str
@@ -135,6 +148,24 @@ class TripCard:
     status: TripStatus = TripStatus.WAITING
     hold_left_s: int | None = None
     expires_days: int = 7
+    kind: CardKind = CardKind.TRIP
+    is_standing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverChoice:
+    """One driver profile; ``name`` is empty until there is a second one to tell apart."""
+
+    profile_id: str
+    name: str
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseState:
+    """A pause that is on. ``until_text`` is local time in figures; empty: until it is ended."""
+
+    until_text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +296,14 @@ class ScreenState:
     alerts: tuple[BatteryAlert, ...] = ()  # most severe first
     health: BatteryHealth = BatteryHealth()
     night: bool = False
+    drivers: tuple[DriverChoice, ...] = ()
+    is_guest: bool = False
+    pause: PauseState | None = None
+
+    @property
+    def is_driver_unknown(self) -> bool:
+        """Whether nobody said who drives."""
+        return bool(self.drivers) and not self.is_guest and not any(d.is_here for d in self.drivers)
 
 
 class Card(StrEnum):
@@ -294,6 +333,12 @@ class Action(StrEnum):
     CANCEL_UPDATE = "cancel_update"
     ACKNOWLEDGE = "acknowledge"
     READ_PREVIEW = "read_preview"
+    CHOOSE_DRIVER = "choose_driver"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STAND = "stand"
+    ASK_AGAIN = "ask_again"
+    ASK_WORKSHOP = "ask_workshop"
 
 
 _P, _I = DrivingState.PARKED, DrivingState.IDLING
@@ -307,6 +352,12 @@ ALLOWED: Mapping[Action, frozenset[DrivingState]] = {
     Action.CANCEL_UPDATE: _ANY,  # backing out is never dangerous
     Action.ACKNOWLEDGE: frozenset({_P, _I}),
     Action.READ_PREVIEW: frozenset({_P}),
+    Action.CHOOSE_DRIVER: frozenset({_P, _I}),
+    Action.PAUSE: _ANY,  # less is always allowed
+    Action.RESUME: frozenset({_P}),
+    Action.STAND: frozenset({_P}),
+    Action.ASK_AGAIN: _ANY,
+    Action.ASK_WORKSHOP: frozenset({_P}),
 }
 _RUNNING = frozenset({UpdatePhase.COUNTDOWN, UpdatePhase.INSTALLING, UpdatePhase.CHECKING})
 _UNDER_WAY = frozenset({TripStatus.HELD, TripStatus.QUEUED})

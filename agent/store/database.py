@@ -4,6 +4,7 @@ Write-ahead log with ``synchronous=FULL``: what was committed is on the medium. 
 change together lives in one file, because a write-ahead log is not atomic across files.
 """
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.store.checksum import row_sum
+from agent.store.vault import KeyLostError, batch_item, vault_of
 
 Connect = Callable[[Path], sqlite3.Connection]
 Step = Sequence[str]  # the statements that lead from one schema version to the next
@@ -22,6 +24,7 @@ _CHECKPOINT_PAGES = 4000  # fewer, larger writes to the card
 _JOURNAL_LIMIT_BYTES = 4 * 1024 * 1024
 
 _FULL = "store.full"
+_OF_KEYS = ("store.io", "check the disk")
 _CODES = {  # primary SQLite result code -> our code, what is intact, what to do
     sqlite3.SQLITE_FULL: (_FULL, "the disk is full; free some space"),
     sqlite3.SQLITE_READONLY: ("store.read_only", "the disk or the file is read-only; remount it"),
@@ -38,7 +41,7 @@ class StoreError(Exception):
 
     ``code`` is stable: ``store.full``, ``store.read_only``, ``store.cannot_open``,
     ``store.not_a_database``, ``store.damaged``, ``store.busy``, ``store.io``, ``store.newer``,
-    ``store.older``, ``store.journal``, ``store.missing``, ``store.closed``.
+    ``store.older``, ``store.journal``, ``store.missing``, ``store.closed``, ``store.key_lost``.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -52,6 +55,8 @@ class Database:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = connection
+        self.vault = vault_of(path.parent)  # opens nothing before it is needed
+        connection.create_function("opened", 2, self._opened, deterministic=False)
         connection.create_function("row_sum", -1, row_sum, deterministic=True)
         self._lock = threading.RLock()
 
@@ -147,11 +152,19 @@ class Database:
             raise StoreError("store.closed", f"{self.path}: the state file was closed")
         return self._connection
 
+    def _opened(self, sealed: bytes | None, batch_id: bytes) -> bytes | None:
+        """Return the bytes of a batch to a query; None if its key is gone."""
+        try:
+            return None if sealed is None else self.vault.open(batch_item(batch_id), sealed)
+        except (KeyLostError, OSError, TypeError, AttributeError):  # or a value nobody wrote
+            return None
+
     def _prepare(self, steps: Sequence[Step]) -> None:
         with self.reading() as connection:
             connection.execute("PRAGMA foreign_keys=ON")
             _expect_wal(self.path, connection)
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA secure_delete=ON")  # freed pages are overwritten
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit={_JOURNAL_LIMIT_BYTES}")
         found = self._climb(steps)
@@ -251,6 +264,13 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
         raise  # our own mistake, not the disk's
+    except KeyLostError as error:
+        raise StoreError(error.code, f"{error}; nothing was written") from error
+    except OSError as error:  # of a key beside the file
+        code, advice = _CODES[sqlite3.SQLITE_FULL] if error.errno == errno.ENOSPC else _OF_KEYS
+        raise StoreError(
+            code, f"{path}: no key could be kept: {error}; nothing was written; {advice}"
+        ) from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # its message may quote damage
         name = getattr(error, "sqlite_errorname", "undecodable")  # a text column that is no text
         result = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)

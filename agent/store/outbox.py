@@ -16,7 +16,10 @@ from typing import Any
 from agent.store.claims import left_s
 from agent.store.database import Database
 from agent.store.drivers import GRANTED_FOR
+from agent.store.shred import shred
 from agent.store.state import (
+    PLAIN_BYTES,
+    SELECT_OFFERS,
     LedgerHead,
     OfferRow,
     ReceiptRow,
@@ -28,6 +31,7 @@ from agent.store.state import (
     bump,
     offer_of,
 )
+from agent.store.vault import batch_item
 
 MakeBatchEntry = Callable[[LedgerHead, OfferRow], SignedEntry]
 
@@ -180,10 +184,11 @@ class Outbox:
             for offer in offers:
                 _expect_granted(connection, offer)
                 entry_hash = _append(connection, offer, make_entry)
-                _enqueue(connection, offer, entry_hash, now=now, hold_s=hold_s)
+                _enqueue(self._database, offer, entry_hash, now=now, hold_s=hold_s)
                 _expect_covered(connection, offer.batch_id, entry_hash)
             _conclude(connection, offers, TripOutcome.SHARED)
             _make_room(connection, self._quota, now)
+        shred(self._database)  # what was dropped for it
         return [offer.batch_id for offer in offers]
 
     def withhold(self, batch_ids: Sequence[bytes], *, make_entry: MakeBatchEntry) -> list[bytes]:
@@ -193,6 +198,7 @@ class Outbox:
             for offer in offers:
                 _append(connection, offer, make_entry)
             _conclude(connection, offers, TripOutcome.KEPT)
+        shred(self._database)
         return [offer.batch_id for offer in offers]
 
     def take_back(
@@ -207,6 +213,7 @@ class Outbox:
                 _append(connection, offer, make_entry)
                 connection.execute("DELETE FROM outbox WHERE batch_id=?", (offer.batch_id,))
             _conclude(connection, offers, TripOutcome.KEPT)
+        shred(self._database)
         return [offer.batch_id for offer in offers]
 
     def rows(self) -> list[OutboxRow]:
@@ -280,16 +287,17 @@ class Outbox:
             UncoveredError: The row is gone.
         """
         with self._database.transaction() as connection:
-            if kept := _kept_ciphertext(connection, batch_id, key_id):
-                return kept
+            if found := _kept_ciphertext(connection, batch_id, key_id):
+                return found
             row = _row(connection)(batch_id)
             if row is None:
                 raise UncoveredError(batch_id, "found no such batch in the outbox")
             ciphertext = seal(row.payload)
+            kept = self._database.vault.seal(batch_item(batch_id), row.purpose, ciphertext)
             connection.execute("DELETE FROM parts WHERE batch_id=?", (batch_id,))
             connection.execute(
                 "INSERT OR REPLACE INTO sealed VALUES (?, ?, ?, ?)",
-                (batch_id, key_id, hashlib.sha256(ciphertext).digest(), ciphertext),
+                (batch_id, key_id, hashlib.sha256(ciphertext).digest(), kept),
             )
         return ciphertext
 
@@ -299,6 +307,7 @@ class Outbox:
             deleted = connection.execute("DELETE FROM outbox WHERE batch_id=?", (receipt.batch_id,))
             if deleted.rowcount:
                 _store_receipt(connection, receipt)
+        shred(self._database)
         return bool(deleted.rowcount)
 
     def stop(
@@ -333,6 +342,8 @@ class Outbox:
             ).fetchall()
             for (batch,) in old:
                 _drop(connection, batch, DropCode.TOO_OLD, now.utc)
+        if old:
+            shred(self._database)
         return len(old)
 
     def drops(self, *, limit: int = 100) -> list[Drop]:
@@ -384,6 +395,8 @@ class Outbox:
                 (OutboxState.STOPPED, as_text(before_utc)),
             ).rowcount
             bump(connection, "expired.stopped", deleted)
+        if deleted:
+            shred(self._database)
         return deleted
 
     def _intact(self, batch_id: bytes) -> OutboxRow | None:
@@ -401,12 +414,14 @@ class Outbox:
 
 _FROM = " FROM outbox"
 _COLUMNS = (
-    "SELECT batch_id, position, trip_id, purpose, payload, entry_hash, hold_boot, hold_until_s,"
+    "SELECT batch_id, position, trip_id, purpose, opened(CAST(payload AS BLOB), batch_id),"
+    " entry_hash, hold_boot,"
+    " hold_until_s,"
     " created_utc, attempts, state, refusal"
 )
 _SELECT = _COLUMNS + _FROM
 _SELECT_LINES = (
-    "SELECT batch_id, trip_id, purpose, length(payload), hold_boot, hold_until_s, created_utc,"
+    f"SELECT batch_id, trip_id, purpose, {PLAIN_BYTES}, hold_boot, hold_until_s, created_utc,"  # noqa: S608
     " attempts, state, refusal, priority, age_days,"
     " (SELECT not_before_utc FROM delays WHERE delays.batch_id=outbox.batch_id) FROM outbox"
 )
@@ -467,7 +482,7 @@ def _outbox_row(row: tuple[Any, ...]) -> OutboxRow:
         position=row[1],
         trip_id=row[2],
         purpose=row[3],
-        payload=row[4],
+        payload=row[4] or b"",  # nothing: its key is gone
         entry_hash=row[5],
         hold_boot=row[6],
         hold_until_s=row[7],
@@ -491,8 +506,8 @@ def _as_offer(row: OutboxRow) -> OfferRow:
 def _take_offers(connection: sqlite3.Connection, batch_ids: Sequence[bytes]) -> list[OfferRow]:
     offers = []
     for batch_id in dict.fromkeys(batch_ids):
-        row = connection.execute("SELECT * FROM offers WHERE batch_id=?", (batch_id,)).fetchone()
-        if row:
+        row = connection.execute(f"{SELECT_OFFERS} WHERE batch_id=?", (batch_id,)).fetchone()
+        if row and row[3] is not None:  # without its key nobody can answer for it
             offers.append(offer_of(row))
             connection.execute("DELETE FROM offers WHERE batch_id=?", (batch_id,))
     return offers
@@ -503,14 +518,15 @@ def _append(connection: sqlite3.Connection, offer: OfferRow, make_entry: MakeBat
 
 
 def _enqueue(
-    connection: sqlite3.Connection,
+    database: Database,
     offer: OfferRow,
     entry_hash: bytes,
     *,
     now: Moment,
     hold_s: float,
 ) -> None:
-    last = connection.execute("SELECT coalesce(max(position), 0) FROM outbox").fetchone()[0]
+    with database.transaction() as connection:
+        last = connection.execute("SELECT coalesce(max(position), 0) FROM outbox").fetchone()[0]
     row = OutboxRow(
         batch_id=offer.batch_id,
         position=last + 1,
@@ -525,19 +541,21 @@ def _enqueue(
         state=OutboxState.QUEUED,
         refusal=None,
     )
+    kept = list(_fixed_values(row))
+    kept[4] = database.vault.seal(batch_item(row.batch_id), row.purpose, row.payload)
     connection.execute(
         "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'queued', NULL, NULL, ?, 0)",
-        (*_fixed_values(row), _checksum(row), PRIORITIES.get(row.purpose, Priority.NORMAL)),
+        (*kept, _checksum(row), PRIORITIES.get(row.purpose, Priority.NORMAL)),
     )
 
 
 def _make_room(connection: sqlite3.Connection, quota: Quota, now: Moment) -> None:
     """Drop until the rest fits: what was refused, then what leaves last, oldest of it first."""
     count, size = connection.execute(
-        "SELECT count(*), total(length(payload)) FROM outbox"
+        f"SELECT count(*), total({PLAIN_BYTES}) FROM outbox"  # noqa: S608 (our own constant)
     ).fetchone()
     candidates = connection.execute(
-        "SELECT batch_id, length(payload) FROM outbox"
+        f"SELECT batch_id, {PLAIN_BYTES} FROM outbox"  # noqa: S608 (our own constant)
         " ORDER BY state='queued', priority DESC, position"
     ).fetchall()
     for batch, bytes_ in candidates:
@@ -549,7 +567,7 @@ def _make_room(connection: sqlite3.Connection, quota: Quota, now: Moment) -> Non
 
 def _drop(connection: sqlite3.Connection, batch: bytes, code: DropCode, now_utc: datetime) -> None:
     connection.execute(
-        "INSERT OR REPLACE INTO drops SELECT batch_id, trip_id, purpose, length(payload), ?,"
+        f"INSERT OR REPLACE INTO drops SELECT batch_id, trip_id, purpose, {PLAIN_BYTES}, ?,"  # noqa: S608
         " age_days, attempts, ? FROM outbox WHERE batch_id=?",
         (code, as_text(now_utc), batch),
     )
@@ -622,9 +640,12 @@ def _expect_recipient(
 
 def _kept_ciphertext(connection: sqlite3.Connection, batch_id: bytes, key_id: str) -> bytes | None:
     row = connection.execute(
-        "SELECT sealed_id, ciphertext FROM sealed WHERE batch_id=? AND key_id=?", (batch_id, key_id)
+        "SELECT sealed_id, opened(CAST(ciphertext AS BLOB), batch_id) FROM sealed"
+        " WHERE batch_id=? AND key_id=?",
+        (batch_id, key_id),
     ).fetchone()
-    if row is None or hashlib.sha256(row[1]).digest() != row[0]:  # a damaged one is made anew
+    damaged = row is None or row[1] is None or hashlib.sha256(row[1]).digest() != row[0]
+    if damaged:  # it is made anew
         return None
     ciphertext: bytes = row[1]
     return ciphertext

@@ -2,7 +2,7 @@
 
 Shape (all numbers little-endian)::
 
-    file    = header *block
+    file    = header *block             ; payloads encrypted with the file's own key (vault.py)
     header  = %xF5 "OKS" record        ; record of deterministic CBOR
     block   = %xF5 "OKB" record        ; record of a column block: times in ms, then the columns
     record  = length:u32 crc32:u32 payload
@@ -29,6 +29,15 @@ from pathlib import Path
 from typing import Self
 
 from agent.store.appendfile import AppendFile, padding_bytes, write_all
+from agent.store.vault import (
+    SEGMENT,
+    Cipher,
+    KeyLostError,
+    Vault,
+    is_sealed,
+    segment_item,
+    vault_of,
+)
 from telemetry.codec.cbor import dump, load
 from telemetry.codec.cells import Cell
 from telemetry.codec.columns import decode_columns, encode_columns
@@ -49,7 +58,7 @@ _COLUMN_FIELDS = 4
 class SegmentError(Exception):
     """A segment cannot be written or read. ``code`` is stable, the message is for a person.
 
-    Codes: segment.exists, segment.write, segment.sync, segment.read, segment.header.
+    Codes: segment.exists, segment.write, segment.sync, segment.read, segment.header, segment.key.
     """
 
     def __init__(self, message: str, *, code: str) -> None:
@@ -120,8 +129,11 @@ class Segment:
 class SegmentWriter:
     """Appends rows to one segment. All methods block on the disk: call them in a thread."""
 
-    def __init__(self, path: Path, descriptor: int, columns: int, *, torn_bytes: int = 0) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, columns: int, cipher: Cipher, *, torn_bytes: int = 0
+    ) -> None:
         self.path = path
+        self._cipher = cipher
         self.torn_bytes = torn_bytes  # what ``reopen`` cut off
         self.dropped_rows = 0  # lost because the disk took nothing for too long
         self._file = AppendFile(path, descriptor)
@@ -148,14 +160,19 @@ class SegmentWriter:
         A power cut in between leaves ``<name>.new`` behind, which nobody reads.
 
         Raises:
-            SegmentError: segment.exists or segment.write; in both cases nothing was changed.
+            SegmentError: segment.exists, segment.write or segment.key; nothing was changed.
             ValueError: No column, or more than 256.
         """
         if not 0 < len(columns) <= MAX_COLUMNS:
             raise ValueError(f"expected 1 to {MAX_COLUMNS} columns, got {len(columns)}")
-        header = _record(_HEADER_MARK, _header(columns, boot_id, anchor))
+        vault = _vault(path)
         try:
-            descriptor = _create_whole(path, header)
+            with vault.lock:  # a key of nothing is swept; from here on the file names it
+                cipher = vault.cipher(segment_item(path), SEGMENT)
+                header = cipher.seal(_header(columns, boot_id, anchor))
+                descriptor = _create_whole(path, _record(_HEADER_MARK, header))
+        except KeyLostError as error:
+            raise SegmentError(str(error), code="segment.key") from error
         except FileExistsError as error:
             raise SegmentError(
                 f"{path}: exists already; left alone", code="segment.exists"
@@ -165,23 +182,25 @@ class SegmentWriter:
                 f"{path}: cannot be created, or no room for a segment: {error}",
                 code="segment.write",
             ) from error
-        return cls(path, descriptor, len(columns))
+        return cls(path, descriptor, len(columns), cipher)
 
     @classmethod
     def reopen(cls, path: Path) -> Self:
         """Go on with a file after a restart: cut the torn tail, count it, append behind.
 
         Raises:
-            SegmentError: segment.read, segment.header or segment.write; nothing was changed.
+            SegmentError: segment.read, segment.header, segment.key or segment.write; nothing was
+                changed.
         """
         data = _read(path)
-        header, scan = _scan(data, path)
+        cipher = _cipher(path)
+        header, scan = _scan(data, path, cipher)
         try:
             descriptor = _open_cut(path, scan.whole_bytes)
         except OSError as error:
             raise SegmentError(f"{path}: cannot go on: {error}", code="segment.write") from error
         torn_bytes = _torn_bytes(data, scan.whole_bytes)
-        return cls(path, descriptor, len(header[1]), torn_bytes=torn_bytes)
+        return cls(path, descriptor, len(header[1]), cipher, torn_bytes=torn_bytes)
 
     def append(self, time_ms: int, row: Sequence[Cell]) -> None:
         """Add a row; flush if the next one may come ten seconds after the last on the disk.
@@ -209,14 +228,15 @@ class SegmentWriter:
         """
         if not self._pending:
             return
-        block = _record(_BLOCK_MARK, _encode_rows(self._pending, self._columns))
+        rows = self._cipher.seal(_encode_rows(self._pending, self._columns))
+        block = _record(_BLOCK_MARK, rows)
         try:
             self._file.append(block)
         except OSError as error:
-            rows = len(self._pending)
+            count = len(self._pending)
             self._undo_write()
             raise SegmentError(
-                f"{self.path}: {rows} rows not written: {error}; "
+                f"{self.path}: {count} rows not written: {error}; "
                 f"the {self.size_bytes} bytes before are intact",
                 code="segment.write",
             ) from error
@@ -258,10 +278,10 @@ def read_segment(path: Path) -> Segment:
 
     Raises:
         SegmentError: segment.read (no such file, too large) or segment.header (not a segment, or
-            damaged so early that no value could be understood).
+            damaged so early that no value could be understood) or segment.key (its key is gone).
     """
     data = _read(path)
-    (boot_id, columns, anchor), scan = _scan(data, path)
+    (boot_id, columns, anchor), scan = _scan(data, path, None)
     return Segment(
         columns=columns,
         boot_id=boot_id,
@@ -287,23 +307,29 @@ class _Scan:
 _Header = tuple[str, tuple[SegmentColumn, ...], TimeAnchor | None]
 
 
-def _scan(data: bytes, path: Path) -> tuple[_Header, _Scan]:
+def _scan(data: bytes, path: Path, cipher: Cipher | None) -> tuple[_Header, _Scan]:
     payload = _payload_at(data, 0, _HEADER_MARK)
     if payload is None:
         raise SegmentError(f"{path}: expected a segment, found another file", code="segment.header")
-    header = _parse_header(payload, path)
+    if is_sealed(payload):
+        cipher = cipher or _known_cipher(path)
+        header = _parse_header(_opened_header(payload, path, cipher), path)
+    else:  # written before segments were encrypted
+        header = _parse_header(payload, path)
     scan = _Scan(whole_bytes=_HEAD_BYTES + len(payload))
-    for start, end, rows in _blocks(data, scan.whole_bytes, len(header[1])):
+    for start, end, rows in _blocks(data, scan.whole_bytes, len(header[1]), cipher):
         scan.damaged_bytes += start - scan.whole_bytes
         scan.whole_bytes = end
         scan.rows += rows
     return header, scan
 
 
-def _blocks(data: bytes, at: int, columns: int) -> Iterator[tuple[int, int, list[Row]]]:
+def _blocks(
+    data: bytes, at: int, columns: int, cipher: Cipher | None
+) -> Iterator[tuple[int, int, list[Row]]]:
     while (at := data.find(_BLOCK_MARK, at)) >= 0:
         payload = _payload_at(data, at, _BLOCK_MARK)
-        rows = _decode_rows(payload, columns) if payload is not None else None
+        rows = None if payload is None else _decode_rows(_opened(payload, cipher), columns)
         if payload is None or rows is None:
             at += 1
             continue
@@ -318,6 +344,57 @@ def _payload_at(data: bytes, at: int, mark: bytes) -> bytes | None:
     length, crc = _RECORD.unpack_from(data, at + len(mark))
     payload = data[at + _HEAD_BYTES : at + _HEAD_BYTES + min(length, MAX_RECORD_BYTES)]
     return payload if len(payload) == length and _crc(payload) == crc else None
+
+
+def _vault(path: Path) -> Vault:
+    """Return the keys of the state folder that a segment belongs to."""
+    is_in_state = path.parent.name == "segments"
+    return vault_of(path.parent.parent if is_in_state else path.parent)
+
+
+def _known_cipher(path: Path) -> Cipher:
+    try:
+        return _vault(path).known_cipher(segment_item(path))
+    except KeyLostError as error:
+        raise SegmentError(f"{path}: {error}", code="segment.key") from error
+
+
+def _cipher(path: Path) -> Cipher:
+    """Return what encrypts what is appended; makes a key for a segment that had none."""
+    try:
+        return _vault(path).cipher(segment_item(path), SEGMENT)
+    except KeyLostError as error:
+        raise SegmentError(f"{path}: {error}", code="segment.key") from error
+
+
+def _opened_header(payload: bytes, path: Path, cipher: Cipher) -> bytes:
+    try:
+        return cipher.open(payload)
+    except KeyLostError as error:
+        raise SegmentError(f"{path}: {error}", code="segment.key") from error
+
+
+def _opened(payload: bytes, cipher: Cipher | None) -> bytes:
+    """Return a block's columns; nothing if its bytes are not what was sealed."""
+    if cipher is None or not is_sealed(payload):
+        return payload
+    try:
+        return cipher.open(payload)
+    except KeyLostError:
+        return b""
+
+
+def destroy_keys(paths: Sequence[Path]) -> None:
+    """Overwrite the keys of files that were deleted: copies of them stay closed. Blocks."""
+    for path in paths:
+        _vault(path).destroy([segment_item(path)])
+
+
+def sweep_keys(folder: Path) -> int:
+    """Overwrite the keys of files that are not in ``folder`` any more; return how many. Blocks."""
+    vault = _vault(folder / "any")
+    with vault.lock:
+        return vault.keep_only_segments(segment_item(path) for path in folder.glob("*"))
 
 
 def _record(mark: bytes, payload: bytes) -> bytes:

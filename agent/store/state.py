@@ -6,8 +6,9 @@ transaction so that no two entries can claim the same place in the chain.
 """
 
 import hashlib
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,8 @@ from agent.store.checksum import TRIP_SUM_STEP, row_sum
 from agent.store.database import Connect, Database, Step
 from agent.store.drivers import BATCHES_OF, DRIVER_STEP, FIRST_PROFILE, end_standing
 from agent.store.sessions import SESSION_STEP
+from agent.store.shred import shred
+from agent.store.vault import OVERHEAD_BYTES, TRIP, KeyLostError, Vault, batch_item, trip_item
 
 FIRST_PREVIOUS = bytes(32)  # what the first entry of a ledger names as the one before it
 
@@ -180,6 +183,16 @@ class LedgerRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEntryRow:
+    """One stored entry about a batch, whose id is in hex."""
+
+    sequence: int
+    body: bytes
+    signature: bytes
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TripRow:
     """One trip, local only."""
 
@@ -251,15 +264,18 @@ class State:
 
     def add_trip(self, trip: TripRow, offers: Sequence[OfferRow]) -> None:
         """Store a trip with its offers, both or neither; a known trip is left as it is."""
+        vault = self.database.vault
         with self.database.transaction() as connection:
+            summary = vault.seal(trip_item(trip.trip_id), TRIP, trip.summary.encode())
             added = connection.execute(
                 "INSERT OR IGNORE INTO trips (trip_id, summary, segment, created_utc, outcome)"
                 " VALUES (?, ?, ?, ?, ?)",
-                (trip.trip_id, trip.summary, trip.segment, as_text(trip.created_utc), trip.outcome),
+                (trip.trip_id, summary, trip.segment, as_text(trip.created_utc), trip.outcome),
             )
             if added.rowcount:
                 connection.executemany(
-                    "INSERT INTO offers VALUES (?, ?, ?, ?, ?)", [_offer_values(o) for o in offers]
+                    "INSERT INTO offers VALUES (?, ?, ?, ?, ?)",
+                    [_offer_values(offer, vault) for offer in offers],
                 )
 
     def trips(self, *, limit: int = 100) -> list[TripRow]:
@@ -268,19 +284,19 @@ class State:
             rows = connection.execute(
                 "SELECT * FROM trips ORDER BY created_utc DESC, trip_id DESC LIMIT ?", (limit,)
             ).fetchall()
-        return [trip for row in rows if (trip := _trip(row))]
+        return [trip for row in rows if (trip := _trip(row, self.database.vault))]
 
     def damaged_trips(self) -> int:
         """Return how many stored trips do not match their checksum."""
         with self.database.reading(is_lenient=True) as connection:
             rows = connection.execute("SELECT * FROM trips").fetchall()
-        return sum(1 for row in rows if _trip(row) is None)
+        return sum(1 for row in rows if _trip(row, self.database.vault) is None)
 
     def trip(self, trip_id: str) -> TripRow | None:
         """Return one trip; None if it is not known, or damaged."""
         with self.database.reading(is_lenient=True) as connection:
             row = connection.execute("SELECT * FROM trips WHERE trip_id=?", (trip_id,)).fetchone()
-        return _trip(row) if row else None
+        return _trip(row, self.database.vault) if row else None
 
     def forget_segments(self, names: Sequence[str], *, freed_bytes: int) -> None:
         """Note that these segments made way; their trips stay, and both are counted."""
@@ -295,6 +311,7 @@ class State:
         """Forget a trip and its unanswered offers; what was released stays in the outbox."""
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM trips WHERE trip_id=?", (trip_id,))
+        shred(self.database)
 
     # offers
 
@@ -302,10 +319,10 @@ class State:
         """Return the unanswered offers, oldest first; of all trips if ``trip_id`` is None."""
         with self.database.reading() as connection:
             rows = connection.execute(
-                "SELECT * FROM offers WHERE ?1 IS NULL OR trip_id=?1 ORDER BY created_utc, trip_id",
+                f"{SELECT_OFFERS} WHERE ?1 IS NULL OR trip_id=?1 ORDER BY created_utc, trip_id",
                 (trip_id,),
             ).fetchall()
-        return [offer_of(row) for row in rows]
+        return [offer_of(row) for row in rows if row[3] is not None]  # its key is not gone
 
     def overdue_trips(self, *, before_utc: datetime) -> list[TripRow]:
         """Return trips with an offer made before ``before_utc`` that nobody answered.
@@ -318,7 +335,9 @@ class State:
                 " (SELECT trip_id FROM offers WHERE created_utc < ?)",
                 (as_text(before_utc),),
             ).fetchall()
-        return [_trip(row) or _unreadable_trip(row[0], before_utc) for row in rows]
+        return [
+            _trip(row, self.database.vault) or _unreadable_trip(row[0], before_utc) for row in rows
+        ]
 
     def expire_trip(self, trip_id: str) -> None:
         """Delete the offers of a trip nobody answered; its segment file must be gone already."""
@@ -328,6 +347,7 @@ class State:
                 "UPDATE trips SET outcome=?, segment=NULL WHERE trip_id=?",
                 (TripOutcome.EXPIRED, trip_id),
             )
+        shred(self.database)
 
     # consents and ledger
 
@@ -379,6 +399,8 @@ class State:
             if not is_granted:
                 end_standing(connection, whose, purpose)
                 _forget_purpose(connection, whose, purpose)
+        if not is_granted:
+            shred(self.database)
 
     def entry(self, entry_hash: bytes) -> bytes | None:
         """Return the signed bytes of one ledger entry; None if there is no such entry."""
@@ -387,6 +409,29 @@ class State:
                 "SELECT body FROM ledger WHERE entry_hash=?", (entry_hash,)
             ).fetchone()
         return row[0].encode() if row else None
+
+    def entries_about(self, batch_ids: Collection[str]) -> list[BatchEntryRow]:
+        """Return the ledger entries about these batches (ids in hex), oldest first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT sequence, body, signature, batch_id FROM ledger"
+                " WHERE batch_id IN (SELECT value FROM json_each(?)) ORDER BY sequence",
+                (json.dumps(sorted(batch_ids)),),
+            ).fetchall()
+        return [
+            BatchEntryRow(sequence=row[0], body=row[1].encode(), signature=row[2], batch_id=row[3])
+            for row in rows
+        ]
+
+    def standing_trips(self) -> frozenset[str]:
+        """Return the trips of which a batch was released under a standing OK."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT trip_id FROM claims JOIN ledger"
+                " ON ledger.batch_id = lower(hex(claims.batch_id))"
+                " WHERE json_extract(body, '$.released_under') IS NOT NULL"
+            ).fetchall()
+        return frozenset(row[0] for row in rows)
 
     def append(self, make_entry: MakeEntry) -> bytes:
         """Append one entry to the ledger; return its hash. Joins a transaction under way."""
@@ -512,6 +557,13 @@ def _forget_purpose(connection: sqlite3.Connection, profile_id: str, purpose: st
     )
 
 
+SELECT_OFFERS = (
+    "SELECT batch_id, trip_id, purpose, opened(CAST(payload AS BLOB), batch_id), created_utc"
+    " FROM offers"
+)
+PLAIN_BYTES = f"max(0, length(payload) - {OVERHEAD_BYTES})"  # of a sealed column
+
+
 def offer_of(row: tuple[Any, ...]) -> OfferRow:
     """Return the offer that a row of the table holds."""
     batch_id, trip_id, purpose, payload, created_utc = row
@@ -524,23 +576,37 @@ def offer_of(row: tuple[Any, ...]) -> OfferRow:
     )
 
 
-def _offer_values(offer: OfferRow) -> tuple[bytes, str, str, bytes, str]:
+def _offer_values(offer: OfferRow, vault: Vault) -> tuple[bytes, str, str, bytes, str]:
     created = as_text(offer.created_utc)
-    return (offer.batch_id, offer.trip_id, offer.purpose, offer.payload, created)
+    sealed = vault.seal(batch_item(offer.batch_id), offer.purpose, offer.payload)
+    return (offer.batch_id, offer.trip_id, offer.purpose, sealed, created)
 
 
-def _trip(row: tuple[Any, ...]) -> TripRow | None:
+def _trip(row: tuple[Any, ...], vault: Vault) -> TripRow | None:
     *values, checksum = row
     if row_sum(*values) != checksum:
         return None
     trip_id, summary, segment, created_utc, outcome = values
+    try:
+        told = (
+            summary
+            if isinstance(summary, str)
+            else vault.open(trip_item(trip_id), summary).decode()
+        )
+    except KeyLostError:
+        return None
     return TripRow(
         trip_id=trip_id,
-        summary=summary,
+        summary=told,
         segment=segment,
         created_utc=as_time(created_utc),
         outcome=TripOutcome(outcome),
     )
+
+
+def _told(trip_id: str, summary: str | bytes, vault: Vault) -> str:
+    """Return a summary; one that was stored before there were keys is text."""
+    return summary if isinstance(summary, str) else vault.open(trip_item(trip_id), summary).decode()
 
 
 def _unreadable_trip(trip_id: str, created_utc: datetime) -> TripRow:

@@ -22,6 +22,7 @@ from agent.store.segments import (
     SegmentError,
     SegmentWriter,
     TimeAnchor,
+    destroy_keys,
     read_segment,
 )
 
@@ -80,6 +81,7 @@ class TrackWriter:
             with suppress(SegmentError):  # it is deleted at once
                 writer.close()
         self._path.unlink(missing_ok=True)
+        destroy_keys([self._path])
 
 
 def track_beside(segment: Path) -> Path:
@@ -88,9 +90,11 @@ def track_beside(segment: Path) -> Path:
 
 
 def delete_segment(segment: Path) -> None:
-    """Delete a trip's segment, its positions first. Blocks."""
-    track_beside(segment).unlink(missing_ok=True)
+    """Delete a trip's segment, its positions first, and then both their keys. Blocks."""
+    track = track_beside(segment)
+    track.unlink(missing_ok=True)
     segment.unlink(missing_ok=True)
+    destroy_keys([track, segment])
 
 
 def delete_tracks(folder: Path) -> int:
@@ -98,6 +102,7 @@ def delete_tracks(folder: Path) -> int:
     tracks = list(folder.glob(f"*{SUFFIX}"))
     for track in tracks:
         track.unlink(missing_ok=True)
+    destroy_keys(tracks)
     return len(tracks)
 
 

@@ -29,6 +29,7 @@ from ota.client.timekeeper import BatteryTime, TimeKeeper, TimeSource
 from ota.client.transfer import Progress
 from ota.client.verifier import Verifier
 from ota.client.watch import Watch
+from ota.client.wishes import WISHES_NAME, Wishes
 from ota.client.workflow import Gates, Situation, UpdateSteps
 from ota.errors import InstallError
 from ota.metadata.custom import Kind
@@ -96,9 +97,10 @@ class UpdateClient:
         Raises:
             InstallError: A root or the key cannot be read.
         """
-        self._ecus = settings.ecus
+        self.ecus = settings.ecus
         self.entry = JournalEntry()
         self.progress: Progress | None = None
+        self._wishes = Wishes(settings.folder / WISHES_NAME)
         floor = Floor(settings.folder / "floor.sqlite")
         sources = [BatteryTime(clock)] if time_sources is None else time_sources
         self.time = TimeKeeper(clock, sources, floor)
@@ -130,9 +132,17 @@ class UpdateClient:
             ),
             downloader=downloader,
             installers=self._installers,
-            reporter=_reporter(settings, fetcher, floor, self.time, self._installers),
+            reporter=_reporter(
+                settings,
+                fetcher=fetcher,
+                floor=floor,
+                clock=self.time,
+                installers=self._installers,
+                wishes=self._wishes,
+            ),
             floor=floor,
             history=History(settings.folder / HISTORY_NAME),
+            wishes=self._wishes,
             gates=gates,
             clock=self.time,
             is_clock_set=self.time.is_known,
@@ -161,15 +171,31 @@ class UpdateClient:
         Raises:
             InstallError: One cannot be started.
         """
-        for ecu in self._ecus:
+        for ecu in self.ecus:
             await asyncio.to_thread(self._apps.start, ecu.name)
 
     async def installed(self) -> dict[str, Installed | None]:
         """Return what each ECU runs, by ECU id; raise InstallError if a record is unreadable."""
         return {
             ecu.ecu_id: await asyncio.to_thread(self._installers.installed, ecu)
-            for ecu in self._ecus
+            for ecu in self.ecus
         }
+
+    async def wishes(self) -> dict[str, bool]:
+        """Return what was said about downloadable apps, by name."""
+        return await asyncio.to_thread(self._wishes.read)
+
+    async def wish(self, name: str, *, is_wanted: bool) -> None:
+        """Remember whether the downloadable app ``name`` is wanted; one that is not is removed.
+
+        Nothing may be under way. The wish first: an app that was removed half-way is not offered.
+
+        Raises:
+            InstallError: The disk did not take it; say it again.
+        """
+        await asyncio.to_thread(self._wishes.set, name, is_wanted=is_wanted)
+        if not is_wanted:
+            await asyncio.to_thread(self._apps.remove, name)
 
     async def advance(self) -> JournalEntry:
         """Run until a step has to wait; return the entry it waits in. See ``UpdateEngine``."""
@@ -278,12 +304,14 @@ def _source(  # noqa: PLR0913 (the doors of one decision, all by name)
     )
 
 
-def _reporter(
+def _reporter(  # noqa: PLR0913 (what a report needs, all by name)
     settings: UpdateSettings,
+    *,
     fetcher: Fetcher,
     floor: Floor,
     clock: Clock,
     installers: Installers,
+    wishes: Wishes,
 ) -> Reporter:
     return Reporter(
         vehicle=settings.vehicle,
@@ -294,6 +322,7 @@ def _reporter(
         fetcher=fetcher,
         floor=floor,
         installers=installers,
+        wishes=wishes,
         clock=clock,
     )
 

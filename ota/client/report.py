@@ -13,6 +13,7 @@ from ota.client.installers.door import Installers
 from ota.client.journal import JournalEntry
 from ota.client.offer import Ecu
 from ota.client.ports import Clock, Fetcher
+from ota.client.wishes import Wishes
 from ota.errors import InstallError
 from ota.metadata.manifest import EcuReport, VehicleManifest, ecu_key, sign_manifest
 from ota.metadata.models import format_utc
@@ -43,6 +44,7 @@ class Reporter:
     fetcher: Fetcher
     floor: Floor
     installers: Installers
+    wishes: Wishes
     clock: Clock
 
     def send(self, entry: JournalEntry) -> None:
@@ -75,6 +77,7 @@ class Reporter:
             installed=self.installers.installed(ecu),
             attack=None if entry.reported else entry.attack,
             result=None if outcome is None else outcome.result_of(ecu.ecu_id),
+            wanted=self.wishes.read().get(ecu.name),
         )
 
 

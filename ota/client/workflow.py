@@ -32,6 +32,7 @@ from ota.client.verdicts import (
 )
 from ota.client.watch import Watch
 from ota.client.ways import Ways
+from ota.client.wishes import Wishes
 from ota.errors import (
     DownloadError,
     InstallError,
@@ -100,6 +101,7 @@ class UpdateSteps:
         reporter: Reporter,
         floor: Floor,
         history: History,
+        wishes: Wishes,
         gates: Gates,
         clock: Clock,
         is_clock_set: Callable[[], bool],
@@ -112,6 +114,7 @@ class UpdateSteps:
         self._reporter = reporter
         self._floor = floor
         self._history = history
+        self._wishes = wishes
         self._gates = gates
         self._clock = clock
         self._is_clock_set = is_clock_set
@@ -186,7 +189,7 @@ class UpdateSteps:
         told = {"attack": None, "reported": was_told or entry.reported}
         offered = self._verifier.check()
         self.is_reached = True
-        for offers in bundles(self._not_installed(offered)):
+        for offers in bundles(self._not_installed(self._not_refused(offered))):
             if any(is_refused(offer, entry.outcome) for offer in offers):
                 continue
             for offer in offers:
@@ -322,6 +325,11 @@ class UpdateSteps:
             log.warning("manifest_refused", extra={"code": error.code, "reason": str(error)})
             return False
         return True
+
+    def _not_refused(self, offers: Sequence[Offer]) -> list[Offer]:
+        """Return ``offers`` without the apps that the driver does not want."""
+        wishes = self._wishes.read()
+        return [offer for offer in offers if wishes.get(offer.name) is not False]
 
     def _not_installed(self, offers: Sequence[Offer]) -> list[Offer]:
         ecus = {ecu.ecu_id: ecu for ecu in self._ecus}

@@ -6,7 +6,8 @@ Shape (JSON, at most MAX_MANIFEST_BYTES)::
         {"ecu_id", "hardware_id",
          "installed": {"name", "length", "hashes", "version", "release_counter"} | null,
          "attack": code | null,
-         "result": {"update": content hash, "outcome", "code": code | null} | null}]},
+         "result": {"update": content hash, "outcome", "code": code | null} | null,
+         "wanted": true | false | null}]},
      "signatures": [{"keyid", "sig"}]}
 
 Signed are the canonical JSON bytes (OLPC) of ``signed`` with Ed25519. ``counter`` grows with every
@@ -61,13 +62,17 @@ class UpdateResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class EcuReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One ECU's version report; ``attack`` is the code of what was detected since the last one."""
+    """One ECU's version report; ``attack`` is the code of what was detected since the last one.
+
+    ``wanted``: what the driver said about a downloadable app; None: nothing yet.
+    """
 
     ecu_id: Identifier
     hardware_id: Identifier
     installed: Installed | None
     attack: Code | None = None
     result: UpdateResult | None = None
+    wanted: bool | None = None
 
 
 class VehicleManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

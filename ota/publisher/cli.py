@@ -223,7 +223,7 @@ def vehicle_manifest(caller: Caller, vehicle_id: str, *, as_json: bool) -> None:
 
 @main.command()
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
-@click.option("--to", required=True, metavar="all|VEHICLE", help="Who is offered it.")
+@click.option("--to", required=True, metavar="all|nobody|VEHICLE", help="Who is offered it.")
 @click.option("--release", type=FILE, help="The facts; default: FILE's .release.toml.")
 @click.option("--delta", "deltas", type=FILE, multiple=True, help="A difference to it. Repeatable.")
 @click.option("--campaign", help="Installed together, all or none; needed for several FILEs.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Connection,
     ForeignKey,
@@ -64,6 +65,7 @@ _ecus = Table(
     Column("hardware_id", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("name", String, nullable=False),
+    Column("wanted", Boolean),  # what the driver said about this app; null: nothing yet
 )
 _assignments = Table(
     "assignments",
@@ -83,6 +85,7 @@ _assignments = Table(
 # Forward only: what an inventory of an older schema lacks.
 _STEPS = {
     2: [
+        "ALTER TABLE ecus ADD COLUMN wanted BOOLEAN",
         "ALTER TABLE assignments ADD COLUMN campaign VARCHAR",
         "ALTER TABLE assignments ADD COLUMN deadline VARCHAR",
         "ALTER TABLE assignments ADD COLUMN needs VARCHAR",
@@ -101,12 +104,16 @@ _manifests = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcuRecord:
-    """One updatable part of a vehicle; an app is an ECU of its own, ``name`` says which."""
+    """One updatable part of a vehicle; an app is an ECU of its own, ``name`` says which.
+
+    ``wanted``: what the driver said about a downloadable app; None: nothing yet.
+    """
 
     ecu_id: str
     hardware_id: str
     name: str
     kind: Kind = Kind.APP
+    wanted: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +269,17 @@ class Inventory:
             if rows:
                 connection.execute(insert(_assignments), rows)
 
+    def note_wish(self, vehicle: str, ecu_id: str, *, is_wanted: bool) -> None:
+        """Remember what the driver said about an app; one that is not wanted is not assigned."""
+        mine = (_ecus.c.vehicle == vehicle) & (_ecus.c.ecu_id == ecu_id)
+        with self._writer.begin() as connection:
+            connection.execute(update(_ecus).where(mine).values(wanted=is_wanted))
+            if not is_wanted:
+                gone = delete(_assignments).where(
+                    _assignments.c.vehicle == vehicle, _assignments.c.ecu_id == ecu_id
+                )
+                connection.execute(gone)
+
     def accept_manifest(
         self,
         vehicle: str,
@@ -378,7 +396,11 @@ def _ecu_row(vehicle: str, ecu: EcuRecord) -> dict[str, str]:
 
 def _ecu_of(row: Any) -> EcuRecord:  # noqa: ANN401 (a row has the columns of its query)
     return EcuRecord(
-        ecu_id=row.ecu_id, hardware_id=row.hardware_id, name=row.name, kind=Kind(row.kind)
+        ecu_id=row.ecu_id,
+        hardware_id=row.hardware_id,
+        name=row.name,
+        kind=Kind(row.kind),
+        wanted=row.wanted,
     )
 
 

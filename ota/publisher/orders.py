@@ -6,11 +6,19 @@ vehicle's registered ECU key; a failure it reports withdraws the assignment of t
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tuf.api.metadata import TargetFile
 
 from ota.errors import ManifestForeignError, QuarantinedError, RepositoryError, UnhealthyError
-from ota.metadata.custom import DirectorCustom, EcuAssignment, to_custom
+from ota.metadata.custom import (
+    DirectorCustom,
+    EcuAssignment,
+    ImageCustom,
+    Kind,
+    parse_image_custom,
+    to_custom,
+)
 from ota.metadata.manifest import (
     Outcome,
     VehicleManifest,
@@ -19,9 +27,15 @@ from ota.metadata.manifest import (
     verify_manifest,
 )
 from ota.metadata.models import format_utc
-from ota.publisher.inventory import Assignment, Inventory, StoredManifest, VehicleRecord
+from ota.publisher.inventory import (
+    Assignment,
+    EcuRecord,
+    Inventory,
+    StoredManifest,
+    VehicleRecord,
+)
 from ota.publisher.layout import Repositories
-from ota.publisher.needs import NO_NEEDS, agreeing
+from ota.publisher.needs import NO_NEEDS, Needs, agreeing
 
 # The release is to blame, in every vehicle or in this one.
 _WITHDRAWING = (RepositoryError.code, UnhealthyError.code, QuarantinedError.code)
@@ -73,7 +87,21 @@ class Orders:
         now = format_utc(self._repositories.clock.utc_now())
         stored = StoredManifest(counter=manifest.counter, received_utc=now, body=body)
         self._inventory.accept_manifest(vehicle, stored, failures_in(manifest))
+        self._note_wishes(manifest, record)
         return manifest
+
+    def _note_wishes(self, manifest: VehicleManifest, record: VehicleRecord) -> None:
+        """Assign the newest release of each app that is wanted since now; withdraw the others."""
+        ecus = {ecu.ecu_id: ecu for ecu in record.ecus if ecu.kind is Kind.APP}
+        for report in manifest.ecus:
+            ecu = ecus.get(report.ecu_id)
+            if ecu is None or report.wanted is None or report.wanted == ecu.wanted:
+                continue
+            self._inventory.note_wish(record.vehicle, ecu.ecu_id, is_wanted=report.wanted)
+            newest = newest_release(self._repositories, ecu) if report.wanted else None
+            if newest is not None:
+                assignment = replace(newest, vehicle=record.vehicle)
+                self._inventory.assign([assignment], self._repositories.clock.utc_now())
 
 
 def wanted_targets(assignments: Iterable[Assignment]) -> dict[str, TargetFile]:
@@ -98,6 +126,32 @@ def failures_in(manifest: VehicleManifest) -> list[tuple[str, str, str]]:
         and ecu.result.code is not None
         and ecu.result.code.startswith(_WITHDRAWING)
     ]
+
+
+def newest_release(repositories: Repositories, ecu: EcuRecord) -> Assignment | None:
+    """Return the newest release that ``ecu`` takes, for no vehicle yet; None if there is none."""
+    found = [
+        Assignment(
+            vehicle="",
+            ecu_id=ecu.ecu_id,
+            hardware_id=ecu.hardware_id,
+            target=target,
+            sha256=file.hashes["sha256"],
+            length=file.length,
+            release_counter=custom.release_counter,
+            name=custom.name,
+            needs=Needs(requires=dict(custom.requires), conflicts=custom.conflicts),
+        )
+        for target, file in repositories.image().targets().items()
+        if takes(ecu, custom := parse_image_custom(file.custom))
+    ]
+    return max(found, key=lambda each: each.release_counter, default=None)
+
+
+def takes(ecu: EcuRecord, custom: ImageCustom) -> bool:
+    """Return whether the image with ``custom`` is for ``ecu``."""
+    is_same_app = (ecu.kind, ecu.name) == (custom.kind, custom.name)
+    return is_same_app and ecu.hardware_id in custom.hardware_ids
 
 
 def installed_counters(inventory: Inventory, vehicle: str) -> dict[str, int]:

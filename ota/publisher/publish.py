@@ -16,14 +16,15 @@ from ota.errors import HashMismatchError, NoMatchError, NotNewerError, PatchErro
 from ota.metadata.custom import Delta, ImageCustom, parse_image_custom, to_custom
 from ota.metadata.models import target_name, version_key
 from ota.publisher.delta import read_delta
-from ota.publisher.inventory import Assignment, EcuRecord, Inventory
+from ota.publisher.inventory import Assignment, Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.needs import NO_NEEDS, Needs, why_not
-from ota.publisher.orders import installed_counters
+from ota.publisher.orders import installed_counters, takes
 from ota.publisher.package import PackageInfo, verify_package
 from ota.publisher.release import ReleaseSpec, encode_record, image_custom, record_of
 
 ALL = "all"
+NOBODY = "nobody"  # released, for whoever wishes for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class PublishPlan:
 class Offer:
     """To whom a release is offered, and how.
 
-    ``to`` is a vehicle or ALL. Releases of one ``campaign`` are installed together, all or none.
+    ``to`` is a vehicle, ALL or NOBODY. Releases of one ``campaign`` are installed all or none.
     ``deadline`` (``YYYY-MM-DDTHH:MM:SSZ``): past it a recall needs no driver's OK.
     """
 
@@ -85,12 +86,12 @@ def plan_publish(  # noqa: PLR0913 (what a release is made of)
     is_new = _check_newer(image.images(), target, info, custom)
     if is_new:
         image.check_keys()
-    vehicles = inventory.vehicles() if offer.to == ALL else [offer.to]
+    vehicles = {ALL: inventory.vehicles, NOBODY: list}.get(offer.to, lambda: [offer.to])()
     found = _match(inventory, vehicles, target, info, custom)
     assignments = tuple(
         replace(each, campaign=offer.campaign, deadline=offer.deadline) for each in found
     )
-    if not assignments:
+    if not assignments and offer.to != NOBODY:
         raise NoMatchError(
             offer.to,
             expected=f"an ECU {custom.kind}/{custom.name} with {' or '.join(custom.hardware_ids)}",
@@ -230,7 +231,7 @@ def _match(
         record = inventory.vehicle(vehicle)
         current = {each.ecu_id: each for each in inventory.assignments(vehicle, withdrawn=True)}
         for ecu in record.ecus:
-            if _takes(ecu, custom):
+            if takes(ecu, custom) and ecu.wanted is not False:
                 _check_not_older(current.get(ecu.ecu_id), custom)
                 yield Assignment(
                     vehicle=vehicle,
@@ -267,11 +268,6 @@ def _check_needs(inventory: Inventory, assignments: Sequence[Assignment]) -> Non
             raise UnmetNeedError(
                 f"{each.target} for {each.vehicle}", expected="what it needs beside it", got=reason
             )
-
-
-def _takes(ecu: EcuRecord, custom: ImageCustom) -> bool:
-    is_same_app = (ecu.kind, ecu.name) == (custom.kind, custom.name)
-    return is_same_app and ecu.hardware_id in custom.hardware_ids
 
 
 def _check_not_older(current: Assignment | None, custom: ImageCustom) -> None:

@@ -12,7 +12,7 @@ import click
 from telemetry.ingest.config import load_config
 from telemetry.ingest.errors import IngestError
 from telemetry.ingest.keycommands import keys
-from telemetry.ingest.looking import batch, batches, quarantine, reading, receipts
+from telemetry.ingest.looking import batch, batches, quarantine, reading, receipts, reports
 from telemetry.ingest.printing import as_json, print_error, print_json
 from telemetry.ingest.running import among_others, is_running, receive
 
@@ -39,6 +39,8 @@ def cli(context: click.Context, *, config: Path | None, verbose: bool) -> None:
       okdrive-ingest run               receive until Ctrl-C
       okdrive-ingest batches list      what has been stored
       okdrive-ingest status            how much, and is it well
+      okdrive-ingest quarantine list   what was refused, and why
+      okdrive-ingest reports list      what waits for the workshop
       okdrive-ingest metrics           the same for Prometheus
       okdrive-ingest doctor            every check, and what to do
 
@@ -66,7 +68,7 @@ def run(config_path: Path) -> None:
         sys.exit(asyncio.run(receive(config)))
 
 
-for _group in (batches, batch, quarantine, receipts, keys):
+for _group in (batches, batch, quarantine, receipts, reports, keys):
     cli.add_command(_group)
 
 
@@ -87,15 +89,28 @@ def status(config_path: Path, *, is_json: bool) -> None:
     click.echo(f"on the wire  {counts['bytes'] / 1024:.1f} KiB")
     click.echo(f"duplicates   {counts['duplicates']} answered, none stored twice")
     click.echo(f"quarantine   {counts['quarantined']} refused")
+    click.echo(f"workshop     {counts['reports']} reports wait")
 
 
 @cli.command()
+@as_json
 @click.pass_obj
-def metrics(config_path: Path) -> None:
-    """Print what is stored, refused and waiting as Prometheus text."""
+def metrics(config_path: Path, *, is_json: bool) -> None:
+    """Print what is stored, refused and waiting as Prometheus text.
+
+    For node_exporter's textfile collector, or to look at. A running receiver also serves its own
+    page on loopback, with what it is doing now (`metrics.port`).
+    """
     from telemetry.ingest.metrics import store_text  # noqa: PLC0415 (loads pyarrow)
 
     with reading(config_path) as store:
+        if is_json:
+            index = store.index
+            print_json(
+                "metrics",
+                {**index.counts(), "refusals": index.refusals(), "answers": index.answers()},
+            )
+            return
         click.echo(store_text(store.index), nl=False)
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from telemetry.ingest.config import IngestConfig
 from telemetry.ingest.errors import IngestError
 from telemetry.ingest.keyring import load_keys
+from telemetry.ingest.reports import ReportQueue
 from telemetry.ingest.signing import load_signer
 from telemetry.ingest.sink import ParquetSink
 from telemetry.ingest.store import Index, open_to_read
 
+_PATIENT_ATTEMPTS = 3
 _LOW_SPACE_BYTES = 256 * 1024 * 1024
 
 
@@ -40,6 +42,7 @@ def check_all(config: IngestConfig) -> list[Check]:
             check_store(store.index),
             check_batch_files(sink),
             check_quarantine(store.index),
+            check_reports(config, store.index),
         ]
     finally:
         store.close()
@@ -153,6 +156,25 @@ def check_quarantine(index: Index) -> Check:
         verdict="warn" if refused else "ok",
         finding=f"{refused} refused",
         advice="okdrive-ingest quarantine list" if refused else "",
+    )
+
+
+def check_reports(config: IngestConfig, index: Index) -> Check:
+    """Check whether reports wait for a workshop that does not take them."""
+    waiting = ReportQueue(index.database).waiting()
+    tried = [report for report in waiting if report.attempts > _PATIENT_ATTEMPTS]
+    if config.workshop is None:
+        return Check(
+            name="workshop",
+            verdict="warn" if waiting else "ok",
+            finding=f"none is named; {len(waiting)} reports wait",
+            advice="name one in [workshop], or they are deleted after 7 days" if waiting else "",
+        )
+    return Check(
+        name="workshop",
+        verdict="warn" if tried else "ok",
+        finding=f"{len(waiting)} reports wait, {len(tried)} after many attempts",
+        advice=f"see why {config.workshop.url} does not take them" if tried else "",
     )
 
 

@@ -14,6 +14,7 @@ from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.errors import InspectError, NotFoundError
 from telemetry.ingest.inspect import inspect_batch, sentences
 from telemetry.ingest.printing import CELL, as_json, limited, print_json, print_table
+from telemetry.ingest.reports import ReportQueue
 from telemetry.ingest.store import Index, Store, open_to_read
 
 _ID_DIGITS = 64
@@ -143,6 +144,71 @@ def quarantine_list(config_path: Path, *, limit: int, is_json: bool) -> None:
     )
 
 
+@quarantine.command("show")
+@click.argument("batch_id")
+@click.option("--write", type=click.File("wb"), help="Write what was received to this file.")
+@as_json
+@click.pass_obj
+def quarantine_show(
+    config_path: Path, *, batch_id: str, write: BinaryIO | None, is_json: bool
+) -> None:
+    """Show why one batch was refused. BATCH_ID: the hex digits, or the first 8 or more of them.
+
+    What was received is ciphertext, or nothing: plaintext is never kept.
+    """
+    with reading(config_path) as store:
+        found = [
+            batch
+            for batch in store.index.quarantined()
+            if batch.batch_id.hex().startswith(batch_id.lower())
+        ]
+    if len(found) != 1:
+        raise _not_one("refused batch", batch_id, len(found), "quarantine list")
+    [batch] = found
+    if write is not None:
+        write.write(batch.payload or b"")
+    document = {
+        "batch_id": batch.batch_id.hex(),
+        "code": batch.code,
+        "reason": batch.reason,
+        "bytes": batch.size_bytes,
+        "kept_bytes": len(batch.payload or b""),
+        "day": batch.day.isoformat(),
+    }
+    _print_one("quarantine.show", document, is_json=is_json)
+
+
+@click.group()
+def reports() -> None:
+    """Look at what waits for a workshop."""
+
+
+@reports.command("list")
+@as_json
+@click.pass_obj
+def reports_list(config_path: Path, *, is_json: bool) -> None:
+    """List sealed reports that the workshop has not taken yet, oldest day first."""
+    with reading(config_path) as store:
+        found = ReportQueue(store.index.database).waiting()
+    rows = [
+        {
+            "report_id": report.report_id.hex(),
+            "bytes": report.size_bytes,
+            "attempts": report.attempts,
+            "day": report.day.isoformat(),
+        }
+        for report in found
+    ]
+    if is_json:
+        print_json("reports.list", {"reports": rows})
+        return
+    print_table(
+        ("REPORT", "BYTES", "ATTEMPTS", "CAME"),
+        [(str(r["report_id"])[:16], r["bytes"], r["attempts"], r["day"]) for r in rows],
+        empty="No report waits for the workshop.",
+    )
+
+
 @click.group()
 def receipts() -> None:
     """Look at the answers vehicles were given."""
@@ -187,13 +253,25 @@ def _find(index: Index, prefix: str) -> StoredBatch:
         first, last = b"\xff", b""  # nothing lies there
     found = index.matching(first, last)
     if len(found) != 1:
-        raise NotFoundError(
-            f"batch {prefix}: expected exactly one with these first digits,"
-            f" found {'several' if found else '0'}",
-            intact="nothing was changed",
-            advice="okdrive-ingest batches list --json prints whole ids",
-        )
+        raise _not_one("batch", prefix, len(found), "batches list")
     return found[0]
+
+
+def _not_one(what: str, prefix: str, count: int, command: str) -> NotFoundError:
+    return NotFoundError(
+        f"{what} {prefix}: expected exactly one with these first digits,"
+        f" found {'several' if count else '0'}",
+        intact="nothing was changed",
+        advice=f"okdrive-ingest {command} --json prints whole ids",
+    )
+
+
+def _print_one(name: str, document: dict[str, Any], *, is_json: bool) -> None:
+    if is_json:
+        print_json(name, document)
+        return
+    for key, value in document.items():
+        click.echo(f"{key:14} {value}")
 
 
 def _batch_document(batch: StoredBatch) -> dict[str, Any]:

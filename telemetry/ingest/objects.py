@@ -8,7 +8,7 @@ they are for trying things out.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from obstore.exceptions import BaseError
@@ -19,6 +19,7 @@ from telemetry.ingest.files import missing_file
 
 SCHEMES = ("s3://", "gs://", "az://", "file://", "memory://")
 _NOISE = re.compile(r"\s*Debug source:.*", re.DOTALL)  # a page of internals behind each message
+_PATIENCE: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=20)}  # then we back off
 _CLIENT = ("allow_http", "connect_timeout", "timeout")  # of the connection, not of the store
 
 
@@ -38,7 +39,9 @@ class ObjectFiles:
         client: Any = {key: value for key, value in options.items() if key in _CLIENT}
         config = {key: value for key, value in options.items() if key not in _CLIENT}
         try:
-            self._store = from_url(url, client_options=client or None, **config)
+            self._store = from_url(
+                url, client_options=client or None, retry_config=_PATIENCE, **config
+            )
         except (BaseError, OSError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"store.batches: {url}: {_plain(error)}",

@@ -57,7 +57,7 @@ class Garage:
         document = json.loads(out) if out.strip() else {}
         return Said(process.returncode or 0, document, err.decode())
 
-    async def publish(self, version: str, counter: int, check: str) -> None:
+    async def publish(self, version: str, counter: int, check: str, *, to: str = "all") -> None:
         """Release a version of the app whose health check is ``check``."""
         spec = self.home.folder / "specs" / version
         shutil.copytree(TEMPLATES / "apps" / APP / "1.0.0", spec)
@@ -68,7 +68,7 @@ class Garage:
         (spec / "files" / "bin" / "check").write_text(f"#!/bin/sh\n{check}")
         package = spec / f"{version}.okp"
         built = await self.run("okdrive-ota", "package", "build", str(spec), "-o", str(package))
-        released = await self.run("okdrive-ota", "publish", str(package), "--to", "all")
+        released = await self.run("okdrive-ota", "publish", str(package), "--to", to)
         assert (built.code, released.code) == (0, 0), built.complaint + released.complaint
 
     async def offered(self) -> str:

@@ -35,7 +35,8 @@
   for (const control of controls) {
     const box = control.getBoundingClientRect();
     if (box.width < 76 || box.height < 76) wrong.push(`${name(control)}: ${box.width}x${box.height}, at least 76x76`);
-    if (!control.textContent.trim()) wrong.push(`${name(control)}: no words`);
+    const words = control.labels && control.labels.length ? control.labels[0] : control;
+    if (!words.textContent.trim()) wrong.push(`${name(control)}: no words`);
     if (control.closest("nav")) continue;
     const style = getComputedStyle(control);
     const edge = Math.max(contrast(rgb(style.borderTopColor), ground(control.parentElement)),

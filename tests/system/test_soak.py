@@ -26,6 +26,10 @@ def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int) -> None:
             str(seed),
             "--fuzz",
             "20",
+            "--kill-points",
+            "40",
+            "--power-cuts",
+            "3",
             "--json",
         ],
         cwd=ROOT,
@@ -41,3 +45,5 @@ def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int) -> None:
     assert min(found["faults"].values()) > 0
     assert found["fuzz_fault"] is None
     assert len(found["fuzz_edges"]) >= 8
+    assert found["updates"]["points"] >= 40
+    assert (found["updates"]["cuts"], found["updates"].get("ill", 0)) == (3, 0)

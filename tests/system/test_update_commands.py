@@ -110,3 +110,21 @@ async def test_nothing_is_installed_while_driving_and_driving_off_ends_it(ram: P
 
 
 APPROVAL = {"code": "ota.gate.not_approved", "sentence": "Waiting for the driver's OK."}
+
+
+async def test_an_app_is_removed_and_wished_for_and_comes_back_as_an_update(ram: Path) -> None:
+    async with garage_at(ram / "home") as (garage, _):
+        (app,) = (await garage.run("okdrive-agent", "apps", "list")).document["apps"]
+        assert (app["name"], app["version"], app["is_wanted"]) == ("trip-light", "1.0.0", None)
+        unknown = await garage.run("okdrive-agent", "apps", "want", "no-such-app")
+        assert refused(unknown, "update.unknown_app")
+        assert (await garage.run("okdrive-agent", "apps", "remove", "trip-light")).code == 0
+        (app,) = (await garage.run("okdrive-agent", "apps", "list")).document["apps"]
+        assert (app["version"], app["is_wanted"]) == (None, False)
+        await garage.publish("1.1.0", 2, IS_WELL, to="nobody")
+        assert (await garage.update("check")).document["offer"] is None
+        assert (await garage.run("okdrive-agent", "apps", "want", "trip-light")).code == 0
+        said = await garage.update("install", await garage.offered())
+        assert said.code == 0, said.complaint
+        (app,) = (await garage.run("okdrive-agent", "apps", "list")).document["apps"]
+        assert (app["version"], app["is_wanted"]) == ("1.1.0", True)

@@ -207,27 +207,50 @@ def idle_view(card: Card, texts: Texts) -> MessageView:
     )
 
 
+def _next(state: ScreenState, *, is_on: bool) -> tuple[str, str]:
+    if state.pause is not None:
+        return "pause.end", "/pause"
+    if state.is_guest or state.is_driver_unknown:
+        return "driver.title", "/driver"
+    return ("", "") if is_on else ("home.choose", "/purposes")
+
+
+_SEATS = {
+    "pause.on": "home.paused",
+    "driver.guest": "home.guest",
+    "driver.unknown": "driver.unknown_what",
+}
+
+
 def home_view(state: ScreenState, last: TripCard | None, texts: Texts) -> HomeView:
     """Return the quiet home screen with what became of the ``last`` trip."""
     is_on = any(toggle.granted for toggle in state.purposes)
-    panels = [_sharing(is_on=is_on, texts=texts)]
+    panels = [_sharing(state, is_on=is_on, texts=texts)]
     if state.update is not None and state.update.phase is UpdatePhase.SCHEDULED:
         planned = scheduled_text(state.update, texts)
         panels.append(Fact(icon="moon", label=texts.say("scheduled.title"), lines=(planned,)))
     if last is not None:
         said = shared_view(last, texts)
         panels.append(Fact(icon=said.icon, label=said.title, lines=(said.text,)))
+    link, url = _next(state, is_on=is_on)
     return HomeView(
         panels=tuple(panels),
         battery_label=texts.say("home.battery"),
         battery=battery_text(state, texts),
         percent=percent(state),
-        link="" if is_on else texts.say("home.choose"),
-        link_url="/purposes",
+        link=link and texts.say(link),
+        link_url=url,
     )
 
 
-def _sharing(*, is_on: bool, texts: Texts) -> Fact:
+def _sharing(state: ScreenState, *, is_on: bool, texts: Texts) -> Fact:
+    for name, holds in (
+        ("pause.on", state.pause is not None),
+        ("driver.guest", state.is_guest),
+        ("driver.unknown", state.is_driver_unknown),
+    ):
+        if holds:
+            return Fact(icon="shield", label=texts.say(name), lines=(texts.say(_SEATS[name]),))
     title = texts.say("home.title_on" if is_on else "home.title_off")
     text = texts.say("home.sharing" if is_on else "home.nothing_shared")
     return Fact(icon="shield", label=title, lines=(text,))

@@ -14,7 +14,9 @@ from agent.hmi.pages.home import (
     notice_view,
     result_view,
 )
-from agent.hmi.pages.purposes import PurposesView, PurposeView
+from agent.hmi.pages.people import ReceiptView, WorkshopView
+from agent.hmi.pages.purposes import PurposeView
+from agent.hmi.pages.tiles import TilesView
 from agent.hmi.pages.trip import (
     ExactView,
     PreviewView,
@@ -45,10 +47,12 @@ View = (
     | MessageView
     | PreviewView
     | PurposeView
-    | PurposesView
+    | ReceiptView
     | SharedView
+    | TilesView
     | TripView
     | UpdateView
+    | WorkshopView
 )
 
 

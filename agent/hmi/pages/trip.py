@@ -8,6 +8,7 @@ from agent.hmi.pages.words import Button, cut, sentence
 from agent.hmi.texts import Texts
 from agent.hmi.views import (
     BatchPreview,
+    CardKind,
     FieldPreview,
     ScreenState,
     TripCard,
@@ -44,6 +45,8 @@ class SharedView:
     facts: str
     text: str
     buttons: tuple[Button, ...]
+    link: str = ""
+    link_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +84,8 @@ def trip_view(state: ScreenState, trip: TripCard, texts: Texts) -> TripView:
     url = f"/api/trips/{trip.trip_id}/answer"
     ids = tuple(("batch_ids", batch.batch_id) for batch in trip.batches)
     return TripView(
-        title=texts.say("trip.title"),
-        facts=_trip_facts(trip, texts),
+        title=texts.say(_TITLES[trip.kind]),
+        facts=trip_facts(trip, texts),
         goes_out=_goes_out(trip.batches, texts),
         goes_out_title=texts.say("trip.goes_out"),
         stays_title=texts.say("trip.stays"),
@@ -110,11 +113,21 @@ def trip_view(state: ScreenState, trip: TripCard, texts: Texts) -> TripView:
     )
 
 
+_TITLES = {
+    CardKind.TRIP: "trip.title",
+    CardKind.DAY: "day.title",
+    CardKind.WORKSHOP: "workshop.card",
+}
+
+
 def _more(waiting: int, texts: Texts) -> str:
     return texts.say("trip.more", n=waiting + 1) if waiting > 0 else ""
 
 
-def _trip_facts(trip: TripCard, texts: Texts) -> str:
+def trip_facts(trip: TripCard, texts: Texts) -> str:
+    """Return what a question is about, in one line."""
+    if trip.kind is not CardKind.TRIP:
+        return texts.say(f"{trip.kind}.facts")
     figures = {"km": texts.number(trip.distance_km, 1), "min": texts.number(trip.duration_min)}
     key = "trip.facts" if trip.ended_text else "trip.facts_no_end"
     facts = texts.say(key, **figures, end=trip.ended_text)
@@ -153,7 +166,7 @@ def shared_view(trip: TripCard, texts: Texts) -> SharedView:
     time = texts.duration(trip.hold_left_s or 0)
     size = texts.size(sum(batch.size_bytes for batch in trip.batches))
     key = f"shared.{trip.status}" if trip.batches else f"shared.{trip.status}.plain"
-    key = key if key in texts.entries else f"shared.{trip.status}"
+    key = key if texts.find(key, "") else f"shared.{trip.status}"
     take_back = Button(
         label=texts.say("shared.take_back"),
         url=f"/api/trips/{trip.trip_id}/take-back",
@@ -161,12 +174,19 @@ def shared_view(trip: TripCard, texts: Texts) -> SharedView:
         icon="undo",
     )
     return SharedView(
-        title=texts.say(f"shared.title.{trip.status}"),
+        title=texts.say("standing.title" if _stands(trip) else f"shared.title.{trip.status}"),
         icon=_STATUS_ICONS[trip.status],
-        facts=_trip_facts(trip, texts),
+        facts=trip_facts(trip, texts),
         text=texts.say(key, size=size, time=time, receipt=receipt),
         buttons=(take_back,) if trip.status is TripStatus.HELD else (),
+        link=texts.say("shared.receipt"),
+        link_url=f"/receipts/{trip.trip_id}",
     )
+
+
+def _stands(trip: TripCard) -> bool:
+    """Tell whether the driver has not been told yet that a standing OK released it."""
+    return trip.is_standing and trip.status in {TripStatus.HELD, TripStatus.QUEUED}
 
 
 _STATUS_ICONS = {
@@ -206,7 +226,8 @@ def preview_view(batch: BatchPreview, texts: Texts) -> PreviewView:
 def _field_row(field: FieldPreview, texts: Texts) -> tuple[str, ...]:
     name = texts.find(f"field.{field.name}", field.name)
     decimals = _decimals(field.precision)
-    span = cut(field.text) or texts.say("preview.none")
+    word = texts.find(f"word.{field.text.replace(' ', '_')}", field.text)
+    span = cut(word) or texts.say("preview.none")
     if field.lowest is not None and field.lowest == field.highest:
         span = texts.number(field.lowest, decimals)
     elif field.lowest is not None and field.highest is not None:
@@ -237,6 +258,20 @@ def exact_view(rows: object, batch_id: str, page: int, texts: Texts) -> ExactVie
         previous_url=f"{url}{page - 1}" if page > 1 else f"/preview/{batch_id}",
         next=texts.say("exact.next"),
         next_url=f"{url}{page + 1}" if page < pages else "",
+    )
+
+
+def text_view(title: str, lines: Sequence[str], back_url: str, texts: Texts) -> ExactView:
+    """Return a whole text on one page."""
+    return ExactView(
+        title=title,
+        batch_id="",
+        page="",
+        lines=tuple(lines),
+        previous=texts.say("back"),
+        previous_url=back_url,
+        next="",
+        next_url="",
     )
 
 

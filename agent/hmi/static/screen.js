@@ -31,6 +31,7 @@ async function refresh() {
 
 function swap(current, next) {
   if (next.isEqualNode(current)) return;
+  if (document.activeElement && document.activeElement.matches("input")) return; // somebody types
   const focused = document.activeElement && document.activeElement.id;
   if (next.dataset.card !== current.dataset.card) settle(next);
   current.replaceWith(next);

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +13,18 @@ from starlette.applications import Starlette
 import agent.hmi.app
 from agent.hmi.answers import MAX_BODY_BYTES
 from agent.hmi.app import create_app
+from agent.hmi.door import WorkshopWish
 from agent.hmi.events import MAX_STREAMS
 from agent.hmi.guard import Guard, cookie_name
 from agent.hmi.texts import load_texts
 from agent.hmi.views import Decision, DrivingState, ScreenState, TripStatus, UpdatePhase
-from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, STATES, PlayedAgent
+from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, PROFILE, STATES, PlayedAgent
 from telemetry.purposes import Purpose
 from tests.support.asgi import HOST, Client
 
 TOKEN = "token-of-this-boot-0123456789"
 NOTICE = load_texts()["en"].notice(Purpose.BATTERY).sha256
+GERMAN_NOTICE = load_texts()["de"].notice(Purpose.BATTERY).sha256
 SHARE = {"share": True, "batch_ids": [BATCH_ID]}
 TRIP_URL, UPDATE_URL = "/api/trips/trip-0007/answer", f"/api/updates/{CONTENT_HASH}/answer"
 
@@ -93,7 +96,7 @@ async def test_the_page_speaks_the_language_it_is_asked_for() -> None:
 async def test_the_language_can_be_changed_on_the_screen() -> None:
     _, client = await agent_and_client(PARKED)
     answer = await client.post_form("/language", [("language", "de")])
-    assert (answer.status, answer.headers["location"]) == (303, "/purposes")
+    assert (answer.status, answer.headers["location"]) == (303, "/more")
     assert answer.headers["set-cookie"].startswith("okdrive_language=de;")
     assert (await client.post_form("/language", [("language", "xx")])).status == 400
 
@@ -438,3 +441,90 @@ async def test_the_page_names_nothing_outside_itself() -> None:
 def test_a_token_that_keeps_nobody_out_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 16 characters, got 5"):
         create_app(PlayedAgent(PARKED).door(), token="short")
+
+
+# -- people ------------------------------------------------------------------------------------
+
+
+async def test_a_standing_ok_is_given_and_ended_on_the_page_of_its_purpose() -> None:
+    played, client = await agent_and_client(STATES["home-all"])
+    page = await client.get("/purposes/battery")
+    assert "/purposes/battery/always" in page.text
+    done = await client.post_form("/api/purposes/battery/always", [("always", "true")])
+    assert (done.status, done.headers["location"]) == (303, "/purposes/battery")
+    assert "2026-12-22" in (await client.get("/purposes/battery")).text
+    await client.post_form("/api/purposes/battery/always", [("always", "false")])
+    assert [asked[2] for asked in played.asked] == [True, False]
+
+
+async def test_there_is_no_standing_ok_for_a_purpose_that_is_off() -> None:
+    _, client = await agent_and_client(STATES["home-all"])
+    assert (await client.get("/purposes/traffic/always")).status == 404
+
+
+async def test_a_driver_a_guest_and_a_new_driver_are_chosen_with_one_answer_each() -> None:
+    played, client = await agent_and_client(STATES["home-all"])
+    for profile in (PROFILE, "guest"):
+        assert "driver-choose" in (await client.get(f"/driver/{profile}")).text
+        await client.post_form("/api/driver", [("profile", profile)])
+    await client.post_form("/api/drivers", [("name", "Driver 3")])
+    assert played.asked == [
+        ("choose_driver", PROFILE),
+        ("choose_driver", None),
+        ("add_driver", "Driver 3"),
+    ]
+    assert (await client.get("/driver/ffffffffffffffff")).status == 404
+    assert (await client.post_form("/api/driver", [("profile", "Anna")])).status == 400
+
+
+async def test_a_pause_begins_in_any_driving_state_and_ends_only_when_parked() -> None:
+    moving = replace(STATES["home-all"], driving=DrivingState.MOVING)
+    played, client = await agent_and_client(moving)
+    assert (await client.post_form("/api/pause", [("pause", "hour")])).status == 303
+    assert (await client.post_form("/api/pause", [("pause", "off")])).status == 409
+    assert played.asked == [("set_pause", "hour")]
+    assert (await client.post_form("/api/pause", [("pause", "forever")])).status == 400
+
+
+async def test_a_report_for_the_workshop_becomes_a_question_before_it_is_sent() -> None:
+    played, client = await agent_and_client(STATES["home-all"])
+    assert "0171 2345678" in (await client.get("/workshop/battery")).text
+    fields = [("show", "battery"), ("contact", "0171"), ("message", "Noise"), ("keep", "true")]
+    await client.post_form("/api/workshop", fields)
+    ((_, wish),) = played.asked
+    assert wish == WorkshopWish(show="battery", contact="0171", message="Noise", keep=True)
+    assert "Send this to the workshop?" in (await client.get("/")).text
+    assert (await client.post_form("/api/workshop", [("show", "battery")])).status == 400
+    assert (await client.get("/workshop/everything")).status == 404
+
+
+async def test_an_answered_trip_leads_to_its_receipt_with_a_code() -> None:
+    _, client = await agent_and_client(STATES["shared-held"])
+    assert "/receipts/trip-0007" in (await client.get("/")).text
+    page = await client.get("/receipts/trip-0007")
+    assert "<svg" in page.text
+    assert "Entry 14: OK" in page.text
+    assert (await client.get("/receipts/none")).status == 404
+    document = json.loads((await client.get("/api/trips/trip-0007/receipt")).text)
+    assert document["receipt"]["proof"]["sequence"] == 14
+
+
+async def test_the_language_that_was_shown_goes_with_every_answer() -> None:
+    played, client = await agent_and_client(STATES["trip"])
+    await client.post_form(
+        "/api/trips/trip-0007/answer",
+        [("share", "true"), ("batch_ids", BATCH_ID)],
+        accept_language="de",
+    )
+    await client.post_form(
+        "/api/purposes/battery", [("granted", "true"), ("notice_hash", GERMAN_NOTICE)]
+    )
+    assert played.languages == ["de", "de"]
+
+
+@pytest.mark.parametrize("path", ["/more", "/driver", "/pause", "/workshop", "/receipts"])
+async def test_while_moving_no_page_about_people_asks_anything(path: str) -> None:
+    _, client = await agent_and_client(replace(STATES["home-all"], driving=DrivingState.MOVING))
+    answer = await client.get(path)
+    assert 'data-card="ambient"' in answer.text
+    assert not re.search("<button|<form|<a ", answer.text)

@@ -1,13 +1,16 @@
 """The language files say the same things, in short blocks."""
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from agent.cards import gate_lines
-from agent.hmi.texts import MAX_BLOCK, Texts, choose_language, load_texts
-from agent.hmi.views import Action, Criticality, Decision, Level, Outcome, TripStatus
+from agent.hmi.pages.purposes import purpose_view
+from agent.hmi.texts import MAX_BLOCK, Texts, TextsError, choose_language, load_texts
+from agent.hmi.views import Action, Criticality, Decision, Level, Outcome, PurposeToggle, TripStatus
 from agent.vehicle.battery.rules import Code
 from ota.client.gates import GATES, Gate, Refusal
 from ota.errors import InstallError, OtaError, RepositoryError, SlowRetrievalError
@@ -112,3 +115,44 @@ def test_the_hash_of_a_notice_changes_with_language_and_words() -> None:
 )
 def test_the_first_wished_language_that_exists_is_used(wishes: str, language: str) -> None:
     assert choose_language(wishes, LANGUAGES) == language
+
+
+def write_language(folder: Path, language: str, entries: dict[str, str]) -> None:
+    (folder / f"{language}.json").write_text(json.dumps(entries))
+
+
+def test_a_text_that_a_language_lacks_is_shown_in_english(tmp_path: Path) -> None:
+    write_language(tmp_path, "en", dict(ENGLISH.entries))
+    lacking = {key: text for key, text in GERMAN.entries.items() if key != "trip.ok"}
+    write_language(tmp_path, "de", lacking)
+    german = load_texts(tmp_path)["de"]
+    assert german.missing() == ["trip.ok"]
+    assert german.say("trip.ok") == ENGLISH.say("trip.ok")
+    assert german.say("trip.no") == GERMAN.say("trip.no")
+
+
+@pytest.mark.parametrize("part", ["title", "what", "notice.3"])
+def test_a_notice_of_which_a_part_is_missing_is_english_as_a_whole_and_says_so(
+    tmp_path: Path, part: str
+) -> None:
+    write_language(tmp_path, "en", dict(ENGLISH.entries))
+    lacking = dict(GERMAN.entries)
+    del lacking[f"purpose.battery.{part}"]
+    write_language(tmp_path, "de", lacking)
+    german = load_texts(tmp_path)["de"]
+    assert german.notice(Purpose.BATTERY) == ENGLISH.notice(Purpose.BATTERY)
+    assert german.notice(Purpose.TRAFFIC).language == "de"
+    view = purpose_view(PurposeToggle(purpose=Purpose.BATTERY), german)
+    assert view.lines[-1] == "Diesen Text gibt es nur auf Englisch."
+    assert ("notice_hash", ENGLISH.notice(Purpose.BATTERY).sha256) in view.buttons[0].fields
+
+
+def test_without_an_english_notice_nothing_starts(tmp_path: Path) -> None:
+    lacking = dict(ENGLISH.entries)
+    del lacking["purpose.traffic.notice.1"]
+    write_language(tmp_path, "en", lacking)
+    with pytest.raises(TextsError, match="without a text nobody can agree"):
+        load_texts(tmp_path)
+    (tmp_path / "en.json").write_text("{")
+    with pytest.raises(TextsError, match="expected texts by key"):
+        load_texts(tmp_path)

@@ -42,6 +42,13 @@ EXPECTED = {
     "result-rolled-back": Card.RESULT,
     "result-refused": Card.RESULT,
     "battery-alert": Card.BATTERY,
+    "trip-day": Card.TRIP,
+    "trip-workshop": Card.TRIP,
+    "home-all": Card.HOME,
+    "home-paused": Card.HOME,
+    "home-guest": Card.HOME,
+    "home-driver-unknown": Card.HOME,
+    "shared-standing": Card.SHARED,
     "battery-danger": Card.DANGER,
     "degraded": Card.DEGRADED,
     "danger": Card.DANGER,
@@ -104,7 +111,12 @@ def test_without_fresh_signals_the_car_counts_as_moving(driving: DrivingState) -
 
 def test_while_moving_only_backing_out_is_allowed() -> None:
     allowed = {action for action in Action if is_allowed(action, STATES["moving"])}
-    assert allowed == {Action.WITHDRAW, Action.CANCEL_UPDATE}
+    assert allowed == {
+        Action.WITHDRAW,
+        Action.CANCEL_UPDATE,
+        Action.PAUSE,
+        Action.ASK_AGAIN,
+    }
 
 
 def test_parked_everything_is_allowed_and_the_table_is_complete() -> None:
@@ -116,6 +128,9 @@ def test_idling_allows_one_button_cards_but_no_question() -> None:
     idling = replace(PARKED, driving=DrivingState.IDLING)
     allowed = {action for action in Action if is_allowed(action, idling)}
     assert allowed == {
+        Action.PAUSE,
+        Action.ASK_AGAIN,
+        Action.CHOOSE_DRIVER,
         Action.TAKE_BACK,
         Action.WITHDRAW,
         Action.CANCEL_UPDATE,

