@@ -559,8 +559,17 @@ def data_use(config: AgentConfig, network: NetworkClass) -> DataUse:
         NetworkClass.ROAMING: updates.roaming_bytes_per_image,
         NetworkClass.NONE: 0,
     }
+    months = {
+        NetworkClass.UNMETERED: None,
+        NetworkClass.METERED: updates.metered_bytes_per_month,
+        NetworkClass.ROAMING: updates.roaming_bytes_per_month,
+        NetworkClass.NONE: 0,
+    }
     return DataUse(
-        network=network, budget_bytes=budgets[network], bytes_per_s=updates.max_bytes_per_s
+        network=network,
+        budget_bytes=budgets[network],
+        month_bytes=months[network],
+        bytes_per_s=updates.max_bytes_per_s,
     )
 
 
