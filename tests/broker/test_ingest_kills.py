@@ -9,7 +9,6 @@ import pytest
 
 from telemetry.codec.batch import batch_id
 from telemetry.codec.erase import (
-    CONTENT_TYPE,
     RECEIPT_TYPE,
     EraseRequest,
     Erasure,
