@@ -28,7 +28,13 @@ from agent.consent.keys import (
     load_purpose_secret,
     load_signing_key,
 )
-from agent.consent.ledger import ChainProblem, StoredEntry, read_entry, verify_chain
+from agent.consent.ledger import (
+    ChainProblem,
+    StoredEntry,
+    read_entry,
+    switch_problems,
+    verify_chain,
+)
 from agent.consent.notices import DEFAULT_LANGUAGE, Notice, all_notices, load_notices
 from agent.consent.recipients import load_recipients
 from agent.control import ask
@@ -258,7 +264,7 @@ def verify(config: AgentConfig, folders: Folders) -> dict[str, Any]:
     key = signing_key_of(config).public
     with closing(State.open_to_read(folders.state)) as state:
         length = state.counters().get(LEDGER_LENGTH, 0)
-        return _verified(state.ledger(), key, length)
+        return _verified(state.ledger(), key, length, switches=state.unfounded_consents())
 
 
 def verify_file(path: Path, key: VerifyKey) -> dict[str, Any]:
@@ -346,8 +352,17 @@ def verify_lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"whole   {document['entries']} entries, each signed by key {document['key_id']}"
 
 
-def _verified(entries: Sequence[StoredEntry], key: PublicKey, length: int | None) -> dict[str, Any]:
-    problems: list[ChainProblem] = verify_chain(entries, key, expected_length=length)
+def _verified(
+    entries: Sequence[StoredEntry],
+    key: PublicKey,
+    length: int | None,
+    *,
+    switches: Sequence[tuple[str, str]] = (),
+) -> dict[str, Any]:
+    problems: list[ChainProblem] = [
+        *verify_chain(entries, key, expected_length=length),
+        *switch_problems(switches, length=len(entries)),
+    ]
     return {
         "entries": len(entries),
         "key_id": key.key_id,

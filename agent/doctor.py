@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.ledger import verify_chain
+from agent.consent.ledger import switch_problems, verify_chain
 from agent.consent.recipients import NoKeyError, load_recipients
 from agent.consents import signing_key_of
 from agent.control import ask
@@ -151,7 +151,10 @@ def _ledger(config: AgentConfig, state: State) -> Finding:
     entries = state.ledger()
     key = signing_key_of(config).public
     expected = state.counters().get(LEDGER_LENGTH, 0)
-    problems = verify_chain(entries, key, expected_length=expected)
+    problems = [
+        *verify_chain(entries, key, expected_length=expected),
+        *switch_problems(state.unfounded_consents(), length=len(entries)),
+    ]
     if problems:
         return fail(problems[0].sentence, "sharing has stopped; restore the state folder")
     return ok(f"{len(entries)} entries, chain and signatures verified")

@@ -20,6 +20,7 @@ from agent.consent.ledger import (
     ConsentEvent,
     SignedLedgerEntry,
     read_entry,
+    switch_problems,
     verify_chain,
 )
 from agent.consent.notices import DEFAULT_LANGUAGE, Notice
@@ -163,9 +164,13 @@ class Grants:
             self._load()
 
     def check_ledger(self) -> list[ChainProblem]:
-        """Return what is wrong with the ledger as it stands now."""
+        """Return what is wrong with the ledger as it stands now, or with what rests on it."""
         length = self.state.counters().get(LEDGER_LENGTH, 0)
-        return verify_chain(self.state.ledger(), self._scribe.public_key, expected_length=length)
+        chain = self.state.ledger()
+        return [
+            *verify_chain(chain, self._scribe.public_key, expected_length=length),
+            *switch_problems(self.state.unfounded_consents(), length=len(chain)),
+        ]
 
     # -- what is asked for every row; none of these blocks -------------------------------------
 

@@ -6,6 +6,7 @@ and its receipt, connections fail, messages and receipts are lost, doubled, forg
 others, packets are so small that batches go in parts, clocks jump, drivers say No or take back.
 At the end all faults stop, everything that waits is delivered, and four numbers are printed.
 Then each way into the codec is fuzzed (by hand with `--fuzz 20000`); a fault prints its bytes.
+The privacy attacks are tried on other towns (`--towns`); a row that misses its bar is printed.
 Updates are ended before changes to the disk (`--kill-points`), and have their power cut on a disk
 that forgets (`--power-cuts`); whoever is not well afterwards is counted.
 The same seed plays the same faults.
@@ -302,6 +303,15 @@ def soak_updates(*, points: int, cuts: int, seed: int, place: Path | None) -> Co
         return found + asyncio.run(cut_updates(Path(folder), cuts=cuts, seed=seed))
 
 
+def soak_privacy(seed: int) -> dict[str, list[str]]:
+    """Try the attacks of tests/privacy on another town of 4,000 vehicles; some 90 s of a core."""
+    from tests.support.privacy_attacks import attack, complaints, lines  # noqa: PLC0415 (numpy)
+
+    results = attack(4_000, seed)
+    missed = [f"MISSED {line}" for line in complaints(results)]
+    return {"lines": [f"privacy attacks, seed {seed}", *lines(results)], "missed": missed}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2_000)
@@ -309,6 +319,7 @@ def main() -> int:
     parser.add_argument("--fuzz", type=int, default=400, help="inputs for each way into the codec")
     parser.add_argument("--kill-points", type=int, default=10_000, help="of updates, at least")
     parser.add_argument("--power-cuts", type=int, default=3_000, help="of updates")
+    parser.add_argument("--towns", type=int, default=1, help="to try the privacy attacks on")
     parser.add_argument("--json", action="store_true", dest="is_json")
     chosen = parser.parse_args()
     began = time.monotonic()
@@ -321,11 +332,12 @@ def main() -> int:
     updates = soak_updates(
         points=chosen.kill_points, cuts=chosen.power_cuts, seed=chosen.seed, place=place
     )
+    towns = [soak_privacy(chosen.seed + number) for number in range(chosen.towns)]
     seconds = time.monotonic() - began
     if chosen.is_json:
         found = {**vars(outcome), "seed": chosen.seed, "seconds": round(seconds, 1)}
         found |= {"faults": dict(faults), "fuzz_edges": edges, "fuzz_fault": fault}
-        found |= {"updates": updates}
+        found |= {"updates": updates, "privacy": towns}
         sys.stdout.write(json.dumps(found) + "\n")
     else:
         for name, count in sorted(faults.items()):
@@ -334,6 +346,8 @@ def main() -> int:
             sys.stdout.write(f"{chosen.fuzz:>7}  inputs for {name}: {count} edges reached\n")
         for name in ("points", "cuts", "ill"):
             sys.stdout.write(f"{updates[name]:>7}  {UPDATE_WORDS[name]}\n")
+        for town in towns:
+            sys.stdout.write("\n".join(("", *town["lines"], *town["missed"], "")))
         if fault:
             sys.stdout.write(f"fuzz fault: {fault}\n")
         sys.stdout.write(
@@ -342,6 +356,7 @@ def main() -> int:
             f" / lost {outcome.lost}\n"
         )
     has_lost = not outcome.is_well or fault is not None or updates["ill"] > 0
+    has_lost |= any(town["missed"] for town in towns)
     return int(has_lost)
 
 

@@ -217,6 +217,24 @@ def verify_chain(
     return problems
 
 
+def switch_problems(switches: Iterable[tuple[str, str]], *, length: int) -> list[ChainProblem]:
+    """Return a problem for each switch that is not as the ledger's last word has it.
+
+    Args:
+        switches: Driver's profile and purpose of each.
+        length: Of the ledger: what is wrong stands behind its last entry.
+    """
+    return [
+        ChainProblem(
+            sequence=length,
+            code="ledger.switch",
+            sentence=f"{purpose} of driver {profile_id[:8]}: expected the switch as the ledger's"
+            " last entry about it says, found another; it counts as off",
+        )
+        for profile_id, purpose in switches
+    ]
+
+
 def _entry_problems(
     stored: StoredEntry, key: PublicKey, *, place: int, previous: bytes
 ) -> list[ChainProblem]:

@@ -100,7 +100,7 @@ class Book(Struct, kw_only=True):
 
     def private(self) -> list[Place]:
         """Return the places that say who the driver is."""
-        return [place for place in (known.place() for known in self.places) if is_private(place)]
+        return [known.place() for known in self.places if is_private(known)]
 
     def told_on(self, day: date) -> list[CellHour]:
         """Return what was told on ``day``, to be added to."""
@@ -109,14 +109,7 @@ class Book(Struct, kw_only=True):
         return self.told
 
     def _known(self, spot: Position) -> KnownPlace | None:
-        same = known_place((known.place() for known in self.places), spot)
-        if same is None:
-            return None
-        return next(
-            known
-            for known in self.places
-            if (known.latitude, known.longitude) == (same.latitude, same.longitude)
-        )
+        return known_place(self.places, spot)
 
     def _bound(self) -> None:
         """Forget the places of one short visit first: they are nobody's home."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from agent.privacy.cells import cell_at, with_neighbours
 from agent.privacy.patterns import dwell_class, hour_of_week, to_step
@@ -34,7 +35,19 @@ class ChargeFacts:
     quarter_hours_wh: tuple[float, ...]  # into the battery, from the quarter hour of arrival on
 
 
-def is_private(place: Place) -> bool:
+class Stay(Protocol):
+    """What is known of the times a vehicle stood at a place."""
+
+    @property
+    def days(self) -> int:
+        """Return on how many days it stood there."""
+
+    @property
+    def longest_s(self) -> float:
+        """Return its longest stay, seconds."""
+
+
+def is_private(place: Stay) -> bool:
     """Tell whether a place says who the driver is: a long stay, or more than one day."""
     return place.longest_s >= _PRIVATE_STAY_S or place.days >= _PRIVATE_DAYS
 

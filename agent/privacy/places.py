@@ -9,7 +9,7 @@ place always has the same zone, so repeats tell nothing new.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from agent.privacy.chance import keyed_fraction
 
@@ -30,6 +30,9 @@ class Position(Protocol):
     @property
     def longitude(self) -> float:
         """Return degrees east."""
+
+
+At = TypeVar("At", bound=Position)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ def cut_s(place: Position, secret: bytes) -> float:
     return MIN_CUT_S + (MAX_CUT_S - MIN_CUT_S) * keyed_fraction(secret, "cut", label)
 
 
-def known_place(places: Iterable[Place], position: Position) -> Place | None:
+def known_place(places: Iterable[At], position: Position) -> At | None:
     """Return the nearest known place that counts as the same; None if it is a new one."""
     near = [place for place in places if distance_m(place, position) <= SAME_PLACE_M]
     return min(near, key=lambda place: distance_m(place, position), default=None)

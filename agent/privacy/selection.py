@@ -3,7 +3,9 @@
 Even records without a name can be joined when the same habits come back every day. So a vehicle
 speaks rarely: its days are divided into turns, and a purpose is served on one day of each turn,
 drawn under the purpose's secret. For ``traffic`` the turn belongs to an area, so that no area is
-told twice within one turn. Statistics lose nothing but speed; the joining loses its second half.
+told twice within one turn; and of areas whose turn falls on one day only one is told, because two
+cells of one drive, in the same hour and not far apart, would find each other again. Statistics lose
+nothing but speed; the joining loses its second half.
 """
 
 from collections.abc import Collection, Hashable, Iterable, Mapping
@@ -25,13 +27,13 @@ class Bound:
     """How often a vehicle may speak for a purpose: on one day of ``turn_days``, so many records."""
 
     turn_days: int
-    per_day: int  # in `traffic` one for each area whose turn it is, and so many at most
+    per_day: int
 
 
 BOUNDS: Final[Mapping[Purpose, Bound]] = {
-    Purpose.CHARGING: Bound(turn_days=7, per_day=1),
+    Purpose.CHARGING: Bound(turn_days=14, per_day=1),
     Purpose.JOURNEYS: Bound(turn_days=7, per_day=1),
-    Purpose.TRAFFIC: Bound(turn_days=28, per_day=20),  # one day for each area
+    Purpose.TRAFFIC: Bound(turn_days=28, per_day=1),  # one day for each area
     Purpose.DIAGNOSTICS: Bound(turn_days=7, per_day=1),
 }
 

@@ -199,9 +199,29 @@ def end_standing(connection: sqlite3.Connection, profile_id: str, purpose: str) 
     )
 
 
+# the driver's last word about a switch, as the ledger has it; an early entry names no profile, and
+# a damaged one says nothing
+_LAST_WORD = (
+    "(SELECT said.entry_hash FROM ledger AS said WHERE CASE WHEN json_valid(said.body) THEN"  # noqa: S608 (our own constant)
+    " json_extract(said.body, '$.purpose') = consents.purpose"
+    " AND json_extract(said.body, '$.event') IN ('grant', 'withdraw')"
+    f" AND coalesce(json_extract(said.body, '$.profile'), {FIRST_PROFILE}) = consents.profile_id"
+    " END ORDER BY said.sequence DESC LIMIT 1)"
+)
+_SAID = (
+    "(SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.event') END FROM ledger"
+    " WHERE ledger.entry_hash = consents.entry_hash)"
+)
+_IS_LAST = f"{_LAST_WORD} = consents.entry_hash"
+# a switch is on if its row says so and the ledger's last word about it is the grant it rests on
+IS_GRANTED = f"(granted AND coalesce({_IS_LAST} AND {_SAID} = 'grant', 0))"
+IS_FOUNDED = (
+    f"coalesce({_IS_LAST} AND {_SAID} ="
+    " CASE granted WHEN 1 THEN 'grant' WHEN 0 THEN 'withdraw' END, 0)"
+)
 # the consent that counts for a batch: of the profile whose trip it is, else of the first one
 GRANTED_FOR = (
-    "SELECT granted FROM consents WHERE purpose=?2 AND profile_id="  # noqa: S608 (our own constant)
+    f"SELECT {IS_GRANTED} FROM consents WHERE purpose=?2 AND profile_id="  # noqa: S608 (our own)
     f"coalesce((SELECT profile_id FROM claims WHERE batch_id=?1), {FIRST_PROFILE})"
 )
 # the batches of a profile, in any table that has a batch_id

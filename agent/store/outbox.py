@@ -29,6 +29,7 @@ from agent.store.state import (
     as_text,
     as_time,
     bump,
+    is_whole,
     offer_of,
 )
 from agent.store.vault import batch_item
@@ -507,7 +508,7 @@ def _take_offers(connection: sqlite3.Connection, batch_ids: Sequence[bytes]) -> 
     offers = []
     for batch_id in dict.fromkeys(batch_ids):
         row = connection.execute(f"{SELECT_OFFERS} WHERE batch_id=?", (batch_id,)).fetchone()
-        if row and row[3] is not None:  # without its key nobody can answer for it
+        if row and is_whole(row):
             offers.append(offer_of(row))
             connection.execute("DELETE FROM offers WHERE batch_id=?", (batch_id,))
     return offers

@@ -17,7 +17,14 @@ from typing import Any, Protocol, Self
 
 from agent.store.checksum import TRIP_SUM_STEP, row_sum
 from agent.store.database import Connect, Database, Step
-from agent.store.drivers import BATCHES_OF, DRIVER_STEP, FIRST_PROFILE, end_standing
+from agent.store.drivers import (
+    BATCHES_OF,
+    DRIVER_STEP,
+    FIRST_PROFILE,
+    IS_FOUNDED,
+    IS_GRANTED,
+    end_standing,
+)
 from agent.store.erasures import ERASURE_STEP
 from agent.store.sessions import SESSION_STEP
 from agent.store.shred import shred
@@ -345,7 +352,7 @@ class State:
                 f"{SELECT_OFFERS} WHERE ?1 IS NULL OR trip_id=?1 ORDER BY created_utc, trip_id",
                 (trip_id,),
             ).fetchall()
-        return [offer_of(row) for row in rows if row[3] is not None]  # its key is not gone
+        return [offer_of(row) for row in rows if is_whole(row)]
 
     def overdue_trips(self, *, before_utc: datetime) -> list[TripRow]:
         """Return trips with an offer made before ``before_utc`` that nobody answered.
@@ -377,6 +384,7 @@ class State:
     def consents(self, profile_id: str | None = None) -> dict[str, ConsentRow]:
         """Return a driver's last word per purpose; a purpose never asked about is missing.
 
+        What the ledger does not confirm counts as off (``unfounded_consents``).
         ``profile_id`` None is the first profile.
         """
         with self.database.reading() as connection:
@@ -394,8 +402,16 @@ class State:
     def granted_to_anyone(self) -> frozenset[str]:
         """Return the purposes that at least one profile has switched on."""
         with self.database.reading() as connection:
-            rows = connection.execute("SELECT purpose FROM consents WHERE granted").fetchall()
+            rows = connection.execute(_GRANTED_TO_ANYONE).fetchall()
         return frozenset(row[0] for row in rows)
+
+    def unfounded_consents(self) -> list[tuple[str, str]]:
+        """Return profile and purpose of each switch that is not as the ledger's last word has it.
+
+        Such a switch counts as off, whatever the row says.
+        """
+        with self.database.reading() as connection:
+            return connection.execute(_UNFOUNDED).fetchall()
 
     def set_consent(
         self,
@@ -556,8 +572,13 @@ _EMPTY = LedgerHead(length=0, entry_hash=FIRST_PREVIOUS)
 
 
 _CONSENTS_OF = (
-    "SELECT purpose, granted, since_utc, entry_hash FROM consents"  # noqa: S608 (our own)
+    f"SELECT purpose, {IS_GRANTED}, since_utc, entry_hash FROM consents"  # noqa: S608 (our own)
     f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})"
+)
+_GRANTED_TO_ANYONE = f"SELECT DISTINCT purpose FROM consents WHERE {IS_GRANTED}"  # noqa: S608
+_UNFOUNDED = (
+    f"SELECT profile_id, purpose FROM consents WHERE NOT {IS_FOUNDED}"  # noqa: S608 (our own)
+    " ORDER BY profile_id, purpose"
 )
 _MARK_WITHDRAWN = (
     "UPDATE claims SET is_withdrawn=1 WHERE batch_id IN (SELECT batch_id FROM outbox"  # noqa: S608 (our own)
@@ -590,6 +611,14 @@ SELECT_OFFERS = (
     " FROM offers"
 )
 PLAIN_BYTES = f"max(0, length(payload) - {OVERHEAD_BYTES})"  # of a sealed column
+
+
+def is_whole(row: tuple[Any, ...]) -> bool:
+    """Tell whether a row of offers holds the bytes that its batch id names.
+
+    One without its key, or with a flipped byte, is nothing that anybody could answer for.
+    """
+    return row[3] is not None and hashlib.sha256(row[3]).digest() == row[0]
 
 
 def offer_of(row: tuple[Any, ...]) -> OfferRow:

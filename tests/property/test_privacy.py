@@ -126,7 +126,9 @@ def test_no_area_is_told_on_two_days_of_a_turn(secret: bytes) -> None:
         for day in (date.fromordinal(first + at) for at in range(28))
     ]
     assert not any(one & other for one, other in combinations(areas, 2))
-    assert set().union(*areas) == {coarser(cell, 7) for cell, _ in items}
+    assert all(len(told) <= 1 for told in areas)
+    assert set().union(*areas) <= {coarser(cell, 7) for cell, _ in items}
+    assert any(areas)
 
 
 @settings(max_examples=60)

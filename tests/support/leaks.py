@@ -1,31 +1,47 @@
-"""What ingest would hold of a town: through our transforms, as enviroCar crops, and raw."""
+"""What ingest would hold of a town: through the builders that drive, as enviroCar crops, and raw.
+
+Ours go the way of production: ``agent/offers.py`` makes the drafts with the vehicle's own book and
+turns, the codec encodes them, the delay is drawn as on release, the size is that of the sealed
+message. A vehicle here has had its two weeks of learning but knows only its home, and nobody says
+No: the attacker gets more than from any real fleet.
+"""
 
 import hashlib
 import random
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from agent.offers import (
+    AgentHealth,
+    ChargeFact,
+    Draft,
+    TripFacts,
+    charging_drafts,
+    diagnostics_draft,
+    journey_drafts,
+    note_stop,
+    stops_of,
+    traffic_drafts,
+)
+from agent.privacy.book import LEARNING_DAYS, Book
 from agent.privacy.cells import cell_at
-from agent.privacy.charging import ChargeFacts, charging_batch, is_private
 from agent.privacy.cropping import TrackPoint
 from agent.privacy.delay import sending_delay_s
-from agent.privacy.patterns import JourneyFacts, journey
-from agent.privacy.places import Place, distance_m
+from agent.privacy.places import distance_m
 from agent.privacy.pseudonyms import day_token, pseudonym_of
-from agent.privacy.selection import BOUNDS, CellHour, is_turn, pick
-from agent.privacy.traffic import Track, traffic_batches
-from telemetry.codec.bodies import decode_body, encode_body
+from agent.privacy.selection import BOUNDS
+from telemetry.codec.anybatch import decode_any, encode_any
 from telemetry.purposes import Purpose
-from telemetry.records import DiagnosticsBatch
-from telemetry.seal import size_class
-from tests.support.traces import Driver, Spot, Stop, Town, Trip, place_of, position
+from telemetry.seal import sealed_bytes
+from tests.support.traces import FIRST_DAY, Driver, Stop, Town, Trip, place_of
 
 TRACKED = 400  # vehicles whose whole tracks are kept too: enough to show how weak that is
+EVERYTHING = frozenset(BOUNDS)
 find_cell = lru_cache(maxsize=1 << 20)(cell_at)
+Life = Sequence[tuple[Trip, Stop]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,115 +76,119 @@ def leak(town: Town, days: int) -> tuple[Leak, dict[int, list[Trip]]]:
     for driver in town.drivers:
         life = list(town.life(driver, days))
         truth[driver.number] = [trip for trip, _ in life]
-        for form, batch in _vehicle(driver, life):
+        for form, batch in Vehicle(driver, life).batches():
             stored[form].append(batch)
+        if driver.number < TRACKED:
+            for form, batch in tracks(driver, life):
+                stored[form].append(batch)
     return stored, truth
 
 
-def _vehicle(driver: Driver, life: list[tuple[Trip, Stop]]) -> Iterator[tuple[str, Stored]]:
-    sender = Sender(driver, [trip.started for trip, _ in life])
-    by_day: dict[int, list[tuple[Trip, Stop]]] = {}
-    for trip, stop in life:
-        by_day.setdefault(trip.day, []).append((trip, stop))
-        if driver.number < TRACKED:
-            yield "raw", sender.at_once("raw", trip, trip.points)
-            yield "envirocar", sender.at_once("envirocar", trip, fixed_crop(trip.points))
-    book = Book()
-    book.stay(driver.home, -1, 12 * 3_600.0)  # where the vehicle stood when all began
-    for day, steps in by_day.items():
-        yield from _traffic(sender, book, steps)
-        yield from _journeys(sender, day, [trip for trip, _ in steps])
-        for _, stop in steps:
-            book.stay(stop.spot, day, stop.dwell_s)
-        yield from _charging(sender, book, day, [stop for _, stop in steps])
-        yield from _diagnostics(sender, day, driver)
+class Vehicle:
+    """One vehicle of ours on its way through its life."""
 
+    def __init__(self, driver: Driver, life: Life) -> None:
+        self._driver = driver
+        self._sender = Sender(driver, [trip.started for trip, _ in life])
+        self._life = life
+        self._facts = [_facts(trip, stop) for trip, stop in life]
+        self._book = Book(since=FIRST_DAY.date() - timedelta(days=LEARNING_DAYS))
+        before = FIRST_DAY.date() - timedelta(days=1)
+        self._book.seen(place_of(driver.home), before).longest_s = 12 * 3_600.0
 
-def _traffic(sender: "Sender", book: "Book", steps: list[tuple[Trip, Stop]]) -> Iterator[Any]:
-    secret, told = sender.secret(Purpose.TRAFFIC), list[CellHour]()
-    for trip, _ in steps:
-        track = Track(
+    def batches(self) -> Iterator[tuple[str, Stored]]:
+        """Yield what is stored in the end, by form, in the order in which it was built."""
+        first = 0
+        for index, (trip, _) in enumerate(self._life):
+            yield from self._trip(index)
+            if index + 1 == len(self._life) or self._life[index + 1][0].day != trip.day:
+                yield from self._day(first, index + 1)
+                first = index + 1
+
+    def _trip(self, index: int) -> Iterator[tuple[str, Stored]]:
+        trip, facts = self._life[index][0], self._facts[index]
+        before = self._facts[index - 1] if index else None
+        drafts = traffic_drafts(
+            trip.points,
+            facts.trip_id,
             started=trip.started,
-            points=trip.points,
-            start=book.place(trip.from_spot),
-            end=book.place(trip.to_spot),
+            secret=self._sender.secret(Purpose.TRAFFIC),
+            book=self._book,
+            left=self._book.place_of(before.trip_id) if before else None,
         )
-        for batch in traffic_batches(
-            track,
-            secret=secret,
-            day=trip.started.date(),
-            private=book.private(),
-            told=told,
-            find_cell=find_cell,
-        ):
-            told.append((batch.cell, batch.hour_of_week))
-            yield "traffic", sender.later(Purpose.TRAFFIC, trip.day, trip.number, batch, len(told))
+        for draft in drafts:
+            yield str(draft.purpose), self._sender.later(draft, trip.day, trip.number)
+        ends = trip.points[0], trip.points[-1]
+        note_stop(self._book, facts, before, start=ends[0], end=ends[1])
 
+    def _day(self, first: int, behind: int) -> Iterator[tuple[str, Stored]]:
+        facts = self._facts[max(0, first - 1) : behind + 1]
+        of_trip = {one.trip_id: step for one, step in zip(self._facts, self._life, strict=True)}
+        for fact, draft in self._drafts(facts, self._life[first][0].started.date(), first):
+            trip = of_trip[fact.trip_id][0]
+            yield str(draft.purpose), self._sender.later(draft, trip.day, trip.number)
+        day = self._life[first][0].day
+        if draft := self._health(day):
+            yield str(draft.purpose), self._sender.later(draft, day, -1)
 
-def _journeys(sender: "Sender", day: int, trips: list[Trip]) -> Iterator[Any]:
-    secret, bound = sender.secret(Purpose.JOURNEYS), BOUNDS[Purpose.JOURNEYS]
-    date_ = trips[0].started.date()
-    if not is_turn(secret, date_, bound.turn_days):
-        return
-    for number in pick(secret, date_, [trip.number for trip in trips], bound.per_day):
-        trip = next(trip for trip in trips if trip.number == number)
-        facts = JourneyFacts(
-            started=trip.started,
-            distance_m=trip.distance_m,
-            duration_s=trip.duration_s,
-            dwell_before_s=trip.dwell_before_s,
-            energy_wh=trip.energy_wh,
-            ambient_c=6.0,
+    def _drafts(
+        self, facts: Sequence[TripFacts], day: date, first: int
+    ) -> Iterator[tuple[TripFacts, Draft]]:
+        yield from journey_drafts(facts, day=day, secret=self._sender.secret(Purpose.JOURNEYS))
+        charges = [
+            charge
+            for _, stop in self._life[first : first + len(facts)]
+            if (charge := _charge(stop))
+        ]
+        yield from charging_drafts(
+            stops_of(facts, charges, day=day) or [],
+            day=day,
+            secret=self._sender.secret(Purpose.CHARGING),
+            book=self._book,
         )
-        yield "journeys", sender.later(Purpose.JOURNEYS, day, number, journey(facts))
 
-
-def _charging(sender: "Sender", book: "Book", day: int, stops: list[Stop]) -> Iterator[Any]:
-    secret, bound = sender.secret(Purpose.CHARGING), BOUNDS[Purpose.CHARGING]
-    date_ = stops[0].arrived.date()
-    told = [stop for stop in stops if stop.current or stop.soc_in < 20]
-    if not told or not is_turn(secret, date_, bound.turn_days):
-        return
-    for number in pick(secret, date_, [stop.number for stop in told], bound.per_day):
-        stop = next(stop for stop in told if stop.number == number)
-        facts = ChargeFacts(
-            place=book.place(stop.spot),
-            arrived=stop.arrived,
-            dwell_s=stop.dwell_s,
-            soc_in_percent=stop.soc_in,
-            soc_out_percent=stop.soc_out,
-            current=stop.current,
-            quarter_hours_wh=stop.quarter_hours_wh,
+    def _health(self, day: int) -> Draft | None:
+        losses = {"dropped": 10 ** ((self._driver.number + day) % 4)}
+        return diagnostics_draft(
+            AgentHealth(version="0.1.0", uptime_s=600.0, losses=losses),
+            today=self._sender.date_of(day),
+            secret=self._sender.secret(Purpose.DIAGNOSTICS),
         )
-        batch = charging_batch(facts, book.private())
-        yield "charging", sender.later(Purpose.CHARGING, day, number, batch)
 
 
-def _diagnostics(sender: "Sender", day: int, driver: Driver) -> Iterator[Any]:
-    secret, date_ = sender.secret(Purpose.DIAGNOSTICS), sender.date_of(day)
-    if is_turn(secret, date_, BOUNDS[Purpose.DIAGNOSTICS].turn_days):
-        digits = 1 + (driver.number + day) % 4
-        batch = DiagnosticsBatch(version="0.1.0", uptime_class=0, losses=(("dropped", digits),))
-        yield "diagnostics", sender.later(Purpose.DIAGNOSTICS, day, -1, batch)
+def _facts(trip: Trip, stop: Stop) -> TripFacts:
+    return TripFacts(
+        trip_id=f"{trip.vehicle}-{trip.number}",
+        profile_id="driver",
+        started=trip.started,
+        ended=trip.ended,
+        distance_m=trip.distance_m,
+        energy_wh=trip.energy_wh,
+        soc_end_percent=stop.soc_in,
+        ambient_c=6.0,
+        allowed=EVERYTHING,
+    )
 
 
-class Book:
-    """The places a vehicle knows."""
+def _charge(stop: Stop) -> ChargeFact | None:
+    if stop.current is None:
+        return None
+    length = timedelta(minutes=15 * len(stop.quarter_hours_wh))
+    return ChargeFact(
+        started=stop.arrived,
+        ended=stop.arrived + length,
+        current=stop.current,
+        soc_end_percent=stop.soc_out,
+        quarters_wh=stop.quarter_hours_wh,
+    )
 
-    def __init__(self) -> None:
-        self._days: dict[Spot, set[int]] = {}
-        self._longest: Counter[Spot] = Counter()
 
-    def stay(self, spot: Spot, day: int, dwell_s: float) -> None:
-        self._days.setdefault(spot, set()).add(day)
-        self._longest[spot] = max(self._longest[spot], int(dwell_s))
-
-    def place(self, spot: Spot) -> Place:
-        days = len(self._days.get(spot, ())) or 1
-        return place_of(spot, days=days, longest_s=float(self._longest[spot]))
-
-    def private(self) -> list[Place]:
-        return [place for place in map(self.place, self._days) if is_private(place)]
+def tracks(driver: Driver, life: Life) -> Iterator[tuple[str, Stored]]:
+    """Yield what others send of the same trips: whole, and cropped the same everywhere."""
+    sender = Sender(driver, [])
+    for trip, _ in life:
+        yield "raw", sender.at_once("raw", trip, trip.points)
+        yield "envirocar", sender.at_once("envirocar", trip, fixed_crop(trip.points))
 
 
 class Sender:
@@ -178,36 +198,37 @@ class Sender:
         self._driver = driver
         self._awake = awake
         self._dice = random.Random(f"send {driver.number}")
-        self._numbers: Counter[tuple[Purpose, int]] = Counter()
+        self._secrets = {
+            purpose: hashlib.sha256(f"{purpose} {driver.number} {driver.home}".encode()).digest()
+            for purpose in BOUNDS
+        }
 
     def secret(self, purpose: Purpose) -> bytes:
-        return hashlib.sha256(f"{purpose} {self._driver.number}".encode()).digest()
+        return self._secrets[purpose]
 
     def date_of(self, day: int) -> date:
-        return (self._awake[0] + timedelta(days=day)).date()
+        return (FIRST_DAY + timedelta(days=day)).date()
 
-    def later(
-        self, purpose: Purpose, day: int, trip: int, body: Any, number: int | None = None
-    ) -> Stored:
+    def later(self, draft: Draft, day: int, trip: int) -> Stored:
         """A record of ours: it waits, then leaves when the vehicle is awake again."""
-        due = self._awake[0].replace(hour=20) + timedelta(days=day)
+        due = FIRST_DAY.replace(hour=20) + timedelta(days=day)
         due += timedelta(seconds=sending_delay_s(self._dice.random))
         sent = next((moment for moment in self._awake if moment >= due), due)
-        name = pseudonym_of(day_token(self.secret(purpose), self.date_of(day), number))
-        payload = encode_body(
-            body, month=f"{sent:%Y-%m}", pseudonym=name, nonce=self._dice.randbytes(16)
+        name = pseudonym_of(day_token(self.secret(draft.purpose), draft.day, draft.part))
+        payload = encode_any(
+            draft.body, month=draft.month, pseudonym=name, nonce=self._dice.randbytes(16)
         )
-        told = decode_body(payload)  # what ingest has is what it can read
-        return self._stored(name, sent, size_class(len(payload)), told, day, trip)
+        told = decode_any(payload).body  # what ingest has is what it can read
+        return self.stored(name, sent, sealed_bytes(len(payload)), told, day, trip)
 
     def at_once(self, form: str, trip: Trip, points: tuple[TrackPoint, ...]) -> Stored:
         """A track as others send it: when the trip is over, under a name of the day."""
         name = hashlib.sha256(f"{form} {self._driver.number} {trip.day}".encode()).digest()[:16]
         body = RawTrack(trip.started, points)
         size_bytes = 40 + 24 * round(points[-1].time_s - points[0].time_s) if points else 40
-        return self._stored(name, trip.ended, size_bytes, body, trip.day, trip.number)
+        return self.stored(name, trip.ended, size_bytes, body, trip.day, trip.number)
 
-    def _stored(  # noqa: PLR0913, PLR0917 (one for each fact)
+    def stored(  # noqa: PLR0913, PLR0917 (one for each fact)
         self, name: bytes, sent: datetime, size_bytes: int, body: Any, day: int, trip: int
     ) -> Stored:
         minute = sent.replace(second=0, microsecond=0)
@@ -223,7 +244,3 @@ def fixed_crop(points: tuple[TrackPoint, ...]) -> tuple[TrackPoint, ...]:
         if min(distance_m(point, first), distance_m(point, last)) > 250
         and 60 < point.time_s < last.time_s - 60
     )
-
-
-def home_positions(town: Town) -> dict[int, tuple[float, float]]:
-    return {driver.number: position(driver.home) for driver in town.drivers}

@@ -89,6 +89,7 @@ class Town:
     """All drivers, from one seed."""
 
     def __init__(self, vehicles: int, *, seed: int) -> None:
+        self._seed = seed
         self._dice = random.Random(seed)
         quarters = [self._spot(HALF_M * 0.9) for _ in range(40)]
         offices = [self._spot(HALF_M * 0.7) for _ in range(25)]
@@ -97,7 +98,7 @@ class Town:
 
     def life(self, driver: Driver, days: int) -> Iterator[tuple[Trip, Stop]]:
         """Yield the trips of a driver, each with the stay that follows."""
-        dice = random.Random(f"{driver.number}")
+        dice = random.Random(f"{self._seed} {driver.number}")
         plan = [step for day in range(days) for step in self._day(driver, day, dice)]
         at, left, number = driver.home, FIRST_DAY - timedelta(hours=6), 0
         for index, (day, when, to_spot) in enumerate(plan):

@@ -30,6 +30,8 @@ def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int) -> None:
             "40",
             "--power-cuts",
             "3",
+            "--towns",
+            "0",
             "--json",
         ],
         cwd=ROOT,

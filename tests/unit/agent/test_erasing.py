@@ -12,7 +12,8 @@ import pytest
 from agent.erasing import EraseError, Scope, Wish
 from agent.erasures import rows_document, rows_lines
 from agent.store.database import StoreError
-from agent.store.state import State
+from agent.store.outbox import UncoveredError
+from agent.store.state import ReceiptRow, State
 from telemetry.purposes import Purpose
 from tests.support.erase_side import Bench
 from tests.support.kill_points import KilledError, Plug
@@ -61,6 +62,29 @@ def test_ingest_is_told_the_token_and_exactly_these_batches(bench: Bench) -> Non
     assert bench.erasures.waiting() == []
     told = list(rows_lines(rows_document(bench.erasures.rows())))
     assert told[0].endswith("ingest confirms: 1 batches, 0 rows left")
+
+
+def test_erased_while_it_is_sent_ingest_is_asked_and_a_late_receipt_brings_nothing_back(
+    bench: Bench,
+) -> None:
+    [claim] = bench.sharing.claims.of_trip("trip-1")
+    assert bench.sharing.outbox.rows()[0].attempts == 1  # it is on its way
+    erase(bench, bench.eraser.trip("trip-1"))
+    with pytest.raises(UncoveredError, match="no such batch in the outbox"):
+        bench.sharing.outbox.begin_attempt(claim.batch_id, recipient=bench.recipient_name())
+    late = ReceiptRow(
+        batch_id=claim.batch_id,
+        part=0,
+        status="stored",
+        code=None,
+        body=b"",
+        signature=b"",
+        received_utc=bench.clock.utc_now(),
+    )
+    assert bench.sharing.outbox.confirm(late) is False
+    assert bench.sharing.state.receipts() == []
+    ask_all(bench)
+    assert [batches for _, batches in bench.far_end.asked] == [(claim.batch_id,)]
 
 
 def test_everything_means_every_pseudonym_and_ends_the_secrets(bench: Bench) -> None:
