@@ -19,6 +19,7 @@ from agent.control import Control
 from agent.daylight import is_dark
 from agent.desk import Desk
 from agent.documents import INGEST_KEYS, ingest_keys_taker
+from agent.erasures import eraser_of
 from agent.folders import Folders
 from agent.gatekeeper import Gatekeeper, UpdatePolicy
 from agent.hmi.app import create_app
@@ -48,11 +49,13 @@ from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
 from agent.store.battery import BatteryHistory
+from agent.store.erasures import Erasures
 from agent.store.events import EventFiles
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
 from agent.surroundings import SurroundingsWatch
+from agent.takeback import Takeback, TakebackSettings
 from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
 from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
@@ -113,6 +116,7 @@ class Agent:
             said=said_network(config), bus=config.uplink.cost.system_bus, on_change=self._on_network
         )
         self._uplink = self._make_uplink()
+        self._takeback = self._make_takeback()
         self._stop_apps: Callable[[], None] = lambda: None
         self._updates = self._make_updates()
         self._desk = Desk(
@@ -170,6 +174,7 @@ class Agent:
             Service(name="recorder", run=self._recorder.run),
             Service(name="network", run=self._network.run),
             Service(name="uplink", run=self._uplink.run),
+            Service(name="takeback", run=self._takeback.run),
             Service(name="updates", run=self._updates.run),
             Service(name="desk", run=self._desk.run, critical=True),
             Service(
@@ -236,6 +241,7 @@ class Agent:
                 "flush": self._flush,
                 "network": self._network_sentence,
                 "consents": self._reload_consents,
+                "erased": self._erased,
             },
             Workbench(self._updates).questions(),
         )
@@ -243,6 +249,7 @@ class Agent:
     async def _reload_consents(self) -> str:
         await asyncio.to_thread(self._sharing.reload)
         self._uplink.wake()
+        self._takeback.wake()  # what was withdrawn on its way is taken back
         self._desk.touch()
         return "loaded"
 
@@ -251,6 +258,12 @@ class Agent:
 
     async def _network_sentence(self) -> str:
         return self._network.sentence()
+
+    async def _erased(self) -> str:
+        await asyncio.to_thread(self._sharing.reload)
+        self._takeback.wake()
+        self._desk.touch()
+        return "erased"
 
     def _people_changed(self) -> None:
         self._uplink.wake()
@@ -338,6 +351,23 @@ class Agent:
                 puback_timeout_s=uplink.puback_timeout_s,
                 receipt_timeout_s=uplink.receipt_timeout_s,
                 pause_max_s=uplink.pause_max_s,
+                limits=departure_limits(self._config),
+            ),
+        )
+
+    def _make_takeback(self) -> Takeback:
+        uplink = self._config.uplink
+        watch = SurroundingsWatch(self._live, network=self._network.now, clock=self._clock)
+        return Takeback(
+            Erasures(self._state.database),
+            recipients=self._sharing.recipients,
+            make_link=link_maker(self._config, is_parked=watch.is_parked),
+            surroundings=watch.look,
+            clock=self._clock,
+            claim_withdrawn=eraser_of(self._config, self._sharing, self._clock).claim_withdrawn,
+            settings=TakebackSettings(
+                puback_timeout_s=uplink.puback_timeout_s,
+                receipt_timeout_s=uplink.receipt_timeout_s,
                 limits=departure_limits(self._config),
             ),
         )
@@ -529,8 +559,17 @@ def data_use(config: AgentConfig, network: NetworkClass) -> DataUse:
         NetworkClass.ROAMING: updates.roaming_bytes_per_image,
         NetworkClass.NONE: 0,
     }
+    months = {
+        NetworkClass.UNMETERED: None,
+        NetworkClass.METERED: updates.metered_bytes_per_month,
+        NetworkClass.ROAMING: updates.roaming_bytes_per_month,
+        NetworkClass.NONE: 0,
+    }
     return DataUse(
-        network=network, budget_bytes=budgets[network], bytes_per_s=updates.max_bytes_per_s
+        network=network,
+        budget_bytes=budgets[network],
+        month_bytes=months[network],
+        bytes_per_s=updates.max_bytes_per_s,
     )
 
 

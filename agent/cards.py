@@ -222,6 +222,7 @@ def update_card(
         facts=_facts(offer),
         size_bytes=offer.size_bytes,
         gates=gate_lines(view.refusals),
+        can_defer=offer.can_defer,
         phase=_phase(view, is_planned=is_planned),
         progress=_progress(view.state),
         countdown_s=None if view.countdown_s is None else round(view.countdown_s),

@@ -1,24 +1,23 @@
 """okdrive-agent: parse, call, print, exit code; no logic."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 
 from agent.commands.apps import apps
 from agent.commands.battery import battery
-from agent.commands.common import FILE, Caller, as_json, print_document
+from agent.commands.common import FILE, Caller, as_json, only_one, print_document
 from agent.commands.consent import consent
 from agent.commands.driver import driver, pause, preview, workshop
+from agent.commands.erase import erase, erasures, wipe
 from agent.commands.export import export
 from agent.commands.queue import queue
 from agent.commands.signals import signals
@@ -30,12 +29,6 @@ from agent.config import AgentConfig
 from agent.folders import Folders
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-class RunningError(Exception):
-    """Another daemon holds the state folder; it goes on and nothing was started."""
-
-    code: ClassVar[str] = "agent.running"
 
 
 def _default_config() -> Path:
@@ -62,6 +55,7 @@ def main(context: click.Context, config: Path | None, *, debug: bool, verbose: b
       okdrive-agent battery show     how the battery is; needs no consent and no network
       okdrive-agent queue list       what was confirmed and has not left yet, and why
       okdrive-agent export -o FILE   everything the vehicle keeps of you, as files
+      okdrive-agent erase --trip ID  take a trip back, here and at ingest
       okdrive-agent vehicle decode LOG --vehicle NAME --json
 
     Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 verification failed, 4 not allowed
@@ -85,8 +79,18 @@ def run(caller: Caller, *, check: bool) -> None:
         if check:
             click.echo(f"{caller.path}: valid")
             return
-        with _only_one(Folders(root=config.state_dir)):
+        folders = Folders(root=config.state_dir)
+        with only_one(folders):
+            if folders.wipe.exists():
+                _finish_wipe(config)
             sys.exit(asyncio.run(_serve(config)))
+
+
+def _finish_wipe(config: AgentConfig) -> None:
+    """The power went while the drivers' data were being wiped: that comes first."""
+    from agent.erasures import finish_wipe  # noqa: PLC0415
+
+    logging.getLogger(__name__).warning("wipe_finished", extra={"requests": finish_wipe(config)})
 
 
 async def _serve(config: AgentConfig) -> int:
@@ -109,19 +113,6 @@ def _catch(number: int, stop: asyncio.Event, caught: list[int]) -> Callable[[], 
         stop.set()
 
     return act
-
-
-@contextmanager
-def _only_one(folders: Folders) -> Iterator[None]:
-    folders.root.mkdir(parents=True, exist_ok=True)
-    with folders.lock.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunningError(
-                f"{folders.root}: expected no other agent on this folder, found one running"
-            ) from None
-        yield
 
 
 @main.command()
@@ -224,6 +215,9 @@ for group in (
     pause,
     preview,
     workshop,
+    erase,
+    erasures,
+    wipe,
     token,
 ):
     main.add_command(group)

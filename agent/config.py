@@ -162,6 +162,8 @@ class UpdatesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     window: Annotated[str, Meta(pattern=WINDOW)] | None = None  # "02:00-05:00", local time
     metered_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 20_000_000  # uplink.cost.network
     roaming_bytes_per_image: Annotated[int, Meta(ge=0)] | None = 0
+    metered_bytes_per_month: Annotated[int, Meta(ge=0)] | None = 100_000_000  # all images together
+    roaming_bytes_per_month: Annotated[int, Meta(ge=0)] | None = 0
     max_bytes_per_s: Annotated[int, Meta(ge=4_096)] | None = None  # of a download; None: no limit
 
     def __post_init__(self) -> None:

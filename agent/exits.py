@@ -40,6 +40,7 @@ _FAMILIES = (  # first match counts
         "screen.port_taken", 7, "trips and queue are intact", "free the port or set another one"
     ),
     Family("screen", 2, "trips and queue are intact", "correct [screen] in the configuration"),
+    Family("erase", 6, "nothing was erased", "`okdrive-agent trips list` names them"),
     Family("export.nothing", 6, "nothing was written", "`okdrive-agent trips list` names them"),
     Family("export.parquet", 2, "nothing was written", "`--format csv` needs no extra"),
     Family("export", 7, "what the vehicle keeps is untouched", "name another place"),

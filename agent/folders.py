@@ -77,6 +77,11 @@ class Folders:
         return self.root / "desk.json"
 
     @property
+    def wipe(self) -> Path:
+        """Is there while the drivers' data are being wiped."""
+        return self.root / "wipe"
+
+    @property
     def lock(self) -> Path:
         """Held by the one daemon of this folder."""
         return self.root / "agent.lock"

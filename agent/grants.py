@@ -7,9 +7,10 @@ transaction with its ledger entry; what is asked for every row that may be recor
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from agent.consent.keys import Signer
 from agent.consent.ledger import (
     ChainProblem,
     ConsentEvent,
+    SignedLedgerEntry,
     read_entry,
     verify_chain,
 )
@@ -31,7 +33,7 @@ from agent.scribe import Scribe, Seen
 from agent.store.claims import Claims
 from agent.store.drivers import Drivers, StandingRow
 from agent.store.outbox import Moment, Outbox, Quota
-from agent.store.state import LEDGER_LENGTH, State
+from agent.store.state import LEDGER_LENGTH, LedgerHead, State
 from agent.store.tracks import delete_tracks
 from agent.store.vault import SEGMENT, TRIP
 from agent.workshop import Contacts
@@ -383,6 +385,17 @@ class Grants:
             ),
             profile_id=profile_id,
         )
+
+    def note_erased(self, whose: Collection[tuple[str, Purpose]]) -> None:
+        """Record who takes back what was sent for which purpose; join it to the deletion."""
+        for profile_id, purpose in sorted(whose):
+            self.state.note(partial(self._erased_entry, profile_id, purpose))
+
+    def _erased_entry(
+        self, profile_id: str, purpose: Purpose, head: LedgerHead
+    ) -> SignedLedgerEntry:
+        event = ConsentEvent.ERASE
+        return self._scribe.entry(head, event, purpose, profile_id=profile_id, seen=Seen())
 
     # -- small things --------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ from agent.store.drivers import Drivers
 from agent.store.sealed import DamagedNoteError, SealedNote
 from agent.store.segments import SegmentError, read_segment
 from agent.store.sessions import SessionRow, Sessions
-from agent.store.state import OfferRow, State, TripRow
+from agent.store.state import PLACES_NOTE, OfferRow, State, TripRow
 from agent.store.tracks import StoredTrack, read_track
 from telemetry.codec.anybatch import encode_any
 from telemetry.codec.batch import batch_id
@@ -131,7 +131,7 @@ class Offering:
         self._zone = zone
         self._random_bytes = random_bytes
         self._health = health
-        self._note = SealedNote(state.database, "book", self._book_key)
+        self._note = SealedNote(state.database, PLACES_NOTE, self._book_key)
 
     # -- a trip --------------------------------------------------------------------------------
 

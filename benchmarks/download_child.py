@@ -1,6 +1,7 @@
 """The processes of the download benchmark: a server of large files, and who downloads one.
 
-``python -m benchmarks.download_child serve|ours|tuf|slow FOLDER`` reads ``FOLDER/setting.json``.
+``python -m benchmarks.download_child serve|ours|slow|tuf|tuf-slow FOLDER`` reads its
+``setting.json`` there.
 """
 
 import hashlib
@@ -11,10 +12,11 @@ import ssl
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tuf.api.metadata import TargetFile
 from tuf.ngclient import FetcherInterface, Updater
@@ -50,6 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
     sent = 0
     chunks = b""
     chunks_name = ""
+    counted: TextIO
 
     def do_GET(self) -> None:
         """Answer with a part of the file, its list, the bytes sent, or two bytes a second."""
@@ -95,6 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             for at in range(start, CHUNK_BYTES, _PAGE):
                 piece = content[at : at + _PAGE]
                 type(self).sent += len(piece)
+                self.counted.seek(0)
+                self.counted.write(str(type(self).sent))
+                self.counted.flush()
                 yield piece
 
     def _drip(self) -> Iterator[bytes]:
@@ -121,6 +127,7 @@ def main(what: str, folder: Path) -> None:
 
 
 def _serve(folder: Path, setting: dict[str, Any]) -> None:
+    _Handler.counted = (folder / "sent").open("w")
     _Handler.length = setting["length"]
     _Handler.chunks = bytes.fromhex(setting["chunks"])
     _Handler.chunks_name = hashlib.sha256(_Handler.chunks).hexdigest()
@@ -143,6 +150,8 @@ def _download(what: str, folder: Path, setting: dict[str, Any]) -> None:
     tls = HttpsSettings(
         ca_file=Path(setting["ca"]), cert_file=Path(setting["cert"]), key_file=Path(setting["key"])
     )
+    if what.startswith("tuf"):  # python-tuf knows a silence, and no least speed
+        tls = replace(tls, min_bytes_per_s=0)
     fetcher = HttpsFetcher(tls, SystemClock())
     b"".join(fetcher.fetch(f"{url}/sent"))  # TLS is set up before anything is measured
     offer = offer_of(setting)
@@ -150,8 +159,9 @@ def _download(what: str, folder: Path, setting: dict[str, Any]) -> None:
     written, resident, began_s = _written(), _peak_kib(), time.monotonic()
     code = None
     try:
-        if what == "tuf":
-            _with_tuf(_TufFetcher(fetcher), url, folder, setting)
+        if what.startswith("tuf"):
+            site = f"{url}/slow" if what == "tuf-slow" else url
+            _with_tuf(_TufFetcher(fetcher), site, folder, setting)
         else:
             _with_ours(fetcher, f"{url}/slow" if what == "slow" else url, folder, offer)
     except OtaError as error:

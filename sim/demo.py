@@ -21,11 +21,12 @@ from playwright.async_api import Error as PlaywrightError
 from agent.clock import SystemClock
 from agent.signals.model import Frame
 from agent.signals.replay import ReplaySource
+from ota.client.installers.process import OtherUser
 from sim.bus import Bus, open_bus, standing
 from sim.drive import last_state, park_tail, synthetic_drive
 from sim.driver import Driver, DriverError, RobotDriver, Screen
 from sim.frames import PARK, POWER_OFF, VehicleState
-from sim.home import APP, TEMPLATES, Home, HomeSettings, prepare
+from sim.home import APP, APP_USER, TEMPLATES, Home, HomeSettings, prepare
 from sim.kills import Killer
 from sim.stack import Stack
 
@@ -56,6 +57,13 @@ class Drive:
     begin: VehicleState  # how the vehicle stands before
     frames: tuple[Frame, ...]
     end: VehicleState  # how the vehicle stands when it is over
+
+
+def _sandbox() -> str:
+    """Return what keeps a program of a package apart on this machine, in words."""
+    if OtherUser(APP_USER).has_own_network:
+        return "not as the agent, without privileges and without any network"
+    return "not as the agent and without privileges; this machine lets it share the network"
 
 
 class StoryError(Exception):
@@ -347,7 +355,7 @@ class Demo:
         await self._result("the installed update", "installed", driver)
         self._say(
             f"Installed  {APP} {update['from_version']} → {update['to_version']}, "
-            "its check passed as another user than the agent"
+            f"its check passed as {APP_USER}, {_sandbox()}"
         )
         await self._tell_manifest("1.1.0")
 

@@ -1,11 +1,12 @@
 """What every group of commands shares: the caller, its errors, and how a document is printed."""
 
+import fcntl
 import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -15,6 +16,12 @@ from agent.folders import Folders
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 as_json = click.option("--json", "is_json", is_flag=True, help="One JSON document on stdout.")
+
+
+class RunningError(Exception):
+    """Another daemon holds the state folder; it goes on and nothing was started."""
+
+    code: ClassVar[str] = "agent.running"
 
 
 class Caller:
@@ -65,3 +72,17 @@ def print_document(
         click.echo(json.dumps({"schema": f"okdrive-agent.{name}/1", **document}, default=str))
     else:
         click.echo("\n".join(lines(document)))
+
+
+@contextmanager
+def only_one(folders: Folders) -> Iterator[None]:
+    """Hold the state folder, so that no other agent runs on it; raise RunningError."""
+    folders.root.mkdir(parents=True, exist_ok=True)
+    with folders.lock.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunningError(
+                f"{folders.root}: expected no other agent on this folder, found one running"
+            ) from None
+        yield

@@ -37,6 +37,7 @@ _STATES: Final[Mapping[ConsentEvent, str]] = {
     ConsentEvent.TAKE_BACK: "withdrawn",
     ConsentEvent.STANDING: "given",
     ConsentEvent.STANDING_END: "withdrawn",
+    ConsentEvent.ERASE: "withdrawn",
 }
 
 

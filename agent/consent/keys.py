@@ -182,6 +182,30 @@ def _create_secret(path: Path) -> None:
         raise KeyFileError(f"{path}: cannot write the secret: {error.strerror}") from error
 
 
+def destroy_secrets(folder: Path) -> int:
+    """Overwrite and delete every purpose secret; return how many there were. May be repeated.
+
+    Without them nobody can tell any more which pseudonyms were this vehicle's; new ones are made
+    when they are needed.
+
+    Raises:
+        KeyFileError: One could not be destroyed; those before it are gone.
+    """
+    paths = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
+    for path in paths:
+        try:
+            with path.open("rb+") as file:
+                file.write(bytes(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+        except OSError as error:
+            raise KeyFileError(f"{path}: cannot destroy it: {error.strerror}") from error
+    if paths:
+        _sync_folder(folder)
+    return len(paths)
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:

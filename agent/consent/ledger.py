@@ -33,6 +33,7 @@ class ConsentEvent(StrEnum):
     TAKE_BACK = "take_back"  # an OK undone while the batch was held
     STANDING = "standing"  # from now on every batch of a purpose, until a date
     STANDING_END = "standing_end"  # asked again, batch by batch
+    ERASE = "erase"  # took back what had been sent; ingest is asked to delete it
 
 
 class TimeQuality(StrEnum):

@@ -11,7 +11,12 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.consent.ledger import Recipient
-from agent.consent.receipts import VerifiedReceipt, verify_receipt
+from agent.consent.receipts import (
+    VerifiedErasure,
+    VerifiedReceipt,
+    verify_erasure,
+    verify_receipt,
+)
 from ota.client.durable import replace_file
 from telemetry.keyset import (
     MAX_BYTES,
@@ -78,6 +83,14 @@ class Recipients:
             ForgedReceiptError: It is no receipt, or nobody in the set signed it.
         """
         return verify_receipt(data, [key for key in self._keys.receipts if now < key.not_after])
+
+    def believe_erasure(self, data: bytes, now: datetime) -> VerifiedErasure:
+        """Return the erasure in ``data`` if a key that was valid by ``now`` signed it.
+
+        Raises:
+            ForgedReceiptError: It is none, or nobody in the set signed it.
+        """
+        return verify_erasure(data, [key for key in self._keys.receipts if now < key.not_after])
 
     def refuse(self, key_id: str) -> None:
         """Do not seal to this key again before another set comes: ingest does not have it."""

@@ -204,7 +204,7 @@ class UpdateCard:
 
     ``facts`` by language code; a language that is missing falls back to English, then to any.
     ``countdown_s`` is set in COUNTDOWN, ``scheduled_text`` (local time in figures) in SCHEDULED,
-    ``progress`` in INSTALLING.
+    ``progress`` in INSTALLING. ``can_defer``: Later is still an answer.
     """
 
     content_hash: str
@@ -220,6 +220,7 @@ class UpdateCard:
     progress: Progress | None = None
     countdown_s: int | None = None
     scheduled_text: str = ""
+    can_defer: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,14 +17,14 @@ def any_row(
 
 
 def _all(conditions: Sequence[Condition], latest: Mapping[str, Signal]) -> bool | None:
-    answers = [_holds(condition, latest) for condition in conditions]
+    answers = [holds(condition, latest.get(condition.path)) for condition in conditions]
     if False in answers:
         return False
     return None if None in answers else True
 
 
-def _holds(condition: Condition, latest: Mapping[str, Signal]) -> bool | None:
-    signal = latest.get(condition.path)
+def holds(condition: Condition, signal: Signal | None) -> bool | None:
+    """Return whether ``condition`` holds of the latest signal of its path; None: cannot tell."""
     if signal is None or signal.value is None:
         return None
     match condition.op:

@@ -61,6 +61,21 @@ class Claims:
         """Return the claims of batches that were withdrawn after they had begun to leave."""
         return self._read("is_withdrawn=?", 1)
 
+    def sent(self) -> list[Claim]:
+        """Return the claims of batches that have left, or may have."""
+        return self._read(
+            "is_withdrawn OR batch_id IN (SELECT batch_id FROM receipts)"
+            " OR batch_id IN (SELECT batch_id FROM outbox WHERE attempts > 0)"
+            " OR batch_id IN (SELECT batch_id FROM drops WHERE attempts > 0)"
+        )
+
+    def forget(self, batch_ids: Iterable[bytes]) -> None:
+        """Delete claims: join it to the transaction that asks ingest to erase the batches."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM claims WHERE batch_id=?", [(one,) for one in batch_ids]
+            )
+
     def forget_unsent(self) -> int:
         """Delete claims of batches that never left and never will; return how many."""
         with self._database.transaction() as connection:
@@ -80,11 +95,11 @@ class Claims:
                 [(batch_id, when.isoformat()) for batch_id, when in not_before.items()],
             )
 
-    def _read(self, where: str, value: object) -> list[Claim]:
+    def _read(self, where: str, *values: object) -> list[Claim]:
         with self._database.reading() as connection:
             rows = connection.execute(
                 f"SELECT * FROM claims WHERE {where} ORDER BY batch_id",  # noqa: S608 (our own)
-                (value,),
+                values,
             ).fetchall()
         return [
             Claim(

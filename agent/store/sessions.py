@@ -66,6 +66,13 @@ class Sessions:
         """Return how many stored sessions do not match their checksum."""
         return sum(1 for row in self._read(-1) if row is None)
 
+    def forget(self, session_ids: Sequence[str]) -> None:
+        """Delete these sessions."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM sessions WHERE session_id=?", [(one,) for one in session_ids]
+            )
+
     def open_session(self) -> SessionRow | None:
         """Return the session that an earlier run left open; None if there is none."""
         return next((row for row in self.rows(limit=-1) if row.is_open), None)

@@ -18,10 +18,12 @@ from typing import Any, Protocol, Self
 from agent.store.checksum import TRIP_SUM_STEP, row_sum
 from agent.store.database import Connect, Database, Step
 from agent.store.drivers import BATCHES_OF, DRIVER_STEP, FIRST_PROFILE, end_standing
+from agent.store.erasures import ERASURE_STEP
 from agent.store.sessions import SESSION_STEP
 from agent.store.shred import shred
 from agent.store.vault import OVERHEAD_BYTES, TRIP, KeyLostError, Vault, batch_item, trip_item
 
+PLACES_NOTE = "book"  # the places that the vehicle has learnt; agent/offering.py writes it
 FIRST_PREVIOUS = bytes(32)  # what the first entry of a ledger names as the one before it
 
 # Step i leads from schema version i to i + 1. Only append; never edit one that was released.
@@ -134,6 +136,7 @@ STEPS: tuple[Step, ...] = (
             ciphertext BLOB NOT NULL
         ) WITHOUT ROWID""",
     ),
+    ERASURE_STEP,
 )
 
 
@@ -313,6 +316,26 @@ class State:
             connection.execute("DELETE FROM trips WHERE trip_id=?", (trip_id,))
         shred(self.database)
 
+    def forget_trips(self, trip_ids: Sequence[str], *, batches: Sequence[bytes]) -> None:
+        """Delete trips with all that was built from them, and these batches wherever they are.
+
+        Nothing of them waits, is on offer or can be claimed any more; their files are not touched.
+        """
+        with self.database.transaction() as connection:
+            named = [(one,) for one in trip_ids]
+            for table in ("offers", "outbox", "drops", "claims", "drives", "trips"):
+                connection.executemany(f"DELETE FROM {table} WHERE trip_id=?", named)  # noqa: S608 (our own)
+            sent = [(one,) for one in batches]
+            for table in ("outbox", "drops", "claims", "receipts"):
+                connection.executemany(f"DELETE FROM {table} WHERE batch_id=?", sent)  # noqa: S608 (our own)
+
+    def forget_past(self) -> None:
+        """Delete what else was learnt of the drivers: receipts, places, what sending cost."""
+        with self.database.transaction() as connection:
+            for table in ("receipts", "drops", "claims", "drives", "traffic"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 (our own)
+            connection.execute("DELETE FROM notes WHERE name=?", (PLACES_NOTE,))
+
     # offers
 
     def offers(self, trip_id: str | None = None) -> list[OfferRow]:
@@ -437,6 +460,11 @@ class State:
         """Append one entry to the ledger; return its hash. Joins a transaction under way."""
         with self.database.transaction() as connection:
             return append_entry(connection, make_entry)
+
+    def note(self, make_entry: MakeEntry) -> None:
+        """Append an entry that changes nothing but the ledger."""
+        with self.database.transaction() as connection:
+            append_entry(connection, make_entry)
 
     def ledger(self) -> list[LedgerRow]:
         """Return the whole ledger, oldest first."""

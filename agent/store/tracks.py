@@ -1,8 +1,9 @@
 """Positions of a trip, in a segment of their own beside the trip's: ``<trip>.track``.
 
 They are written only while a purpose that needs place is granted, and go as soon as none is: who
-deletes the ``*.track`` files has deleted every position there is. No other file, row or log of the
-agent holds one. A row is written when there is a fix; without one there is no row.
+deletes the ``*.track`` files has deleted every position that can be read. The places where trips
+ended are kept sealed (``agent/privacy/book.py``); no other file, row or log of the agent holds one.
+A row is written when there is a fix; without one there is no row.
 """
 
 from collections.abc import Mapping

@@ -15,6 +15,7 @@ from agent.signals import catalog
 from agent.signals.model import Signal
 from agent.vehicle.charge_session import NOTED, ChargeSession, Flow, SessionSums, Supply
 from agent.vehicle.moves import Debounced, follow
+from agent.vehicle.sums import Readings
 from agent.vehicle.trip import STANDING_KM_H
 
 
@@ -124,7 +125,7 @@ class ChargeTracker:
         self.state = ChargeState.UNPLUGGED
         self._config = config
         self._new_id = new_session_id
-        self._readings: dict[str, float | None] = dict.fromkeys(NOTED)
+        self._readings = Readings(NOTED, config.hold_s)
         self._plug = Plug()
         self._said: Debounced[ChargeEvent] = Debounced()
         self._session_id = ""
@@ -154,16 +155,21 @@ class ChargeTracker:
         self._last_known = self.session()
 
     def step(self, signals: Iterable[Signal], plug: Plug, time_s: float) -> list[ChargeChange]:
-        """Take what changed up to ``time_s`` and what the states say now; return the moves.
+        """Take what changed up to ``time_s`` and what the states say from then on.
 
-        Call it also without signals from time to time: waiting is what ends a session.
+        Call it also without signals, at least every ``hold_s``: waiting is what ends a session.
+
+        Returns:
+            The moves, oldest first.
         """
-        self._advance(time_s)
         for signal in signals:
-            if signal.path in self._readings:
-                self._readings[signal.path] = signal.value
+            if signal.path in self._readings.now:
+                self._advance(signal.time_s)
+                self._readings.take(signal)
                 if self._sums:
                     self._sums.note(signal.path, signal.value)
+                self._observe(signal.time_s)
+        self._advance(time_s)
         self._plug = plug
         self._observe(time_s)
         return self._take()
@@ -184,12 +190,13 @@ class ChargeTracker:
             event = self._said.event
             held = _FLOW_IN.get(self.state, Flow.PAUSED)
             flow = _FLOWS.get(event, held) if event else held
-            self._sums.advance(time_s, flow, _supply_of(self._plug))
+            for instant_s in self._readings.instants(time_s):
+                self._sums.advance(instant_s, flow, _supply_of(self._plug))
         self._said.rewind(time_s)
 
     def _observe(self, time_s: float) -> None:
         event = observe(
-            self._plug, self._readings[catalog.SPEED], is_in_session=self.state in IN_SESSION
+            self._plug, self._readings.now[catalog.SPEED], is_in_session=self.state in IN_SESSION
         )
         if self._said.is_new(event, time_s):
             self._prepare(event, time_s)

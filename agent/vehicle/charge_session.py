@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from agent.signals import catalog
-from agent.vehicle.sums import EnergySum, Extremes
+from agent.vehicle.sums import EnergySum, Extremes, Readings
 
 QUARTER_S: Final = 900.0
 MAX_QUARTERS: Final = 4 * 24 * 7  # a week at the cable; later energy counts in the last one
@@ -33,11 +33,12 @@ class Flow(StrEnum):
 class ChargeSession:
     """One charge session. ``_s`` instants are on the clock of the frames.
 
-    Energy is what the battery took (``in``) and gave (``out``); ``charger_wh`` is what the charger
-    said it delivered, 0 if it says nothing. ``quarters_wh``: net energy into the battery in each
-    quarter of an hour since the start. ``charging_s`` and ``paused_s`` are the times with and
-    without energy; ``unknown_s`` is the time nobody listened, ``restarts`` how often the agent was
-    restarted meanwhile.
+    Energy is what the battery took (``in``) and gave (``out``); ``energy_error_wh`` is the most
+    that rounding can have hidden, and what flowed while no reading came. ``charger_wh`` is what
+    the charger said it delivered, 0 if it says nothing. ``quarters_wh``: net energy into the
+    battery in each quarter of an hour since the start. ``charging_s`` and ``paused_s`` are the
+    times with and without energy; ``unknown_s`` is the time nobody listened, ``restarts`` how
+    often the agent was restarted meanwhile.
     """
 
     session_id: str
@@ -92,7 +93,7 @@ class SessionSums:
 
     start_s: float
     hold_s: float
-    readings: dict[str, float | None]
+    readings: Readings
     before: ChargeSession | None = None
     now_s: float = 0.0
     energy: EnergySum = field(default_factory=EnergySum)
@@ -112,8 +113,8 @@ class SessionSums:
         self.now_s = self.start_s
         if self.before:
             self._take_over(self.before)
-        self.soc_first = self.soc_first if self.before else self.readings[catalog.SOC]
-        for path, value in self.readings.items():
+        self.soc_first = self.soc_first if self.before else self.readings.now[catalog.SOC]
+        for path, value in self.readings.now.items():
             self.note(path, value)
 
     def _take_over(self, before: ChargeSession) -> None:
@@ -148,26 +149,31 @@ class SessionSums:
 
     def advance(self, time_s: float, flow: Flow, supply: Supply) -> None:
         """Integrate up to ``time_s``; a clock that goes back starts from there, adding nothing."""
-        step_s, self.now_s = time_s - self.now_s, time_s
-        if step_s <= 0:
+        step_s = time_s - self.now_s
+        if -self.hold_s <= step_s <= 0:  # of two buses, and not quite in order
+            return
+        self.now_s = time_s
+        if step_s < 0:
             return
         if step_s > self.hold_s or flow is Flow.UNHEARD:
             self.unknown_s += step_s
             return
         self.times[flow] = self.times.get(flow, 0.0) + step_s
-        self.ambient.hold(self.readings[catalog.AMBIENT], step_s)
+        self.ambient.hold(self.readings.held[catalog.AMBIENT], step_s)
         if flow is not Flow.PAUSED:
             self._add_energy(step_s, supply)
 
     def _add_energy(self, step_s: float, supply: Supply) -> None:
-        power_w = self.readings[catalog.PACK_POWER] or 0.0
-        self.energy.add(power_w, self.readings[catalog.PACK_VOLTAGE], step_s)
-        self.charger_wh += (self.readings[catalog.CHARGER_POWER] or 0.0) * step_s / 3.6
+        held = self.readings.held
+        power_w, volts = held[catalog.PACK_POWER], held[catalog.PACK_VOLTAGE]
+        is_heard = self.readings.is_heard(catalog.PACK_POWER)
+        self.energy.add(power_w, volts, step_s, is_heard=is_heard)
+        self.charger_wh += (held[catalog.CHARGER_POWER] or 0.0) * step_s / 3.6
         self.supplies[supply] = self.supplies.get(supply, 0.0) + step_s
         elapsed_s = sum(self.times.values()) + self.unknown_s
         quarter = min(int(elapsed_s / QUARTER_S), MAX_QUARTERS - 1)
         self.quarters += [0.0] * (quarter + 1 - len(self.quarters))
-        self.quarters[quarter] += power_w * step_s / 3600
+        self.quarters[quarter] += (power_w or 0.0) * step_s / 3600
 
     def session(self, session_id: str, *, started_utc: datetime | None) -> ChargeSession:
         """Return the sums as a session that ends now."""

@@ -14,7 +14,7 @@ from typing import Final
 from agent.signals import catalog
 from agent.signals.model import Signal
 from agent.vehicle.moves import Debounced, follow
-from agent.vehicle.sums import SPEED_ERROR, EnergySum, Extremes
+from agent.vehicle.sums import SPEED_ERROR, EnergySum, Extremes, Readings
 
 LEAST_DISTANCE_M: Final = 100.0  # below this a consumption is all start and stop
 STANDING_KM_H: Final = 0.5  # below this the wheel sensors' noise and zero look alike
@@ -113,7 +113,7 @@ class Trip:
     samples: int = 0
     invalid_samples: int = 0
     distance_error_m: float = 0.0  # speed sensor, and what was driven while nothing was heard
-    energy_error_wh: float = 0.0  # the most that rounding of the current can have hidden
+    energy_error_wh: float = 0.0  # the most that rounding can have hidden, and what flowed unheard
     cell_temp_min_c: float | None = None
     cell_temp_max_c: float | None = None
     ambient_c: float | None = None  # mean over time
@@ -150,7 +150,7 @@ class TripChange:
 class _Sums:
     """What a trip adds up: every value holds until the next one comes or it becomes invalid."""
 
-    def __init__(self, start_s: float, hold_s: float, readings: dict[str, float | None]) -> None:
+    def __init__(self, start_s: float, hold_s: float, readings: Readings) -> None:
         self.start_s = self.now_s = start_s
         self._hold_s = hold_s
         self._readings = readings
@@ -159,14 +159,14 @@ class _Sums:
         self._distance_m = self._unheard_m = 0.0
         self._duration_s = self._moving_s = self._unknown_s = 0.0
         self._power_w = self._regen_w = self._speed_km_h = self._last_km_h = 0.0
-        self._soc_first = readings[catalog.SOC]
+        self._soc_first = readings.now[catalog.SOC]
         self._soc_last = self._soc_first
         self._samples = self._invalid = 0
         self._restarts = 0
         for path in (catalog.PACK_POWER, catalog.SPEED):
-            self._peak(path, readings[path])
+            self._peak(path, readings.now[path])
         for path in _NOTED:
-            self.note(path, readings[path])
+            self.note(path, readings.now[path])
 
     def take_over(self, trip: Trip, gap_s: float) -> None:
         """Go on from ``trip``, of whose last ``gap_s`` nobody knows anything."""
@@ -188,26 +188,31 @@ class _Sums:
 
     def advance(self, time_s: float) -> None:
         """Integrate up to ``time_s``; a clock that goes back starts from there, adding nothing."""
-        step_s, self.now_s = time_s - self.now_s, time_s
-        if step_s <= 0:
+        step_s = time_s - self.now_s
+        if -self._hold_s <= step_s <= 0:  # of two buses, and not quite in order
+            return
+        self.now_s = time_s
+        if step_s < 0:
             return
         if step_s > self._hold_s:  # nobody was listening, or the clock jumped
             self._unknown_s += step_s
-            self._unheard_m += (self._readings[catalog.SPEED] or 0.0) / 3.6 * step_s
+            self._unheard_m += (self._readings.held[catalog.SPEED] or 0.0) / 3.6 * step_s
             return
         self._duration_s += step_s
         self._add_motion(step_s)
-        power_w, volts = (self._readings[path] for path in (catalog.PACK_POWER, _VOLTS))
-        self._energy.add(power_w or 0.0, volts, step_s)
-        self._ambient.hold(self._readings[catalog.AMBIENT], step_s)
+        held, is_heard = self._readings.held, self._readings.is_heard(catalog.PACK_POWER)
+        self._energy.add(held[catalog.PACK_POWER], held[_VOLTS], step_s, is_heard=is_heard)
+        self._ambient.hold(held[catalog.AMBIENT], step_s)
 
     def _add_motion(self, step_s: float) -> None:
-        speed_km_h = self._readings[catalog.SPEED]
+        speed_km_h = self._readings.held[catalog.SPEED]
+        if speed_km_h is not None:
+            self._last_km_h = abs(speed_km_h)
+        if not self._readings.is_heard(catalog.SPEED):
+            self._unheard_m += self._last_km_h / 3.6 * step_s
         if speed_km_h is None:
             self._unknown_s += step_s
-            self._unheard_m += self._last_km_h / 3.6 * step_s
             return
-        self._last_km_h = abs(speed_km_h)
         self._distance_m += speed_km_h / 3.6 * step_s
         if speed_km_h > STANDING_KM_H:
             self._moving_s += step_s
@@ -288,7 +293,7 @@ class TripTracker:
         self.state = TripState.OFF
         self._config = config
         self._new_trip_id = new_trip_id
-        self._readings: dict[str, float | None] = dict.fromkeys(_WATCHED)
+        self._readings = Readings(_WATCHED, config.hold_s)
         self._said: Debounced[TripEvent] = Debounced()
         self._trip_id = ""
         self._sums: _Sums | None = None
@@ -317,17 +322,18 @@ class TripTracker:
     def step(self, signals: Iterable[Signal], time_s: float) -> list[TripChange]:
         """Take the signals that changed up to ``time_s``; return the moves they caused.
 
-        Call it also without signals from time to time: waiting is what ends a trip. Instants that
-        go back add nothing and are survived.
+        Call it also without signals, at least every ``hold_s``: waiting is what ends a trip.
+        Instants that go back add nothing and are survived.
         """
         for signal in signals:
             if signal.path in _NOTED:
-                self._readings[signal.path] = signal.value
+                self._advance(signal.time_s)
+                self._readings.take(signal)
                 if self._sums:
                     self._sums.note(signal.path, signal.value)
             elif signal.path in _MOVING:
                 self._advance(signal.time_s)
-                self._readings[signal.path] = signal.value
+                self._readings.take(signal)
                 if self._sums and signal.path in _SUMMED:
                     self._sums.count(signal.path, signal.value)
                 self._observe(signal.time_s)
@@ -348,11 +354,12 @@ class TripTracker:
 
     def _advance(self, time_s: float) -> None:
         if self._sums:
-            self._sums.advance(time_s)
+            for instant_s in self._readings.instants(time_s):
+                self._sums.advance(instant_s)
         self._said.rewind(time_s)
 
     def _observe(self, time_s: float) -> None:
-        event = observe(self._readings, is_in_trip=self.state in IN_TRIP)
+        event = observe(self._readings.now, is_in_trip=self.state in IN_TRIP)
         if self._said.is_new(event, time_s):
             self._prepare(event, time_s)
         is_legal = event is not None and event in TRANSITIONS[self.state]

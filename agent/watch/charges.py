@@ -5,14 +5,15 @@ An open session is saved now and then; after a restart the next run goes on with
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import msgspec
 
 from agent.signals.model import Signal
-from agent.signals.table import VehicleTable
+from agent.signals.states import holds
+from agent.signals.table import Condition, VehicleTable
 from agent.store.sessions import SessionRow, Sessions
 from agent.vehicle.charge import (
     IN_SESSION,
@@ -26,7 +27,7 @@ from agent.vehicle.predicates import evaluate
 from agent.watch.pending import PendingWrites
 
 log: Final = logging.getLogger(__name__)
-_PLUG_EVERY_S: Final = 0.2
+_CABLE_STATES: Final = ("plugged", "charging", "v2x", "quick_charging")
 
 
 class Clock(Protocol):
@@ -64,7 +65,7 @@ class ChargeKeeper:
 
         Args:
             table: The vehicle's definition: its states say what is plugged and charging.
-            latest: The decoder's present; read, never changed.
+            latest: The decoder's present; read once.
             sessions: Where sessions are kept.
             clock: Both hands.
             may_record: Whether a purpose is granted: without it no session is kept.
@@ -73,8 +74,6 @@ class ChargeKeeper:
             config: How long things last before they count.
         """
         self.tracker = ChargeTracker(config or ChargeConfig(), new_session_id)
-        self._table = table
-        self._latest = latest
         self._sessions = sessions
         self._clock = clock
         self._boot_id = clock.boot_id()
@@ -83,15 +82,16 @@ class ChargeKeeper:
         self._left_open = _left_open(sessions)
         self._resumed: ChargeSession | None = None
         self._started_s: float | None = None  # of the session under way, on the monotonic clock
-        self._plug, self._plug_s = Plug(), float("-inf")
+        self._cable = Cable(table, latest)
 
     def follow(self, changes: Sequence[Signal], now_s: float) -> list[ChargeSession]:
         """Take what changed up to ``now_s``; return the sessions that ended with energy."""
         if self._left_open:
             self._resume(*self._left_open, now_s)
-        if not 0 <= now_s - self._plug_s < _PLUG_EVERY_S:
-            self._plug, self._plug_s = plug_of(self._table, self._latest), now_s
-        return self._handle(self.tracker.step(changes, self._plug, now_s))
+        moves = []
+        for signals, plug, until_s in self._cable.parts(changes, now_s):
+            moves += self.tracker.step(signals, plug, until_s)
+        return self._handle(moves)
 
     def finish(self, now_s: float) -> list[ChargeSession]:
         """End the session under way: the source of signals ended."""
@@ -156,6 +156,42 @@ class ChargeKeeper:
         if session.boot_id == self._boot_id and now_s >= session.ended_s:
             return now_s - session.ended_s
         return None
+
+
+class Cable:
+    """What the definition's states say about the cable, at every instant of a batch."""
+
+    def __init__(self, table: VehicleTable, latest: Mapping[str, Signal]) -> None:
+        """Start from ``latest``, which is read once."""
+        self._table = table
+        self._latest = dict(latest)
+        self._conditions: dict[str, list[Condition]] = {}
+        for name in _CABLE_STATES:
+            for row in table.states.get(name, ()):
+                for condition in row:
+                    self._conditions.setdefault(condition.path, []).append(condition)
+        self._answers: dict[str, list[bool | None]] = {}
+        self.plug = plug_of(table, self._latest)
+
+    def parts(
+        self, changes: Sequence[Signal], now_s: float
+    ) -> Iterator[tuple[Sequence[Signal], Plug, float]]:
+        """Yield ``changes`` cut where the cable changes: signals, plug and instant of each end."""
+        start = 0
+        for place, signal in enumerate(changes, start=1):
+            if signal.path in self._conditions and self._is_other(signal):
+                yield changes[start:place], self.plug, signal.time_s
+                start = place
+        yield changes[start:], self.plug, now_s
+
+    def _is_other(self, signal: Signal) -> bool:
+        self._latest[signal.path] = signal
+        answers = [holds(condition, signal) for condition in self._conditions[signal.path]]
+        if answers == self._answers.get(signal.path):  # a current that flows changes nothing
+            return False
+        self._answers[signal.path] = answers
+        before, self.plug = self.plug, plug_of(self._table, self._latest)
+        return self.plug != before
 
 
 def plug_of(table: VehicleTable, latest: Mapping[str, Signal]) -> Plug:

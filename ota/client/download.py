@@ -6,6 +6,7 @@
     images/<sha256>.part        what has arrived of it, each piece at its place
     images/<sha256>.chunks      the signed list of its pieces (``ota.metadata.chunks``)
     images/<sha256>.json        the server's entity tag, and the data it has cost so far
+    images/month.json           the data that all downloads of this month have cost
 
 What a restart may keep is not written down: every piece in ``.part`` that has its signed hash is
 kept, whatever else happened to the file. Without a list of pieces (older releases) the server's
@@ -22,7 +23,7 @@ from typing import BinaryIO
 from ota.client.durable import make_folder, replace_file, sync_folder
 from ota.client.pace import DataUse, unlimited
 from ota.client.ports import Clock, Fetcher, Wanted
-from ota.client.transfer import CostsFile, Progress, Transfer
+from ota.client.transfer import CostsFile, MonthFile, Progress, Transfer
 from ota.errors import (
     HashMismatchError,
     LengthMismatchError,
@@ -40,6 +41,7 @@ _MAX_TRIES = 3  # of one piece
 _MAX_BAD = 8  # pieces in one answer: then it is not a flipped bit, it is another file
 _SECTOR_BYTES = 512  # of st_blocks, whatever the disk's own
 _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})  # what a signed hash may be
+_MONTH_NAME = "month.json"
 _SIDE_FILES = (".part", ".chunks", ".json", ".new", ".unfit")
 
 
@@ -66,6 +68,7 @@ class Downloader:
         self._on_progress = on_progress
         self._clock = clock
         self._data_use = data_use
+        self._month = MonthFile(folder / _MONTH_NAME, clock)
         self._stop = threading.Event()
 
     def path_of(self, offer: Wanted) -> Path:
@@ -103,7 +106,7 @@ class Downloader:
 
     def keep_only(self, offers: Sequence[Wanted]) -> None:
         """Remove what is left of every other download: room that nobody will come back for."""
-        kept = {offer.content_hash for offer in offers}
+        kept = {offer.content_hash for offer in offers} | {_MONTH_NAME.partition(".")[0]}
         if self._folder.is_dir():
             for path in self._folder.iterdir():
                 if path.name.partition(".")[0] not in kept:
@@ -112,7 +115,7 @@ class Downloader:
     def charge(self, offer: Wanted, spent_bytes: int) -> None:
         """Let ``spent_bytes`` that came to nothing count against the budget of ``offer``."""
         use = self._data_use()
-        if use.budget_bytes is not None:
+        if use.is_counted:  # the month was charged when it came
             CostsFile(_beside(self.path_of(offer), ".json")).charge(use.network, spent_bytes)
 
     def stop(self) -> None:
@@ -154,6 +157,7 @@ class Downloader:
             self._url_of(offer, offer.content_hash),
             offer.length,
             costs=CostsFile(_beside(image, ".json")),
+            month=self._month,
             on_progress=self._on_progress,
             clock=self._clock,
             data_use=self._data_use,

@@ -1,8 +1,11 @@
 """A folder as a server: what a stick holds, behind the same door as the network."""
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from ota.client.ports import RangeAnswer
 from ota.errors import NetworkError, ServerRefusedError
@@ -34,8 +37,8 @@ class FolderFetcher:
         del if_range  # a file has no entity tag; what is kept is proven by its pieces
         path = self.path_of(url)
         try:
-            with path.open("rb") as file:
-                total = path.stat().st_size
+            with _open_plain(path) as file:
+                total = os.fstat(file.fileno()).st_size
                 file.seek(first)
                 end = total if stop is None else min(stop, total)
                 pieces = iter(lambda: file.read(min(_PIECE_BYTES, end - file.tell())), b"")
@@ -56,3 +59,18 @@ class FolderFetcher:
         if any(part in {"", ".", ".."} or "\0" in part for part in parts):
             raise ServerRefusedError(url, status=_NOT_FOUND)
         return self._folder.joinpath(*parts)
+
+
+def _open_plain(path: Path) -> BinaryIO:
+    """Open a plain file: no link that leads elsewhere, no pipe that never answers.
+
+    Raises:
+        FileNotFoundError: There is none.
+        OSError: It cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise FileNotFoundError(f"{path} is no plain file")
+    return file

@@ -9,12 +9,19 @@ class DataUse:
     """What a download may cost on the network of now.
 
     ``network`` is the class that is charged (a word of the configuration), ``budget_bytes`` what
-    one image may cost on it, ``bytes_per_s`` how much of it a download may take; None: no limit.
+    one image may cost on it, ``month_bytes`` what all images together may cost in a calendar month,
+    ``bytes_per_s`` how much of it a download may take; None: no limit.
     """
 
     network: str
     budget_bytes: int | None = None
+    month_bytes: int | None = None
     bytes_per_s: int | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Return whether bytes on this network are charged to anything."""
+        return self.budget_bytes is not None or self.month_bytes is not None
 
 
 def unlimited() -> DataUse:

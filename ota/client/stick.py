@@ -5,6 +5,8 @@ everything goes to the network. A stick also serves images of online assignments
 takes the report that no Director takes at the moment.
 """
 
+import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from ota.client.ports import Fetcher, RangeAnswer
 from ota.client.verifier import Verifier
 from ota.errors import DownloadError
 
+log = logging.getLogger(__name__)
+
 STICK_NAME = "stick.json"
 
 
@@ -33,7 +37,10 @@ class StickFile:
         """Return the folder; None without one, or once it was pulled out."""
         try:
             found = Path(msgspec.json.decode(self._path.read_bytes(), type=str))
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            log.warning("stick_unreadable", extra={"reason": str(error)})
             return None
         return found if found.is_dir() else None
 
@@ -41,6 +48,9 @@ class StickFile:
         """Take updates from ``stick``, an absolute path; raise OSError if that was not kept."""
         make_folder(self._path.parent)
         replace_file(self._path, msgspec.json.encode(str(stick)))
+        owner = self._path.parent.stat()
+        if owner.st_uid != os.geteuid():  # root has called for the agent's user
+            os.chown(self._path, owner.st_uid, owner.st_gid)
 
     def forget(self) -> None:
         """Take updates from the network again; raise OSError if that was not kept."""

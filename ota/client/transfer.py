@@ -62,6 +62,42 @@ class CostsFile:
         self.now = costs
 
 
+class Spent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What downloads cost in one calendar month (``YYYY-MM``), by network class."""
+
+    month: str = ""
+    charged: dict[str, int] = {}
+
+
+class MonthFile:
+    """``Spent`` in a small file; a damaged one counts as nothing charged.
+
+    The month is the wall clock's: a jump forgives at most one month.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+
+    def charge(self, network: str, count: int) -> None:
+        """Charge ``count`` bytes to ``network``; a negative count gives back."""
+        now = self._now()
+        charged = now.charged | {network: max(0, now.charged.get(network, 0) + count)}
+        replace_file(self._path, msgspec.json.encode(Spent(month=now.month, charged=charged)))
+
+    def charged(self, network: str) -> int:
+        """Return what ``network`` has been charged this month, in bytes."""
+        return self._now().charged.get(network, 0)
+
+    def _now(self) -> Spent:
+        month = f"{self._clock.utc_now():%Y-%m}"
+        try:
+            found = msgspec.json.decode(self._path.read_bytes(), type=Spent)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            found = Spent()
+        return found if found.month == month else Spent(month=month)
+
+
 class Transfer:
     """Pulls parts of the file at ``url``, which is ``length`` bytes long, within the budget."""
 
@@ -72,6 +108,7 @@ class Transfer:
         length: int,
         *,
         costs: CostsFile,
+        month: MonthFile,
         on_progress: Callable[[Progress], None],
         clock: Clock,
         data_use: Callable[[], DataUse],
@@ -81,6 +118,7 @@ class Transfer:
         self._url = url
         self._length = length
         self._costs = costs
+        self._month = month
         self._on_progress = on_progress
         self._clock = clock
         self._ask_use = data_use
@@ -185,23 +223,36 @@ class Transfer:
             self._use, self._bucket = use, TokenBucket(use.bytes_per_s)
             self._check_budget(left)
         slab = min(_SLAB_BYTES, max(0, left)) - min(0, self._paid)
-        if use.budget_bytes is not None and slab > 0:
+        if use.is_counted and slab > 0:
             self._check_budget(slab)
-            self._costs.charge(use.network, slab)
+            self._book(slab)
         self._paid += slab
 
     def _settle(self) -> None:
-        if self._paid > 0 and self._use.budget_bytes is not None:
-            self._costs.charge(self._use.network, -self._paid)
+        if self._paid > 0 and self._use.is_counted:
+            self._book(-self._paid)
         self._paid = 0
 
+    def _book(self, count: int) -> None:
+        self._costs.charge(self._use.network, count)
+        self._month.charge(self._use.network, count)
+
     def _check_budget(self, wanted: int) -> None:
-        use = self._use
-        spent = self._costs.charged(use.network) - max(0, self._paid)
-        if use.budget_bytes is not None and spent + wanted > use.budget_bytes:
+        use, ahead = self._use, max(0, self._paid)
+        if use.budget_bytes is not None:
+            self._expect_affordable(
+                use.budget_bytes, self._costs.charged(use.network) - ahead, wanted, "an image"
+            )
+        if use.month_bytes is not None:
+            self._expect_affordable(
+                use.month_bytes, self._month.charged(use.network) - ahead, wanted, "a month"
+            )
+
+    def _expect_affordable(self, limit: int, spent: int, wanted: int, per: str) -> None:
+        if spent + wanted > limit:
             raise DataBudgetError(
                 self._url,
-                expected=f"at most {use.budget_bytes} bytes on a {use.network} network",
+                expected=f"at most {limit} bytes for {per} on a {self._use.network} network",
                 got=f"{spent} spent and {wanted} wanted",
                 intact="what has arrived is kept",
             )

@@ -44,7 +44,11 @@ def translated(repository: str) -> Iterator[None]:
     try:
         yield
     except tuf.DownloadHTTPError as error:
-        raise ServerRefusedError(repository, status=error.status_code) from error
+        refusal = error.__cause__  # ours, which python-tuf has looked at
+        wish = refusal.retry_after_s if isinstance(refusal, ServerRefusedError) else None
+        raise ServerRefusedError(
+            repository, status=error.status_code, retry_after_s=wish
+        ) from error
     except tuf.DownloadError as error:
         raise NetworkError(repository, expected="metadata", got=str(error)) from error
     except tuf.RepositoryError as error:

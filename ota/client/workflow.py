@@ -152,7 +152,9 @@ class UpdateSteps:
         broken = f"{entry.attempt} attempts that did not end"
         error: OtaError = UnhealthyError(f"state {entry.state}", expected="an end", got=broken)
         if entry.state in {UpdateState.VERIFYING, UpdateState.DOWNLOADING}:
+            last = self.situation.problem
             error = SlowRetrievalError(f"state {entry.state}", expected="an end", got=broken)
+            error = last if last is not None and is_sign_of_attack(last) else error
         return self._failed(entry, error, UpdateEvent.GIVE_UP)
 
     async def recover(self) -> JournalEntry:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ota.publisher.commands import Commands, Report
+    from ota.publisher.commands import Commands
+    from ota.publisher.reports import Report
 from ota.publisher.publish import Offer
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -2,13 +2,12 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from ota.errors import KeyMissingError, NotFoundError, SettingsError
-from ota.metadata.custom import Delta
 from ota.publisher.arguments import (
     parse_address,
     parse_ecu,
@@ -29,31 +28,17 @@ from ota.publisher.documents import INGEST_KEYS, publish_document
 from ota.publisher.inventory import Inventory, VehicleRecord
 from ota.publisher.layout import Repositories, check_thresholds, init_repositories
 from ota.publisher.package import (
-    PackageInfo,
     build_package,
     inspect_package,
     plan_package,
     verify_package,
 )
 from ota.publisher.ports import DurableFiles, WallClock
-from ota.publisher.publish import Offer, PublishPlan, publish_images
+from ota.publisher.publish import Offer, publish_images
 from ota.publisher.release import RELEASE_NAME, load_release, sidecar
+from ota.publisher.reports import Report, package_fields, package_lines, publish_report
 from ota.publisher.repository import Published
 from ota.publisher.status import read_status, vehicle_status, verify_all
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What a command found or did: a document for machines, lines for people."""
-
-    schema: str  # "okdrive-ota.<command>/<version>"; a document only ever grows
-    lines: Sequence[str]
-    fields: Mapping[str, object] = field(default_factory=dict)
-
-    def as_json(self) -> str:
-        """Return the document, with its schema first, as indented JSON."""
-        data = msgspec.json.encode({"schema": self.schema, **self.fields})
-        return msgspec.json.format(data, indent=2).decode()
 
 
 class Commands:
@@ -100,12 +85,12 @@ class Commands:
         facts = spec_dir / RELEASE_NAME
         if facts.is_file():
             shutil.copyfile(facts, sidecar(out))
-        lines = [f"{out}: {info.length} bytes", *_package_lines(info)]
+        lines = [f"{out}: {info.length} bytes", *package_lines(info)]
         lines.append(f"next: okdrive-ota publish {out} --to all --dry-run")
         return Report(
             schema="okdrive-ota.package.build/1",
             lines=lines,
-            fields={"dry_run": False, "file": str(out), **_package_fields(info)},
+            fields={"dry_run": False, "file": str(out), **package_fields(info)},
         )
 
     def package_delta(self, new: Path, old: Path | None, out: Path) -> Report:
@@ -142,8 +127,8 @@ class Commands:
         info = verify_package(path)
         return Report(
             schema="okdrive-ota.package.verify/1",
-            lines=[f"{path}: every rule and hash holds", *_package_lines(info)],
-            fields=_package_fields(info),
+            lines=[f"{path}: every rule and hash holds", *package_lines(info)],
+            fields=package_fields(info),
         )
 
     def vehicle_add(
@@ -209,7 +194,7 @@ class Commands:
             plans = publish_images(
                 self._repositories(), inventory, facts, offer=offer, deltas=deltas, dry_run=dry_run
             )
-        return _publish_report(plans, dry_run=dry_run)
+        return publish_report(plans, dry_run=dry_run)
 
     def keys_publish(self, path: Path, *, dry_run: bool) -> Report:
         """Publish ingest's public keys as a signed document."""
@@ -370,59 +355,6 @@ def _init_report(config: PublisherConfig, *, wrote: Path | None, dry_run: bool) 
         "config": None if wrote is None else str(wrote),
     }
     return Report(schema="okdrive-ota.init/1", lines=lines, fields=fields)
-
-
-def _package_lines(info: PackageInfo) -> list[str]:
-    manifest = info.manifest
-    return [
-        f"{manifest.name} {manifest.version} ({manifest.kind})",
-        f"{len(manifest.files)} files, {manifest.unpacked_bytes} bytes unpacked",
-        f"sha256 {info.sha256}",
-    ]
-
-
-def _package_fields(info: PackageInfo) -> dict[str, object]:
-    return {"package": info.manifest, "length": info.length, "sha256": info.sha256}
-
-
-def _publish_report(plans: Sequence[PublishPlan], *, dry_run: bool) -> Report:
-    """Return what was published; the document is that of the first, with all in ``bundle``."""
-    documents = [_publish_fields(plan) for plan in plans]
-    return Report(
-        schema="okdrive-ota.publish/1",
-        lines=[line for plan in plans for line in _publish_lines(plan, dry_run=dry_run)],
-        fields={"dry_run": dry_run, **documents[0], "bundle": documents},
-    )
-
-
-def _publish_lines(plan: PublishPlan, *, dry_run: bool) -> list[str]:
-    custom, verb = plan.custom, "would publish" if dry_run else "published"
-    what = verb if plan.is_new else f"{verb} again (it was released before)"
-    facts = custom.release.facts["en"]
-    return [
-        f"{what}: {plan.target}, {plan.package.length} bytes, counter {custom.release_counter}",
-        f"sha256 {plan.package.sha256}",
-        f"{custom.release.criticality}: {facts.purpose}",
-        f"driver: {facts.duration_s} s at worst; not usable meanwhile: {facts.unavailable}",
-        *(_delta_line(each, plan.package.length) for each in custom.delta),
-        *(f"to {each.vehicle} {each.ecu_id} ({each.hardware_id})" for each in plan.assignments),
-    ]
-
-
-def _publish_fields(plan: PublishPlan) -> dict[str, object]:
-    return {
-        "target": plan.target,
-        "sha256": plan.package.sha256,
-        "length": plan.package.length,
-        "is_new": plan.is_new,
-        "custom": plan.custom,
-        "assignments": plan.assignments,
-    }
-
-
-def _delta_line(delta: Delta, whole: int) -> str:
-    begin = "nothing" if delta.from_sha256 is None else f"package {delta.from_sha256[:12]}"
-    return f"from {begin}: {delta.length} bytes, {100 * delta.length / whole:.2f} % of the whole"
 
 
 def _ecu_lines(ecus: Iterable[object]) -> str:

@@ -1,22 +1,25 @@
 """Which answer was given how often, and what the store holds in numbers."""
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, timedelta
 
 from telemetry.ingest.database import Database, day_text
 from telemetry.ingest.dedupe import NO_LIMIT
 from telemetry.ingest.entries import GivenReceipt
 from telemetry.records import Receipt
 
-_COUNTS = {  # source of each number
+_TOTALS = {
     "batches": "SELECT count(*) FROM batches WHERE state='stored'",
     "rows": "SELECT coalesce(sum(row_count), 0) FROM batches WHERE state='stored'",
     "bytes": "SELECT coalesce(sum(size_bytes), 0) FROM batches WHERE state='stored'",
-    "quarantined": "SELECT count(*) FROM quarantine",
     "duplicates": "SELECT coalesce(sum(answers), 0) FROM receipts WHERE status='duplicate'",
+}
+_WAITING = {
+    "quarantined": "SELECT count(*) FROM quarantine",
     "parts": "SELECT count(*) FROM parts",
     "parts_bytes": "SELECT coalesce(sum(length(chunk)), 0) FROM parts",
     "reports": "SELECT count(*) FROM reports WHERE sealed IS NOT NULL",
-    "unfinished": "SELECT count(*) FROM batches WHERE state='arriving'",
+    "unfinished": "SELECT count(*) FROM batches WHERE state <> 'stored' AND state = 'arriving'",
 }
 
 
@@ -35,6 +38,13 @@ class Answers:
                 " DO UPDATE SET answers = receipts.answers + 1",
                 (receipt.batch_id, receipt.part, receipt.status, receipt.code, day_text(today)),
             )
+
+    def purge_receipts(self, today: date, *, days: int) -> int:
+        """Forget answers that were first given more than ``days`` ago; return how many."""
+        with self._database.writing(b"receipts") as connection:
+            return connection.execute(
+                "DELETE FROM receipts WHERE day < ?", (day_text(today - timedelta(days=days)),)
+            ).rowcount
 
     def receipts(self, *, limit: int = NO_LIMIT) -> list[GivenReceipt]:
         """Return the answers that were given, newest day first."""
@@ -65,9 +75,19 @@ class Answers:
         return {status: int(count) for status, count in rows}
 
     def counts(self) -> dict[str, int]:
-        """Return how many batches, rows, bytes on the wire, refused batches and so on there are."""
+        """Return how many batches, rows, bytes on the wire, refused batches and so on there are.
+
+        Looks at every row that is stored: for a person, or once a day.
+        """
+        return self._count(_TOTALS | _WAITING)
+
+    def waiting(self) -> dict[str, int]:
+        """Return how much waits beside what is stored; quick however much is stored."""
+        return self._count(_WAITING)
+
+    def _count(self, statements: Mapping[str, str]) -> dict[str, int]:
         with self._database.reading() as connection:
             return {
                 name: int(connection.execute(statement).fetchone()[0])
-                for name, statement in _COUNTS.items()
+                for name, statement in statements.items()
             }

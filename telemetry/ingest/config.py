@@ -37,6 +37,8 @@ class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     decoder_memory_bytes: Annotated[int, Meta(ge=256 * 1024 * 1024)] = 2 * 1024 * 1024 * 1024
     parts_days: Annotated[int, Meta(ge=1)] = 7  # parts of a batch wait this long for the others
     parts_max_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
+    batch_days: Annotated[int, Meta(ge=1, le=731)] = 731  # then a batch is deleted; notices say so
+    receipts_days: Annotated[int, Meta(ge=7, le=183)] = 180  # then an answer is forgotten
     quarantine_days: Annotated[int, Meta(ge=1, le=7)] = 7
     quarantine_max: Annotated[int, Meta(ge=1)] = 10_000  # batches; the oldest go first
 

@@ -127,10 +127,13 @@ STEPS: tuple[tuple[str, ...], ...] = (
         # arriving: the file is being written; stored; erasing: its file is going; halted: it was
         # erased while it arrived
         "ALTER TABLE batches ADD COLUMN state TEXT NOT NULL DEFAULT 'stored'",
+        "CREATE INDEX batches_moving ON batches (state) WHERE state <> 'stored'",
+        "CREATE INDEX batches_by_day ON batches (stored_day, batch_id)",
         "ALTER TABLE quarantine ADD COLUMN pseudonym {bytes}",  # NULL: it could not be read
         """CREATE TABLE erased (
         pseudonym {bytes} NOT NULL,
         batch_id {bytes} NOT NULL,      -- empty: every batch of this pseudonym
+        day TEXT NOT NULL,
         PRIMARY KEY (pseudonym, batch_id)
     ){keyed}""",
         """CREATE TABLE reports (         -- sealed to a workshop; gone once it has them

@@ -16,6 +16,7 @@ _KEY = "pseudonym=? AND batch_id=? AND part=?"
 _COLUMNS = (
     "pseudonym, batch_id, part, purpose, schema_id, month, row_count, size_bytes, file, stored_day"
 )
+_MOVING = "state <> 'stored'"  # as the index of the few that are on their way says it
 NO_LIMIT = 1 << 62
 
 
@@ -82,9 +83,22 @@ class Batches:
                 _key(batch),
             )
 
+    def older(self, before: date, *, limit: int) -> list[StoredBatch]:
+        """Return stored batches that came before a day, in no order."""
+        return self._select("state='stored' AND stored_day < ?", (day_text(before),), limit)
+
+    def expire(self, batch: StoredBatch) -> None:
+        """Delete the row of a stored batch whose time is over; its file is gone."""
+        with self._database.writing(batch.pseudonym) as connection:
+            connection.execute(
+                f"DELETE FROM batches WHERE {_KEY} AND state='stored'",  # noqa: S608
+                _key(batch),
+            )
+
     def halted(self, before: date) -> list[StoredBatch]:
         """Return what was taken back while it arrived, before a day: its writer is long gone."""
-        return self._select("state='halted' AND stored_day < ?", (day_text(before),))
+        where = f"{_MOVING} AND state='halted' AND stored_day < ?"
+        return self._select(where, (day_text(before),))
 
     def batches(self, *, limit: int = NO_LIMIT) -> list[StoredBatch]:
         """Return stored batches, newest day first."""
@@ -97,7 +111,7 @@ class Batches:
 
     def unfinished(self) -> list[StoredBatch]:
         """Return batches whose files are being written, or were when a receiver died."""
-        return self._select("state='arriving'", ())
+        return self._select(f"{_MOVING} AND state='arriving'", ())
 
     def _select(
         self, where: str, values: tuple[object, ...], limit: int = NO_LIMIT

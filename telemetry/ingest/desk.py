@@ -49,6 +49,8 @@ class DeskSettings:
     takes_reports: bool = False  # a workshop is named to hand them on to
     reports_max: int = 10_000
     reports_days: int = 7
+    batch_days: int = 731  # as the notices say: at most 24 months
+    receipts_days: int = 180
 
 
 Prepare = Callable[[bytes], Prepared]  # decodes and checks; raises CodecError
@@ -113,14 +115,17 @@ class Desk:
             request = decode_erase(opened)
         except (CodecError, SealError) as error:  # not kept aside: it may hold a token
             return _refusal(identity, error.code)
-        return self._eraser.erase(request, erase_id=identity)
+        return self._eraser.erase(request, erase_id=identity, today=self._today())
 
     def purge(self) -> int:
-        """Delete what has been aside long enough; return how many."""
+        """Delete whatever has been here long enough; return how many."""
         today, settings = self._today(), self._settings
         purged = self._index.purge_quarantine(today, days=settings.quarantine_days)
         purged += self._index.purge_parts(today, days=settings.parts_days)
         purged += self._reports.purge(today, days=settings.reports_days)
+        purged += self._index.purge_receipts(today, days=settings.receipts_days)
+        purged += self._eraser.forget(today, days=settings.batch_days)
+        purged += self._sink.expire(today, days=settings.batch_days)
         return purged + self._sink.sweep(today)
 
     def _take_whole(self, topic: str, sealed: bytes, correlation: bytes | None) -> Receipt:

@@ -9,9 +9,10 @@ There is no derived data to go through: whoever reads rows takes the files that 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from telemetry.codec.erase import EraseRequest, Erasure
-from telemetry.ingest.database import Connection, Database
+from telemetry.ingest.database import Connection, Database, day_text
 from telemetry.ingest.files import Files
 
 _ALL = b""  # in place of a batch id: every batch of the pseudonym
@@ -35,9 +36,9 @@ class Eraser:
         self._database = database
         self._files = files
 
-    def erase(self, request: EraseRequest, *, erase_id: bytes) -> Erasure:
+    def erase(self, request: EraseRequest, *, erase_id: bytes, today: date) -> Erasure:
         """Delete what ``request`` names; return what was deleted once it is gone for good."""
-        found = self._withdraw(request)
+        found = self._withdraw(request, today)
         for file in found.files:
             self._files.delete(file)
         aside, left = self._delete_rows(request, found)
@@ -46,15 +47,22 @@ class Eraser:
             erase_id=erase_id, batches=found.batches, rows=found.rows, aside=aside, left=left
         )
 
-    def _withdraw(self, request: EraseRequest) -> _Found:
+    def forget(self, today: date, *, days: int) -> int:
+        """Forget what was taken back more than ``days`` ago: nothing of it is on its way."""
+        before = day_text(today - timedelta(days=days))
+        with self._database.writing(b"erased") as connection:
+            return connection.execute("DELETE FROM erased WHERE day < ?", (before,)).rowcount
+
+    def _withdraw(self, request: EraseRequest, today: date) -> _Found:
         """Refuse it from now on, and note which files have to go."""
         pseudonym = request.pseudonym
         where, values = _named(request)
         with self._database.writing(pseudonym) as connection:
             for identity in request.batch_ids or (_ALL,):
                 connection.execute(
-                    "INSERT INTO erased (pseudonym, batch_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                    (pseudonym, identity),
+                    "INSERT INTO erased (pseudonym, batch_id, day) VALUES (?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    (pseudonym, identity, day_text(today)),
                 )
             for old, new in (("stored", "erasing"), ("arriving", "halted")):
                 connection.execute(

@@ -18,12 +18,24 @@ _PATIENCE_S = 5.0
 
 
 def store_text(index: Index) -> str:
-    """Return what is stored, refused and waiting; raise StorageError. Blocks."""
+    """Return what is stored, answered and waiting; raise StorageError. Blocks.
+
+    Looks at every row: for a command, not for a page that is asked every few seconds.
+    """
     counts = index.counts()
     lines = [
         *_metric("stored_batches", "gauge", "Batches stored.", {"": counts["batches"]}),
         *_metric("stored_rows", "gauge", "Rows stored.", {"": counts["rows"]}),
         *_metric("stored_bytes", "gauge", "Bytes of them on the wire.", {"": counts["bytes"]}),
+        *_metric("receipts_total", "counter", "Answers given.", _by("status", index.answers())),
+    ]
+    return "\n".join(lines) + "\n" + waiting_text(index)
+
+
+def waiting_text(index: Index) -> str:
+    """Return what waits beside the stored batches; quick however many there are. Blocks."""
+    counts = index.waiting()
+    lines = [
         *_metric("parts_waiting", "gauge", "Parts that wait for others.", {"": counts["parts"]}),
         *_metric(
             "parts_waiting_bytes", "gauge", "Bytes of these parts.", {"": counts["parts_bytes"]}
@@ -33,7 +45,6 @@ def store_text(index: Index) -> str:
         ),
         *_metric("reports_waiting", "gauge", "Reports for a workshop.", {"": counts["reports"]}),
         *_metric("unfinished", "gauge", "Batches being written.", {"": counts["unfinished"]}),
-        *_metric("receipts_total", "counter", "Answers given.", _by("status", index.answers())),
     ]
     return "\n".join(lines) + "\n"
 

@@ -78,6 +78,7 @@ _LAYOUT = {
         *(f"{name}_invalid" for name in BATTERY_FIELDS),
     ],
     "column_encoding": {"since_start_ms": "DELTA_BINARY_PACKED"},
+    "write_statistics": False,  # a file is one batch: nobody skips half of it
 }
 HAS_COMPILER = importlib.util.find_spec("numba") is not None
 

@@ -39,10 +39,10 @@ async def receive(config: IngestConfig) -> int:
 
 
 async def _serve(config: IngestConfig, parts: "Parts", stop: asyncio.Event) -> None:
-    from telemetry.ingest.metrics import serve_metrics, store_text, worker_text  # noqa: PLC0415
+    from telemetry.ingest.metrics import serve_metrics, waiting_text, worker_text  # noqa: PLC0415
 
     def text() -> str:
-        return store_text(parts.store.index) + worker_text(
+        return waiting_text(parts.store.index) + worker_text(
             parts.service, decoder_deaths=parts.decoder_deaths
         )
 

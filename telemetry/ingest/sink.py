@@ -18,6 +18,8 @@ from telemetry.ingest.errors import StorageError
 from telemetry.ingest.files import Files
 from telemetry.ingest.prepare import Prepared
 
+_AT_ONCE = 1_000  # rows in memory while old ones are deleted
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
@@ -68,6 +70,16 @@ class ParquetSink:
             self._files.delete(row.file)
             self._batches.forget(row)
         return len(halted)
+
+    def expire(self, today: date, *, days: int) -> int:
+        """Delete batches that came more than ``days`` ago, file first; return how many."""
+        expired = 0
+        while found := self._batches.older(today - timedelta(days=days), limit=_AT_ONCE):
+            for row in found:
+                self._files.delete(row.file)
+                self._batches.expire(row)
+            expired += len(found)
+        return expired
 
     def orphans(self) -> list[str]:
         """Return files that no row names."""

@@ -47,18 +47,15 @@ class Webhook:
 
     def __init__(self, settings: WebhookSettings, key: Ed25519PrivateKey) -> None:
         """Check the address; raise ConfigError. Nothing is connected yet."""
-        self._settings, self._key = settings, key
+        self.settings = settings
+        self._key = key
         parts = urlsplit(settings.url)
         is_local = parts.scheme == "http" and parts.hostname in _LOOPBACK
         if not parts.hostname or not (parts.scheme == "https" or is_local):
-            raise ConfigError(
-                f"workshop.url: {settings.url}: expected an https address",
-                intact="nothing was started, nothing was connected",
-                advice="name the address that takes reports; http is for loopback only",
-            )
+            raise _config_error("url", f"{settings.url}: expected an https address")
         self._host, self._port = parts.hostname, parts.port
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._context = None if is_local else ssl.create_default_context(cafile=settings.ca_file)
+        self._context = None if is_local else _context(settings.ca_file)
 
     def deliver(self, report: Report, now_s: int) -> str | None:
         """Send ``report``; return None if it was taken, else why not, in a few words."""
@@ -69,7 +66,7 @@ class Webhook:
         return None if status in _TAKEN else f"status {status}"
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> int:
-        timeout_s = self._settings.timeout_s
+        timeout_s = self.settings.timeout_s
         if self._context is None:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
         else:
@@ -103,11 +100,10 @@ class Deliverer:
         queue: ReportQueue,
         webhook: Webhook,
         clock: Clock,
-        settings: WebhookSettings,
         random: Callable[[], float],
     ) -> None:
         self._queue, self._webhook, self._clock = queue, webhook, clock
-        self._settings, self._random = settings, random
+        self._settings, self._random = webhook.settings, random
         self.counters: Counter[str] = Counter()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -149,6 +145,21 @@ class Deliverer:
 
     def _now_s(self) -> int:
         return int(self._clock.utc_now().timestamp())
+
+
+def _context(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # TLS errors are OSErrors
+        raise _config_error("ca_file", f"{ca_file}: {error.strerror or error}") from error
+
+
+def _config_error(key: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"workshop.{key}: {why}",
+        intact="nothing was started, nothing was connected",
+        advice="name an https address and the authorities of its certificate; http is for loopback",
+    )
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

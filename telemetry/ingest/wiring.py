@@ -50,6 +50,7 @@ def build_service(config: IngestConfig, *, clock: Clock) -> Parts:
     """Open the store and build the service; raise IngestError. Blocks."""
     signer = load_signer(config.receipt_key)
     keyring = Keyring(config.sealing_keys, max_bytes=config.limits.max_batch_bytes)
+    webhook = _webhook(config.workshop)  # before anything is opened that would have to be closed
     store, pool = open_store(config), _pool(config)
     desk = Desk(
         store=store,
@@ -69,11 +70,14 @@ def build_service(config: IngestConfig, *, clock: Clock) -> Parts:
             max_waiting=config.broker.in_flight * 2,
         ),
     )
-    deliverer = _deliverer(config.workshop, store, clock)
+    deliverer = None
+    if webhook is not None:
+        queue, chance = ReportQueue(store.index.database), random.SystemRandom().random
+        deliverer = Deliverer(queue=queue, webhook=webhook, clock=clock, random=chance)
     return Parts(service=service, store=store, pool=pool, deliverer=deliverer)
 
 
-def _deliverer(workshop: WorkshopConfig | None, store: Store, clock: Clock) -> Deliverer | None:
+def _webhook(workshop: WorkshopConfig | None) -> Webhook | None:
     if workshop is None:
         return None
     settings = WebhookSettings(
@@ -82,13 +86,7 @@ def _deliverer(workshop: WorkshopConfig | None, store: Store, clock: Clock) -> D
         timeout_s=workshop.timeout_s,
         longest_wait_s=workshop.longest_wait_s,
     )
-    return Deliverer(
-        queue=ReportQueue(store.index.database),
-        webhook=Webhook(settings, load_signing_key(workshop.key)),
-        clock=clock,
-        settings=settings,
-        random=random.SystemRandom().random,
-    )
+    return Webhook(settings, load_signing_key(workshop.key))
 
 
 def _pool(config: IngestConfig) -> DecodePool | None:
@@ -132,6 +130,8 @@ def _desk_settings(config: IngestConfig) -> DeskSettings:
         max_rows_per_byte=limits.max_rows_per_byte,
         parts_days=limits.parts_days,
         parts_max_bytes=limits.parts_max_bytes,
+        batch_days=limits.batch_days,
+        receipts_days=limits.receipts_days,
         quarantine_days=limits.quarantine_days,
         quarantine_max=limits.quarantine_max,
         takes_reports=workshop is not None,

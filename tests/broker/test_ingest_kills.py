@@ -9,7 +9,6 @@ import pytest
 
 from telemetry.codec.batch import batch_id
 from telemetry.codec.erase import (
-    CONTENT_TYPE,
     RECEIPT_TYPE,
     EraseRequest,
     Erasure,
@@ -23,6 +22,7 @@ from telemetry.codec.receipt import decode_receipt, unpack_signed
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message
 from telemetry.records import ReceiptStatus
+from telemetry.seal import ERASE
 from telemetry.topics import ERASE_TOPIC, ack_topic, new_client_id
 from tests.support.batches import TOKEN, batch_payload
 from tests.support.broker import TestBroker
@@ -89,7 +89,7 @@ async def test_killed_anywhere_while_it_erases_nothing_is_left_in_the_end(
     broker: TestBroker, home: IngestHome, point: str
 ) -> None:
     message = encode_erase(EraseRequest(token=TOKEN), nonce=bytes(16))
-    erase = [(ERASE_TOPIC, message, CONTENT_TYPE)]
+    erase = [(ERASE_TOPIC, home.seal(message, ERASE), CONTENT_TYPE)]
     with ingest_process(home, *child(home, "never")):
         await post(broker, batches(home, 3), answers=3)
     with ingest_process(home, *child(home, point)) as process:

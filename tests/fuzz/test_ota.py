@@ -26,6 +26,7 @@ from ota.metadata.custom import (
 )
 from ota.metadata.manifest import verify_manifest
 from ota.metadata.models import is_identifier, parse_target_name
+from ota.metadata.offline import parse_offline_custom
 from ota.metadata.package import PackageLimits, check_path, parse_package_manifest
 from tests.fuzz.mutate import BYTES, JSON_MUTATIONS, Mutation, Mutator, Trace, splice
 from tests.support.attacks import prepare
@@ -39,19 +40,27 @@ MAX_UNPACKED = 100_000
 LIMITS = PackageLimits(manifest_bytes=20_000, files=20, unpacked_bytes=MAX_UNPACKED)
 
 
+PARSERS = (
+    parse_image_custom,
+    parse_director_custom,
+    parse_delegation_custom,
+    parse_offline_custom,
+)
+
+
 def custom_fields(data: bytes) -> None:
     """What is accepted is written again as it was read, and holds no name that could be a path."""
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):
         return
-    for parse in (parse_image_custom, parse_director_custom, parse_delegation_custom):
+    for parse in PARSERS:
         try:
             found = parse(fields)
         except OtaError as error:
             check(error, data)
             continue
-        if parse is not parse_delegation_custom:
+        if parse in {parse_image_custom, parse_director_custom}:
             again = to_custom(found)  # type: ignore[arg-type]
             assert parse(again) == found
         for ecu_id in getattr(found, "ecus", {}):
@@ -131,6 +140,7 @@ class Target:
 SIMULATOR = prepare()
 CUSTOM = next(iter(SIMULATOR.image.targets.values())).custom
 DIRECTOR = next(iter(SIMULATOR.director.targets.values())).custom
+OFFLINE = {"hardware_ids": ["board-1"], "release_counter": 1}
 DELEGATION = {"hardware_ids": ["board-1"], "agree_with": ["other"]}
 PACKAGE = make_package(extra={"data/a": b"abc", "data/b": b""})
 TAR = zstd.decompress(PACKAGE, options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG_MAX})
@@ -141,7 +151,7 @@ SIGNED = json.dumps(json.loads(signed_manifest())["signed"]).encode()
 TARGETS = (
     Target(
         custom_fields,
-        [json.dumps(each).encode() for each in (CUSTOM, DIRECTOR, DELEGATION)],
+        [json.dumps(each).encode() for each in (CUSTOM, DIRECTOR, DELEGATION, OFFLINE)],
         mutations=JSON_MUTATIONS,
     ),
     Target(package_manifest, [TOML]),

@@ -102,7 +102,7 @@ def make_home(folder: Path, broker: TestBroker) -> IngestHome:
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     path.chmod(0o600)
     now, keys, name = SystemClock().utc_now(), folder / "keys", "okdrive ingest"
-    make_keys(keys, [Purpose.BATTERY, ERASE], recipient=name, now=now, days=1)
+    make_keys(keys, [*Purpose, ERASE], recipient=name, now=now, days=90)
     document = add_receipt_key(keys, key.public_key(), recipient=name, now=now, days=1)
     identity = broker.pki.ingest
     (folder / "ingest.toml").write_text(

@@ -444,9 +444,9 @@ class RepositorySimulator:
     def settings(self, folder: Path, *, settle_s: float = 0.05) -> UpdateSettings:
         """Write roots and ECU key below ``folder``; return settings of a vehicle that uses them."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "director.json").write_bytes(self.director.roots[0])
-        (folder / "image.json").write_bytes(self.image.roots[0])
-        (folder / "ecu.pem").write_bytes(self.ecu_signer.private_bytes)
+        _keep(folder / "director.json", self.director.roots[0])
+        _keep(folder / "image.json", self.image.roots[0])
+        _keep(folder / "ecu.pem", self.ecu_signer.private_bytes)
         return UpdateSettings(
             vehicle=self.vehicle,
             primary_ecu="primary",
@@ -513,6 +513,12 @@ class RepositorySimulator:
         if path == f"director/{self.vehicle}/metadata/{name}":
             return self.director.files.get(name)
         return self.images.get(name.partition(".")[0])
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write what the factory gave the vehicle, once: its disk may be read-only by now."""
+    if not path.is_file() or path.read_bytes() != content:
+        path.write_bytes(content)
 
 
 def new_signers(count: int) -> list[CryptoSigner]:

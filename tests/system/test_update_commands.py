@@ -128,3 +128,18 @@ async def test_an_app_is_removed_and_wished_for_and_comes_back_as_an_update(ram:
         assert said.code == 0, said.complaint
         (app,) = (await garage.run("okdrive-agent", "apps", "list")).document["apps"]
         assert (app["version"], app["is_wanted"]) == ("1.1.0", True)
+
+
+async def test_a_stick_is_written_and_taken_by_hand(ram: Path) -> None:
+    stick = str(ram / "stick")
+    async with garage_at(ram / "home") as (garage, _):
+        await garage.publish("1.1.0", 2, IS_WELL)
+        written = await garage.run("okdrive-ota", "bundle", "write", stick)
+        assert (written.code, written.document["version"]) == (0, 1), written.complaint
+        again = await garage.run("okdrive-ota", "bundle", "write", stick)
+        assert (again.code, "an empty folder" in again.complaint) == (7, True)
+        taken = await garage.update("from", stick)
+        assert taken.code == 0, taken.complaint
+        said = await garage.update("install", taken.document["offer"]["content_hash"])
+        assert said.code == 0, said.complaint
+        assert (await garage.update("show")).document["installed"] == {"trip-light": "1.1.0"}

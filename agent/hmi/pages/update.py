@@ -112,6 +112,8 @@ def _update_buttons(update: UpdateCard, texts: Texts) -> tuple[Button, ...]:
     icons = {Decision.NOW: "play", Decision.TONIGHT: "moon", Decision.LATER: "clock"}
     if not all(gate.ok for gate in update.gates):
         del icons[Decision.NOW]  # the list of what is needed says why
+    if not update.can_defer:
+        del icons[Decision.LATER]
     return tuple(
         Button(
             label=texts.say(f"update.{decision}"),

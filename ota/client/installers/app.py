@@ -22,11 +22,22 @@ import msgspec
 from ota.client.durable import make_folder, remove_file, replace_file, replace_link, sync_folder
 from ota.client.installers.archive import unpack
 from ota.client.installers.room import check_room, check_size, remove_tree
+from ota.client.installers.versions import (
+    INTACT,
+    check_same,
+    counter_of,
+    data_of,
+    down,
+    manifest_of,
+    program,
+    read_link,
+    read_record,
+    version_of,
+)
 from ota.client.offer import Offer
 from ota.client.ports import AppRunner, Program
 from ota.client.watch import Watch
 from ota.errors import (
-    InstallError,
     MigrationError,
     OtaError,
     QuarantinedError,
@@ -35,18 +46,12 @@ from ota.errors import (
 )
 from ota.metadata.manifest import Installed
 from ota.metadata.package import (
-    MANIFEST_NAME,
-    Command,
     PackageLimits,
-    PackageManifest,
-    Permission,
-    parse_package_manifest,
 )
 
 _MAX_FAILURES = 3
 _LIMITS = PackageLimits()
 _LOOK_S = 0.25  # how soon a closed gate ends a health check
-_INTACT = "the version before is kept"
 
 
 class AppInstaller:
@@ -70,12 +75,12 @@ class AppInstaller:
 
     def installed(self, name: str) -> Installed | None:
         """Return what runs now, also on trial; None if nothing is installed."""
-        version = _read_link(self._folder / name / "current")
-        return None if version is None else _read_record(self._folder / name, version)
+        version = read_link(self._folder / name / "current")
+        return None if version is None else read_record(self._folder / name, version)
 
     def files(self, name: str) -> tuple[str, Path] | None:
         """Return content hash and folder of the current version; see ``ports.Installer``."""
-        version = _read_link(self._folder / name / "current")
+        version = read_link(self._folder / name / "current")
         return None if version is None else (version, self._folder / name / version)
 
     def start(self, name: str) -> None:
@@ -84,7 +89,7 @@ class AppInstaller:
         Raises:
             InstallError: It cannot be started.
         """
-        version = _read_link(self._folder / name / "current")
+        version = read_link(self._folder / name / "current")
         if version is not None and self._runner.exits_within(name, 0):
             self._start(self._folder / name, version)
 
@@ -125,7 +130,7 @@ class AppInstaller:
             )
         home = self._folder / offer.name
         try:
-            if offer.content_hash != _read_link(home / "trial"):
+            if offer.content_hash != read_link(home / "trial"):
                 self._unpack(image, offer, home, watch)
         except OSError as error:
             raise StorageError(str(home), expected="an unpacked version", got=str(error)) from error
@@ -141,7 +146,7 @@ class AppInstaller:
         """
         home = self._folder / offer.name
         try:
-            if offer.content_hash != _read_link(home / "trial"):
+            if offer.content_hash != read_link(home / "trial"):
                 self._runner.stop(offer.name)
                 self._bring_data(home, offer.content_hash)
             self._switch(home, offer.content_hash)
@@ -157,12 +162,12 @@ class AppInstaller:
             InstallError: It cannot be run as another user.
         """
         home = self._folder / offer.name
-        manifest = _manifest_of(home / offer.content_hash)
+        manifest = manifest_of(home / offer.content_hash)
         self._start(home, offer.content_hash)
         self._check_up(offer, watch)
         health = manifest.health
         result = self._runner.run(
-            _program(home, offer.content_hash, manifest, health.exec),
+            program(home, offer.content_hash, manifest, health.exec),
             timeout_s=health.timeout_s,
             go_on=lambda: not watch.check(),
         )
@@ -174,10 +179,10 @@ class AppInstaller:
                 f"{offer.name} {offer.version}",
                 expected=f"its check to end with 0 within {health.timeout_s} s",
                 got=f"{ended} {result.output[:200]}".strip(),
-                intact=_INTACT,
+                intact=INTACT,
             )
         if self._runner.exits_within(offer.name, 0):
-            raise _down(offer)
+            raise down(offer)
 
     def commit(self, offer: Offer) -> None:
         """End the trial: this version stays; older ones than the previous go."""
@@ -224,7 +229,7 @@ class AppInstaller:
             limits=self._limits,
             before_each=watch.check,
         )
-        _check_same(manifest, offer)
+        check_same(manifest, offer)
         record = Installed(
             name=offer.target,
             length=offer.length,
@@ -233,37 +238,37 @@ class AppInstaller:
             release_counter=offer.release_counter,
         )
         replace_file(home / f"{offer.content_hash}.json", msgspec.json.encode(record))
-        if final.name != _read_link(home / "current"):
+        if final.name != read_link(home / "current"):
             remove_tree(final)
             fresh.rename(final)
         sync_folder(home)
 
     def _bring_data(self, home: Path, version: str) -> None:
-        data = _manifest_of(home / version).data
-        current = _read_link(home / "current")
+        data = manifest_of(home / version).data
+        current = read_link(home / "current")
         if data is None or current == version:
             return
-        before = _manifest_of(home / current).data if current else None
-        old = None if current is None or before is None else _data_of(home, current)
+        before = manifest_of(home / current).data if current else None
+        old = None if current is None or before is None else data_of(home, current)
         fresh = home / f"{version}.data.tmp"
         remove_tree(fresh)
-        remove_tree(_data_of(home, version))
+        remove_tree(data_of(home, version))
         if old is not None:
             check_room(home, check_size(old, max_bytes=data.max_bytes))
         self._runner.make_data(fresh, copy_of=old)
         if before is not None and before.schema != data.schema:
             self._migrate(home, version, fresh, before.schema)
-        fresh.rename(_data_of(home, version))
+        fresh.rename(data_of(home, version))
         sync_folder(home)
 
     def _migrate(self, home: Path, version: str, fresh: Path, before: int) -> None:
-        manifest = _manifest_of(home / version)
+        manifest = manifest_of(home / version)
         data = manifest.data
         subject = f"{manifest.name} {manifest.version}"
         if data is None or data.exec is None or before > data.schema:
             wanted = "none" if data is None else f"{data.schema} and no program to get there"
             raise MigrationError(
-                subject, expected=f"data of schema {wanted}", got=str(before), intact=_INTACT
+                subject, expected=f"data of schema {wanted}", got=str(before), intact=INTACT
             )
         command = (*data.exec, str(before), str(data.schema))
         program = Program(folder=home / version, command=command, data=fresh)
@@ -274,19 +279,19 @@ class AppInstaller:
                 subject,
                 expected=f"its migration from schema {before} to end with 0",
                 got=f"{ended} {result.output[:200]}".strip(),
-                intact=_INTACT,
+                intact=INTACT,
             )
         self._runner.sync_data(fresh)
 
     def _switch(self, home: Path, version: str) -> None:
-        current = _read_link(home / "current")
+        current = read_link(home / "current")
         if current not in {None, version}:
             replace_link(home / "previous", str(current))
         replace_link(home / "trial", version)  # before the switch: from here on a loss goes back
         replace_link(home / "current", version)
 
     def _roll_back(self, home: Path, *, has_failed: bool) -> None:
-        trial = _read_link(home / "trial")
+        trial = read_link(home / "trial")
         if trial is not None:
             self._runner.stop(home.name)
             self._switch_back(home, trial)
@@ -296,10 +301,10 @@ class AppInstaller:
         self._start_again(home.name)
 
     def _recover(self, home: Path, is_committed: Callable[[str, int], bool]) -> None:
-        trial = _read_link(home / "trial")
-        if trial is not None and _read_link(home / "current") == trial:
-            counter = _counter_of(home, trial)
-            before = _counter_of(home, _read_link(home / "previous"))
+        trial = read_link(home / "trial")
+        if trial is not None and read_link(home / "current") == trial:
+            counter = counter_of(home, trial)
+            before = counter_of(home, read_link(home / "previous"))
             # The floor of the version before says nothing about one of the same counter.
             if before < counter and is_committed(home.name, counter):
                 remove_file(home / "trial")
@@ -307,8 +312,8 @@ class AppInstaller:
         self._clear(home)
 
     def _switch_back(self, home: Path, trial: str) -> None:
-        previous = _read_link(home / "previous")
-        if _read_link(home / "current") != trial:
+        previous = read_link(home / "previous")
+        if read_link(home / "current") != trial:
             return
         if previous is None or previous == trial:
             remove_file(home / "current")  # the first version of this app: there was nothing
@@ -317,10 +322,10 @@ class AppInstaller:
 
     def _clear(self, home: Path) -> None:
         """Remove what belongs to no version that runs or ran before."""
-        kept = {_read_link(home / name) for name in ("current", "previous")}
+        kept = {read_link(home / name) for name in ("current", "previous")}
         for path in home.iterdir():
             is_file = path.suffix == ".json" and not path.is_symlink()
-            if path.is_symlink() or (path.stem if is_file else _version_of(path)) in kept:
+            if path.is_symlink() or (path.stem if is_file else version_of(path)) in kept:
                 continue
             path.unlink() if is_file else remove_tree(path)
 
@@ -343,8 +348,8 @@ class AppInstaller:
     # --- programs -------------------------------------------------------------------------------
 
     def _start(self, home: Path, version: str) -> None:
-        manifest = _manifest_of(home / version)
-        self._runner.start(home.name, _program(home, version, manifest, manifest.run.exec))
+        manifest = manifest_of(home / version)
+        self._runner.start(home.name, program(home, version, manifest, manifest.run.exec))
 
     def _start_again(self, name: str) -> None:
         try:
@@ -357,71 +362,7 @@ class AppInstaller:
         left_s = self._settle_s
         while not watch.check():
             if self._runner.exits_within(offer.name, min(_LOOK_S, left_s)):
-                raise _down(offer)
+                raise down(offer)
             left_s -= _LOOK_S
             if left_s <= 0:
                 return
-
-
-def _program(home: Path, version: str, manifest: PackageManifest, command: Command) -> Program:
-    return Program(
-        folder=home / version,
-        command=command,
-        data=None if manifest.data is None else _data_of(home, version),
-        has_network=Permission.NETWORK in manifest.permissions,
-    )
-
-
-def _data_of(home: Path, version: str) -> Path:
-    return home / f"{version}.data"
-
-
-def _version_of(path: Path) -> str:
-    """Return which version a folder of an app belongs to; half-made ones to none."""
-    return path.name if path.suffix == ".tmp" else path.name.removesuffix(".data")
-
-
-def _down(offer: Offer) -> UnhealthyError:
-    return UnhealthyError(
-        f"{offer.name} {offer.version}", expected="to stay up", got="it ended", intact=_INTACT
-    )
-
-
-def _read_link(link: Path) -> str | None:
-    try:
-        return str(link.readlink())
-    except FileNotFoundError:
-        return None
-
-
-def _read_record(home: Path, version: str) -> Installed:
-    record = home / f"{version}.json"
-    try:
-        return msgspec.json.decode(record.read_bytes(), type=Installed)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise StorageError(
-            str(record), expected="a record of the installed version", got=str(error)
-        ) from error
-
-
-def _counter_of(home: Path, version: str | None) -> int:
-    """Return the release counter of a version; 0 of one without a record."""
-    try:
-        return 0 if version is None else _read_record(home, version).release_counter
-    except StorageError:
-        return 0
-
-
-def _manifest_of(folder: Path) -> PackageManifest:
-    try:
-        content = (folder / MANIFEST_NAME).read_bytes()
-    except OSError as error:
-        raise StorageError(str(folder), expected="an unpacked version", got=str(error)) from error
-    return parse_package_manifest(content)
-
-
-def _check_same(manifest: PackageManifest, offer: Offer) -> None:
-    found = (manifest.kind, manifest.name, manifest.version)
-    wanted = (offer.custom.kind, offer.name, offer.version)
-    if found != wanted:
-        raise InstallError(offer.target, expected=f"a package of {wanted}", got=str(found))

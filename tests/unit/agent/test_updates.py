@@ -1,7 +1,7 @@
 """Flow 3: when an update is looked for, what the driver sees, and when it may go ahead."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,12 @@ from agent.updates import GONE, TOO_LATE, UpdateService, UpdateView
 from ota.client.client import UpdateClient
 from ota.client.gates import VehicleState
 from ota.client.states import UpdateState
+from ota.errors import ServerRefusedError
 from ota.metadata.custom import Criticality
 from ota.metadata.manifest import Outcome
 from tests.support.clock import FakeClock
 from tests.support.packages import IS_ILL, make_package
-from tests.support.repository_simulator import ECU, RepositorySimulator
+from tests.support.repository_simulator import ECU, VEHICLE, RepositorySimulator
 from tests.support.update_client import FakeRunner
 from tests.support.wait import wait_until
 
@@ -256,6 +257,23 @@ async def test_a_vehicle_that_starts_without_a_network_looks_again_soon(
         await wait_until(lambda: vehicle.clock.advance_s(1) or vehicle.view().refusals)
         assert vehicle.clock.monotonic_s() - begun_s < 1_000  # the interval
         assert vehicle.view().problem is None
+
+
+async def test_a_server_that_names_a_time_is_not_asked_before_it(
+    simulator: RepositorySimulator, tmp_path: Path
+) -> None:
+    def busy() -> Iterator[bytes]:
+        raise ServerRefusedError("timestamp.json", status=503, retry_after_s=700.0)
+        yield b""
+
+    path = f"director/{VEHICLE}/metadata/timestamp.json"
+    simulator.bodies[path] = busy
+    async with driving_with(simulator, tmp_path) as vehicle:
+        await wait_until(lambda: vehicle.view().problem)
+        del simulator.bodies[path]
+        begun_s = vehicle.clock.monotonic_s()
+        await wait_until(lambda: vehicle.clock.advance_s(10) or vehicle.view().refusals)
+        assert vehicle.clock.monotonic_s() - begun_s >= 700
 
 
 async def test_a_bad_update_tells_the_driver_that_it_went_back(

@@ -108,6 +108,13 @@ def test_an_update_whose_gates_are_met_offers_now_tonight_and_later() -> None:
     assert [fact.label for fact in view.facts] == ["What changes", "At most 2 min", "What you do"]
 
 
+def test_later_is_left_out_where_it_was_said_as_often_as_possible() -> None:
+    update = STATES["update-ready"].update
+    assert update is not None
+    view = update_view(replace(update, can_defer=False), EN)
+    assert [button.label for button in view.buttons] == ["Now", "Tonight"]
+
+
 def test_an_update_with_an_unmet_gate_says_which_and_does_not_offer_now() -> None:
     update = STATES["update-recall"].update
     assert update is not None

@@ -165,8 +165,9 @@ def test_missing_signals_are_a_state_and_a_trip_survives_them() -> None:
     drive.go(10, speed=36.0, gear=D, ignition=ON)
     drive.finish()
     (trip,) = drive.trips
-    assert trip.distance_m == pytest.approx(200)
-    assert trip.unknown_s == pytest.approx(20)
+    assert trip.distance_m == pytest.approx(220)  # what was last heard goes on for hold_s
+    assert trip.unknown_s == pytest.approx(18)
+    assert trip.distance_error_m == pytest.approx(220 * 0.005 + 200)
     assert trip.invalid_samples == 1
 
 
@@ -242,8 +243,8 @@ def test_a_tunnel_costs_no_trip_and_widens_the_error_by_what_may_have_been_drive
     drive.go(60, speed=36.0)
     drive.go(10, speed=0.0, gear=P)
     (trip,) = drive.trips
-    assert trip.distance_m == pytest.approx(1200)
-    assert trip.unknown_s == pytest.approx(30)
+    assert trip.distance_m == pytest.approx(1220)  # the last speed goes on for hold_s
+    assert trip.unknown_s == pytest.approx(28)
     assert trip.distance_error_m == pytest.approx(1200 * 0.005 + 300, rel=0.02)
 
 

@@ -20,7 +20,7 @@ from tests.support.clock import FakeClock
 ZE0 = load_table("nissan-leaf-ze0")
 
 
-def heard(**values: float) -> dict[str, Signal]:
+def heard(time_s: float = 1.0, **values: float) -> dict[str, Signal]:
     names = {
         "relay": catalog.CHARGER_QUICK_RELAY,
         "amperes": catalog.PACK_CURRENT,
@@ -29,7 +29,8 @@ def heard(**values: float) -> dict[str, Signal]:
         "cable": catalog.CABLE_CONNECTED,
     }
     return {
-        names[name]: Signal(names[name], value, Quality.OK, 1.0) for name, value in values.items()
+        names[name]: Signal(names[name], value, Quality.OK, time_s)
+        for name, value in values.items()
     }
 
 
@@ -71,7 +72,7 @@ class Stand:
         ended = []
         for _ in range(seconds):
             self.clock.advance_s(1.0)
-            self.latest |= heard(**values)
+            self.latest |= heard(self.clock.monotonic_s(), **values)
             now_s = self.clock.monotonic_s()
             ended += self.keeper.follow(list(self.latest.values()), now_s)
         return ended

@@ -168,7 +168,7 @@ async def test_a_charge_becomes_a_session_in_the_list(tmp_path: Path) -> None:
     assert session["supply"] == "dc"
     assert abs(session["energy_in_wh"] - 390 * 80 * 30 / 3_600) < 10
     text = await asyncio.to_thread(bench.command, "trips", "show", "charge1")
-    assert "quarter hours 258 Wh" in text
+    assert "quarter hours 260 Wh" in text
     assert "supply        DC" in text
 
 

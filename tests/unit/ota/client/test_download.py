@@ -142,6 +142,7 @@ def downloader(
     seen: list[Progress] | None = None,
     *,
     data_use: Callable[[], DataUse] = unlimited,
+    clock: FakeClock | None = None,
 ) -> Downloader:
     seen = [] if seen is None else seen
     return Downloader(
@@ -149,7 +150,7 @@ def downloader(
         targets_url="https://updates.test/image/targets/",
         folder=folder,
         on_progress=seen.append,
-        clock=FakeClock(),
+        clock=clock or FakeClock(),
         data_use=data_use,
     )
 
@@ -331,7 +332,7 @@ def metered(budget: int | None) -> Callable[[], DataUse]:
 
 def test_an_image_that_costs_too_much_here_waits_for_another_network(tmp_path: Path) -> None:
     server = FakeServer()
-    with pytest.raises(DataBudgetError, match="255999 bytes on a metered network"):
+    with pytest.raises(DataBudgetError, match="255999 bytes for an image on a metered network"):
         downloader(server, tmp_path, data_use=metered(255_999)).download(chunked())
     assert server.sent == 0
     downloader(server, tmp_path, data_use=metered(256_000)).download(chunked())
@@ -348,6 +349,35 @@ def test_what_was_spent_before_a_restart_still_counts(tmp_path: Path) -> None:
     downloader(server, tmp_path, data_use=metered(300_000)).download(chunked())
 
 
+def test_all_images_of_a_month_share_its_budget_and_the_next_month_begins_anew(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+
+    def month() -> DataUse:
+        return DataUse(network="metered", month_bytes=300_000)
+
+    def fetch() -> Downloader:
+        made = downloader(FakeServer(), tmp_path, data_use=month, clock=clock)
+        made.download(chunked())
+        return made
+
+    fetch().keep_only([])  # another image, as it were: what this one cost is forgotten with it
+    with pytest.raises(DataBudgetError, match="300000 bytes for a month on a metered network"):
+        fetch()
+    clock.advance_s(31 * 86_400)
+    fetch()
+
+
+def test_what_a_broken_download_did_not_cost_is_given_back_to_the_month(tmp_path: Path) -> None:
+    def month() -> DataUse:
+        return DataUse(network="metered", month_bytes=300_000)
+
+    with pytest.raises(NetworkError, match="expected more"):
+        downloader(FakeServer(cut_after=8_000), tmp_path, data_use=month).download(chunked())
+    downloader(FakeServer(), tmp_path, data_use=month).download(chunked())
+
+
 LARGE = CONTENT * 20
 LARGE_DIGEST = hashlib.sha256(LARGE).hexdigest()
 
@@ -360,7 +390,7 @@ def test_a_network_that_becomes_dear_on_the_way_ends_the_download(tmp_path: Path
     uses = iter([DataUse(network="wlan")] * 2)
     server = FakeServer(content=LARGE)
     roaming = DataUse(network="roaming", budget_bytes=0)
-    with pytest.raises(DataBudgetError, match="0 bytes on a roaming network"):
+    with pytest.raises(DataBudgetError, match="0 bytes for an image on a roaming network"):
         downloader(server, tmp_path, data_use=lambda: next(uses, roaming)).download(large())
     assert 0 < server.sent < len(LARGE)
 

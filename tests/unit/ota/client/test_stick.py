@@ -1,6 +1,7 @@
 """Updates from a stick (PURE-2): the real publisher writes it, the real client installs from it."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -287,6 +288,24 @@ async def test_a_changed_image_on_a_stick_is_refused_and_reported(bench: Bench) 
     image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     client = await bench.update_from(stick)
     assert client.entry.attack == "ota.repository.hash_mismatch"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+async def test_what_is_no_plain_file_on_a_stick_is_not_opened(kind: str, bench: Bench) -> None:
+    stick = await asyncio.to_thread(bench.write)
+    path = stick / "director" / f"{TARGETS}.json"
+    elsewhere = path.rename(path.with_name("elsewhere"))
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to(elsewhere)
+    else:
+        path.mkdir()
+    client = await bench.update_from(stick)
+    assert client.entry.offer is None
+    assert client.situation.problem is not None
+    assert client.situation.problem.code.startswith("ota.download.")
+    assert await asyncio.to_thread(client.stick.read) is None
 
 
 async def test_a_root_that_nobody_signed_ends_a_stick(bench: Bench) -> None:

@@ -2,7 +2,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from telemetry.codec.batch import BatchLimits, batch_id
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import split
+from telemetry.ingest import answers, sink
 from telemetry.ingest.desk import Desk, DeskSettings, OpenBatch
 from telemetry.ingest.errors import StorageError
 from telemetry.ingest.files import FolderFiles
@@ -292,3 +293,46 @@ def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_a_reader_without_an_index_is_told_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="expected the index of an ingest, found none"):
         SqliteDatabase.open_to_read(tmp_path / "index.sqlite")
+
+
+def test_a_batch_is_deleted_after_24_months_as_its_notice_says(bench: Bench) -> None:
+    bench.desk.take(UP, batch_payload(0))
+    bench.clock.advance_s(400 * DAY_S)
+    bench.desk.take(UP, batch_payload(1))
+    bench.clock.advance_s(331 * DAY_S)
+    bench.desk.purge()
+    assert len(bench.index.batches()) == 2
+    bench.clock.advance_s(DAY_S)
+    bench.desk.purge()
+    assert [batch.batch_id for batch in bench.index.batches()] == [batch_id(batch_payload(1))]
+    assert len(bench.files()) == 1
+
+
+def test_old_batches_go_however_many_there_are(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "_AT_ONCE", 2)
+    for number in range(5):
+        bench.desk.take(UP, batch_payload(number))
+    assert bench.sink.expire(bench.clock.utc_now().date() + timedelta(days=2), days=1) == 5
+    assert (bench.index.batches(), bench.files()) == ([], [])
+
+
+def test_an_answer_is_forgotten_after_half_a_year(bench: Bench) -> None:
+    bench.desk.take(UP, batch_payload())
+    bench.clock.advance_s(180 * DAY_S)
+    bench.desk.purge()
+    assert len(bench.index.receipts()) == 1
+    bench.clock.advance_s(DAY_S)
+    bench.desk.purge()
+    assert bench.index.receipts() == []
+    assert len(bench.index.batches()) == 1
+
+
+def test_what_waits_is_counted_without_looking_at_what_is_stored(bench: Bench) -> None:
+    bench.desk.take(UP, batch_payload())
+    with bench.index.database.reading() as connection:
+        for statement in answers._WAITING.values():
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            assert not any("SCAN batches" in step[3] and "INDEX" not in step[3] for step in plan)
+    assert "batches" not in bench.index.waiting()

@@ -207,6 +207,17 @@ def test_a_receiver_that_died_writing_what_was_taken_back_leaves_nothing_after_a
         assert connection.execute("SELECT count(*) FROM batches").fetchone() == (0,)
 
 
+def test_what_was_taken_back_is_remembered_as_long_as_a_batch_may_be_kept(bench: Bench) -> None:
+    bench.erase()
+    bench.clock.advance_s(731 * DAY_S)
+    bench.desk.purge()
+    assert bench.desk.take(UP, PAYLOADS[0]).code == WITHDRAWN
+    bench.clock.advance_s(DAY_S)
+    bench.desk.purge()
+    with bench.store.index.database.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM erased").fetchone() == (0,)
+
+
 @dataclass
 class Plug:
     """Counts statements, commits and deleted files; at one of them the process is gone."""

@@ -113,7 +113,6 @@ def open_bench(folder: Path, workshop: FakeWorkshop, *, reports_max: int = 2) ->
         queue=ReportQueue(store.index.database),
         webhook=Webhook(settings, SIGNING),
         clock=clock,
-        settings=settings,
         random=lambda: 1.0,
     )
     return Bench(folder, store, desk, deliverer, clock)
@@ -326,6 +325,12 @@ def test_a_workshop_with_a_certificate_nobody_vouches_for_gets_nothing(
 def test_an_address_that_others_could_read_on_the_way_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="expected an https address"):
         Webhook(WebhookSettings(url=url), SIGNING)
+
+
+def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    settings = WebhookSettings(url="https://workshop.example/", ca_file=tmp_path / "none.pem")
+    with pytest.raises(ConfigError, match=r"workshop\.ca_file: .*none\.pem: No such file"):
+        Webhook(settings, SIGNING)
 
 
 def test_waits_double_with_jitter_up_to_the_longest() -> None:

@@ -272,3 +272,35 @@ def test_a_version_that_is_not_well_says_why(
     install(real, image, offer)
     with pytest.raises(UnhealthyError, match=words):
         real.check(offer, Watch())
+
+
+HUGE = {
+    "a name of 241 bytes": "d/" + "n" * 239,
+    "a name that fills a path": "/".join(["n" * 60] * 5),
+    "seventeen folders": "/".join("d" * 17),
+    "an emoji too many": "d/" + "\U0001f600" * 60,
+    "another composition": "data/e\u0301",
+    "a right-to-left mark": "data/\u202egpj.exe",
+    "a line break": "data/a\nb",
+}
+
+
+@pytest.mark.parametrize("path", HUGE.values(), ids=list(HUGE))
+def test_a_name_that_is_too_long_or_deceives_is_not_unpacked(
+    path: str, installer: AppInstaller, tmp_path: Path
+) -> None:
+    files = dict(sorted((FILES | {path: b"evil"}).items()))
+    manifest = encode_package_manifest(make_manifest(ECU.name, "1.0.0", files))
+    image, offer = put(tmp_path / "images", zstd.compress(member(MANIFEST_NAME, manifest) + END))
+    with pytest.raises(UnsafePackageError, match="a plain relative path inside the package"):
+        install(installer, image, offer)
+    assert installer.installed(ECU.name) is None
+
+
+def test_a_window_larger_than_the_vehicle_can_afford_is_refused(
+    installer: AppInstaller, tmp_path: Path
+) -> None:
+    options = {zstd.CompressionParameter.window_log: 27}
+    archive = zstd.compress(HEAD + CHECK + RUN + END + bytes(20_000_000), options=options)
+    with pytest.raises(UnsafePackageError, match="expected"):
+        install(installer, *put(tmp_path / "images", archive))
