@@ -15,8 +15,10 @@ The same seed plays the same faults.
 import argparse
 import asyncio
 import json
+import math
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -222,13 +224,41 @@ class Outcome:
         return (self.doubled, self.lost, self.without_ok, self.waiting) == (0, 0, 0, 0)
 
 
-def soak(folder: Path, *, rounds: int, seed: int) -> tuple[Outcome, Counter[str]]:
+class Patience:
+    """When to end early: at the first Ctrl-C, or after so many minutes; progress on stderr."""
+
+    def __init__(self, minutes: float = math.inf) -> None:
+        self._until_s = time.monotonic() + 60 * minutes
+        self._told_s = time.monotonic()
+        self._is_interrupted = False
+
+    @property
+    def is_over(self) -> bool:
+        return self._is_interrupted or time.monotonic() >= self._until_s
+
+    def interrupt(self, *_: object) -> None:
+        """End where nothing is half done; a second Ctrl-C ends at once."""
+        self._is_interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.stderr.write("ending after this vehicle; once more to end at once\n")
+
+    def tell(self, text: str, *, every_s: float = 10.0) -> None:
+        if time.monotonic() >= self._told_s + every_s:
+            self._told_s = time.monotonic()
+            sys.stderr.write(f"{text}\n")
+
+
+def soak(
+    folder: Path, *, rounds: int, seed: int, patience: Patience | None = None
+) -> tuple[Outcome, Counter[str]]:
+    patience = patience or Patience()
     dice = random.Random(seed)
     (folder / "ingest").mkdir()
     far_end = SoakFarEnd(folder=folder / "ingest", dice=dice)
     confirmed: set[str] = set()
     waiting, played = 0, 0
-    while played < rounds:
+    while played < rounds and not (played and patience.is_over):
+        patience.tell(f"{played} of {rounds} rounds, {len(confirmed)} batches confirmed")
         home = folder / f"vehicle-{played}"
         home.mkdir()
         vehicle = Vehicle(home, far_end, dice)
@@ -320,19 +350,25 @@ def main() -> int:
     parser.add_argument("--kill-points", type=int, default=10_000, help="of updates, at least")
     parser.add_argument("--power-cuts", type=int, default=3_000, help="of updates")
     parser.add_argument("--towns", type=int, default=1, help="to try the privacy attacks on")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end early, all counted")
     parser.add_argument("--json", action="store_true", dest="is_json")
     chosen = parser.parse_args()
     began = time.monotonic()
+    patience = Patience(chosen.minutes)
+    signal.signal(signal.SIGINT, patience.interrupt)
     # agents die in-process here: a disk in memory forgets nothing and saves the medium
     memory = Path("/dev/shm")
     place = memory if memory.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="okdrive-soak-", dir=place) as folder:
-        outcome, faults = soak(Path(folder), rounds=chosen.rounds, seed=chosen.seed)
-    edges, fault = fuzz(runs=chosen.fuzz, seed=chosen.seed) if chosen.fuzz else ({}, None)
-    updates = soak_updates(
-        points=chosen.kill_points, cuts=chosen.power_cuts, seed=chosen.seed, place=place
-    )
-    towns = [soak_privacy(chosen.seed + number) for number in range(chosen.towns)]
+        outcome, faults = soak(
+            Path(folder), rounds=chosen.rounds, seed=chosen.seed, patience=patience
+        )
+    runs = 0 if patience.is_over else chosen.fuzz
+    edges, fault = fuzz(runs=runs, seed=chosen.seed) if runs else ({}, None)
+    points, cuts = (0, 0) if patience.is_over else (chosen.kill_points, chosen.power_cuts)
+    updates = soak_updates(points=points, cuts=cuts, seed=chosen.seed, place=place)
+    count = 0 if patience.is_over else chosen.towns
+    towns = [soak_privacy(chosen.seed + number) for number in range(count)]
     seconds = time.monotonic() - began
     if chosen.is_json:
         found = {**vars(outcome), "seed": chosen.seed, "seconds": round(seconds, 1)}

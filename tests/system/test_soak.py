@@ -49,3 +49,16 @@ def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int) -> None:
     assert len(found["fuzz_edges"]) >= 8
     assert found["updates"]["points"] >= 40
     assert (found["updates"]["cuts"], found["updates"].get("ill", 0)) == (3, 0)
+
+
+def test_ended_early_it_prints_what_it_found_until_then() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.soak", "--rounds", "1000000", "--minutes", "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("/ doubled 0 / lost 0")
+    assert "1000000 rounds" not in done.stdout
