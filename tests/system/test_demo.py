@@ -50,7 +50,7 @@ def test_every_line_of_the_demo_comes_from_the_parts_it_leaves_behind(tmp_path: 
     batches = ask(home, "okdrive-ingest", "batches", "list")["batches"]
     (batch,) = batches  # type: ignore[misc]
     assert batch["batch_id"] in story
-    assert f"bytes received {batch['bytes']:,}" in story
+    assert f"= received {batch['bytes']:,}" in story
     assert told(story, "Driver")[0].startswith("Driver     Chromium")
     status = ask(home, "okdrive-agent", "status")
     assert status["queue"] == {"batches": 0, "bytes": 0, "stopped": 0}
