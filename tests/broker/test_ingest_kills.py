@@ -22,7 +22,7 @@ from telemetry.codec.receipt import decode_receipt, unpack_signed
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message
 from telemetry.records import ReceiptStatus
-from telemetry.seal import ERASE
+from telemetry.seal import CONTENT_TYPE, ERASE
 from telemetry.topics import ERASE_TOPIC, ack_topic, new_client_id
 from tests.support.batches import TOKEN, batch_payload
 from tests.support.broker import TestBroker
