@@ -146,7 +146,7 @@ def battery_explain(config: AgentConfig, code: str) -> dict[str, Any]:
         ConfigError: The configuration names an alert that does not exist.
     """
     if code not in list(Code):
-        raise NotFoundError(f"{code}: expected one of {', '.join(Code)}; nothing was changed")
+        raise NotFoundError(f"alert {code}: expected one of {', '.join(Code)}")
     rule, texts = battery_rules(config.battery)[Code(code)], load_texts()["en"]
     path = Folders(root=config.state_dir).battery
     with closing(BatteryHistory.open_to_read(path)) as history:

@@ -4,8 +4,12 @@ Run ``python -m benchmarks.train FOLDER`` with the folder of recorded trips; it 
 ``trained_*.py`` modules, which are data: a batch written with one set cannot be read with
 another, so after a release a new fit needs a new schema id. Trips A01 to A05 and B02 are for
 training only; figures are reported on the others.
+
+``python -m benchmarks.train FOLDER --check`` fits again, writes nothing, and exits with 1 unless
+the result is what ships: that no other trip went into it can be seen for oneself.
 """
 
+import importlib
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +41,7 @@ from telemetry.codec.models import (
 from telemetry.codec.rangecoder import ONE, SUREST, Slots
 from telemetry.codec.residuals import SLOTS
 
+_ROOT = Path(__file__).parents[1]
 TRAINING = ("A01", "A02", "A03", "A04", "A05", "B02")
 MAX_CONFIDENCE = 20  # answers; source: measured, between 8 and 50 nothing changes by 0.2 %
 RIDGE = 1e-6
@@ -77,18 +83,37 @@ class _Recording(Model):
         return slots
 
 
-def main(folder: Path) -> None:
-    """Fit all models on the training trips in ``folder`` and write their modules."""
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One fitted model and the module it belongs to."""
+
+    path: Path
+    what: str
+    columns: tuple[ColumnModel, ...]
+    odds: list[Slots]
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the module that ships holds exactly this."""
+        package = ".".join(self.path.relative_to(_ROOT).with_suffix("").parts)
+        shipped = importlib.import_module(package)
+        odds: str = shipped.ODDS
+        return getattr(shipped, "COLUMNS", ()) == self.columns and odds == pack_odds(self.odds)
+
+
+def fit_all(folder: Path) -> list[Fit]:
+    """Fit all models on the training trips in ``folder``; takes about ten seconds."""
     trips = [read_i3(folder / f"Trip{name}.csv.gz", rate_hz=1) for name in TRAINING]
-    codec = Path(__file__).parents[1] / "telemetry" / "codec"
+    codec = _ROOT / "telemetry" / "codec"
     generic = _fit_generic(trips)
-    _write(
-        codec / "trained_generic.py", "the odds of columns of which nothing is known", (), [generic]
-    )
     battery = _fit(BATTERY, trips, _battery_columns, (SLICE_MS, BATCH_MS), generic)
-    _write(codec / "trained_battery_1.py", "the model of the schema battery.1", *battery)
     i3 = _fit(I3, trips, _i3_columns, (BATCH_MS,), generic)
-    _write(Path(__file__).parent / "trained_i3.py", "the model of the schema bench.i3", *i3)
+    unknown = "the odds of columns of which nothing is known"
+    return [
+        Fit(codec / "trained_generic.py", unknown, (), [generic]),
+        Fit(codec / "trained_battery_1.py", "the model of the schema battery.1", *battery),
+        Fit(_ROOT / "benchmarks" / "trained_i3.py", "the model of the schema bench.i3", *i3),
+    ]
 
 
 def _i3_columns(table: Table) -> Columns:
@@ -284,17 +309,33 @@ def _odds(tallies: Sequence[_Tally], fallback: Slots) -> Slots:
     return Slots(chances, asked)
 
 
-def _write(path: Path, what: str, columns: Sequence[ColumnModel], odds: Sequence[Slots]) -> None:
-    lines = [f'"""Data, written by ``benchmarks.train``: {what}."""', ""]
+def _write(fit: Fit) -> None:
+    columns = fit.columns
+    lines = [f'"""Data, written by ``benchmarks.train``: {fit.what}."""', ""]
     if columns:
         names = ("Calm", "ColumnModel", "Grid", "Move", "Predictor", "Term")
         used = [name for name in names if f"{name}(" in repr(columns)]
         lines += [f"from telemetry.codec.models import {', '.join(used)}", ""]
         lines += ["COLUMNS = (", *(f"    {column!r}," for column in columns), ")", ""]
-    text = textwrap.wrap(pack_odds(odds), 90)
+    text = textwrap.wrap(pack_odds(fit.odds), 90)
     lines += ["ODDS = (", *(f"    {line!r}" for line in text), ")", ""]
-    path.write_text("\n".join(lines))
+    fit.path.write_text("\n".join(lines))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 unless this is what ships.")
+def main(folder: Path, *, check: bool) -> None:
+    """Fit the models on the training trips in FOLDER and write their modules."""
+    fits = fit_all(folder)
+    for fit in fits:
+        if not check:
+            _write(fit)
+        found = "same as shipped" if fit.is_shipped else "differs from what ships"
+        print(f"{fit.path.name}: {found if check else 'written'}")
+    if check and not all(fit.is_shipped for fit in fits):
+        sys.exit(1)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

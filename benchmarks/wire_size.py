@@ -9,14 +9,15 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
-from agent.privacy.battery import battery_batches
+from agent.privacy.battery import battery_slices, sources
+from agent.signals.errors import SourceError
 from agent.store.segments import SegmentColumn
 from benchmarks import trained_i3
 from benchmarks.i3 import SIGNALS, Table, read_i3
@@ -28,7 +29,6 @@ from telemetry.codec.cbor import dump, load
 from telemetry.codec.cells import Cell
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.models import Model, trained_model
-from telemetry.records import BatteryBatch, BatterySample
 from telemetry.seal import sealed_bytes
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
@@ -38,6 +38,12 @@ SIXTY_S_MS = 60_000
 MODEL = trained_model(I3.order, trained_i3.COLUMNS, trained_i3.ODDS)
 _MODELS: dict[str, Model | None] = {"bench.i3": MODEL, "bench.any": None}
 _MONTH = "2019-07"
+_BATTERY_PATHS = {
+    "voltage": sources("pack_voltage_v")[0],
+    "current": sources("pack_current_a")[0],
+    "soc": sources("soc_percent")[0],
+    "temp": sources("cell_temp_c")[0],
+}
 _MAX_BYTES = 64 << 20
 _MAX_ROWS = 10_000_000
 _MAX_COLUMNS = 256  # of a candump recording; an i3 has 13
@@ -83,36 +89,26 @@ def is_i3(table: Table) -> bool:
 
 
 def battery_payloads(table: Table, *, seed: str) -> list[bytes]:
-    """Return the part of ``table`` that the purpose ``battery`` may hold, as real batches.
+    """Return what the purpose ``battery`` may hold of a trip, as the vehicle would send it.
 
-    The columns of a Leaf go the vehicle's own way; those of an i3 are taken by their place.
+    Shape: slices of five minutes at most with gaps between them, a batch each; ``seed`` stands in
+    for chance. The columns of an i3 take the paths that a Leaf's have.
     """
-    random = hashlib.sha256(seed.encode()).digest()
-    batches = [_i3_batch(table)] if is_i3(table) else _vehicle_batches(table)
-    return [encode_batch(batch, pseudonym=random[:16], nonce=random[16:]) for batch in batches]
 
+    def fraction(*labels: object) -> float:
+        drawn = hashlib.sha256(repr((seed, labels)).encode()).digest()
+        return int.from_bytes(drawn[:8], "big") / 2**64
 
-def _vehicle_batches(table: Table) -> list[BatteryBatch]:
     columns = [
-        SegmentColumn(name, "", step, offset)
+        SegmentColumn(_BATTERY_PATHS.get(name, name), "", step, offset)
         for name, step, offset in zip(table.names, table.steps, table.offsets, strict=True)
     ]
     rows = list(zip(table.times_ms, zip(*table.columns, strict=True), strict=True))
-    return battery_batches(columns, rows, month=_MONTH)
-
-
-def _i3_batch(table: Table) -> BatteryBatch:
-    samples = tuple(
-        BatterySample(
-            since_start_ms=time_ms,
-            pack_voltage_v=table.value(0, row),
-            pack_current_a=table.value(1, row),
-            soc_percent=min(100.0, max(0.0, table.value(2, row))),
-            cell_temp_c=table.value(4, row),
-        )
-        for row, time_ms in enumerate(table.times_ms)
-    )
-    return BatteryBatch(month=_MONTH, soh_percent=None, samples=samples)
+    random = hashlib.sha256(seed.encode()).digest()
+    return [
+        encode_batch(batch, pseudonym=random[:16], nonce=random[16:])
+        for batch in battery_slices(columns, rows, month=_MONTH, fraction=fraction)
+    ]
 
 
 @dataclass(slots=True)
@@ -160,14 +156,19 @@ class Sizes:
         }
 
 
-def measure_table(name: str, windows: Iterable[Table], *, write: Path | None = None) -> Sizes:
-    """Encode, decode and compare each window; write the batches to the folder ``write``."""
+def measure_table(
+    name: str, table: Table, length_ms: int | None, *, write: Path | None = None
+) -> Sizes:
+    """Encode, decode and compare each window of ``length_ms``; None is the whole trip.
+
+    ``battery_wire_bytes`` is of the whole trip in either case: the vehicle cuts it as it does.
+    The batches are written to the folder ``write`` if there is one.
+    """
     sizes = Sizes(name)
-    for number, window in enumerate(windows):
-        seed = f"{name} {number}"
-        payload = _measure_window(sizes, window, seed)
-        for batch in battery_payloads(window, seed=seed):
-            sizes.battery_wire_bytes += sealed_bytes(len(batch))
+    for batch in battery_payloads(table, seed=name):
+        sizes.battery_wire_bytes += sealed_bytes(len(batch))
+    for number, window in enumerate(table.windows(length_ms)):
+        payload = _measure_window(sizes, window, f"{name} {number}")
         for peer, form in _PEERS.items():
             sizes.peers[peer] += len(form(window))
         if write is not None:
@@ -208,7 +209,7 @@ def _size_entry(
 ) -> dict[str, Any]:
     total = Sizes("total")
     for trip, table in trips.items():
-        total.add(measure_table(trip, table.windows(length_ms)))
+        total.add(measure_table(trip, table, length_ms))
     return {
         "name": name,
         "value": total.okdrive_bytes,
@@ -243,26 +244,53 @@ def measure_speed_s(table: Table) -> float:
     return sizes.encode_s + sizes.decode_s
 
 
-def _read(file: Path, rate_hz: int) -> Table:
+def _read(file: Path, rate_hz: int, signals: int) -> Table:
     name = file.name.removesuffix(".gz")
     reader = read_i3 if name.endswith(".csv") else read_candump
-    return reader(file, rate_hz=rate_hz)
+    try:
+        return reader(file, rate_hz=rate_hz).first_columns(signals)
+    except (ValueError, SourceError, OSError) as error:
+        found = str(error).removeprefix(f"{file}: ")
+        raise click.ClickException(
+            f"{file}: {found}. No figures were printed; leave this file out or repair it."
+        ) from error
 
 
 def _report(rows: Sequence[dict[str, Any]]) -> str:
-    names = [name for name in rows[0] if name != "file"]
-    lines = [" ".join([f"{'file':22}", *(f"{name:>22}" for name in names)])]
-    lines += [
-        " ".join([f"{row['file']:22}", *(f"{row[name]!s:>22}" for name in names)]) for row in rows
-    ]
-    return "\n".join(lines)
+    table = [list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [cells[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        )
+        for cells in table
+    )
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--rate", "rate_hz", default=1, type=click.Choice(["1", "2", "5", "10"]))
-@click.option("--signals", default=len(SIGNALS), type=click.IntRange(1, len(SIGNALS)))
-@click.option("--window", default="60", type=click.Choice(["60", "trip"]))
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--rate",
+    "rate_hz",
+    default="1",
+    type=click.Choice(["1", "2", "5", "10"]),
+    help="Rows a second; 1 unless told.",
+)
+@click.option(
+    "--signals",
+    default=len(SIGNALS),
+    type=click.IntRange(1, len(SIGNALS)),
+    help="The first so many columns; all twelve unless told.",
+)
+@click.option(
+    "--window",
+    default="60",
+    type=click.Choice(["60", "trip"]),
+    help="Batches of 60 seconds (unless told), or one of the whole trip.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--write", type=click.Path(file_okay=False, path_type=Path), help="Keep batches.")
 def main(  # noqa: PLR0913 (one parameter for each option)
@@ -276,7 +304,10 @@ def main(  # noqa: PLR0913 (one parameter for each option)
 ) -> None:
     """Print the bytes of FILES in our form and in others'.
 
-    FILES: trips of an i3 (.csv) or candump recordings of a Leaf (.log), plain or gzip.
+    FILES: trips of an i3 (.csv, separated by ;) or candump recordings of a known vehicle (.log),
+    plain or gzip. okdrive_bytes are CBOR batches before sealing and padding; battery_wire_bytes is
+    the same trip as the vehicle's own battery batches, sealed and padded. round_trip says whether
+    every batch was decoded and was the rows that went in.
     """
     if write is not None:
         write.mkdir(parents=True, exist_ok=True)
@@ -284,8 +315,8 @@ def main(  # noqa: PLR0913 (one parameter for each option)
     total = Sizes("total")
     rows = []
     for file in files:
-        table = _read(file, int(rate_hz)).first_columns(signals)
-        sizes = measure_table(file.name, table.windows(length_ms), write=write)
+        table = _read(file, int(rate_hz), signals)
+        sizes = measure_table(file.name, table, length_ms, write=write)
         total.add(sizes)
         rows.append(sizes.row())
     result = {"files": rows, "total": total.row()}

@@ -52,17 +52,21 @@ def _battery_lines(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _alert_lines(alerts: list[dict[str, Any]]) -> Iterator[str]:
-    for alert in alerts:
-        ended = f" to {_when(alert['cleared_utc'])}" if alert["cleared_utc"] else ""
-        figure = f"{alert['value']:.3g} {alert['unit']}" if alert["unit"] else ""
-        since = f"since {_when(alert['raised_utc'])}{ended}"
-        yield f"{alert['severity']:<9}{alert['code']:<18}{since:<42}{figure:>11}".rstrip()
     if not alerts:
         yield "no alerts"
+        return
+    yield f"{'SEVERITY':<10}{'ALERT':<19}{'SINCE (UTC)':<18}{'TAKEN BACK':<18}READING"
+    for alert in alerts:
+        ended = _when(alert["cleared_utc"]) if alert["cleared_utc"] else "-"
+        figure = f"{alert['value']:.3g} {alert['unit']}" if alert["unit"] else "yes"
+        yield (
+            f"{alert['severity']:<10}{alert['code']:<19}"
+            f"{_when(alert['raised_utc']):<18}{ended:<18}{figure}"
+        )
 
 
 def _when(utc: str) -> str:
-    return utc[2:16].replace("T", " ")
+    return utc[:16].replace("T", " ")
 
 
 @battery.command("history")

@@ -1,11 +1,14 @@
 """okdrive-agent trips: what was driven and charged, and what became of it."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from agent.commands.common import Caller, as_json, print_document
+
+_HOUR_S: Final = 3_600
+_SMALL_ERROR_WH: Final = 5.0  # reads 0.00 kWh
 
 
 @click.group()
@@ -18,7 +21,10 @@ def trips() -> None:
 @as_json
 @click.pass_obj
 def trips_list(caller: Caller, *, limit: int, is_json: bool) -> None:
-    """List trips and charges, newest first, and what became of their data."""
+    """List trips and charges, newest first, and what became of their data.
+
+    KWH is what the battery gave in a trip, and after a + what it took in a charge.
+    """
     with caller.doing("trips list"):
         from agent import inspect  # noqa: PLC0415
 
@@ -84,12 +90,25 @@ def _lasted(known: dict[str, Any]) -> str:
     unheard = known["unknown_s"]
     restarts = known.get("restarts", 0)
     notes = [f"{_minutes(unheard)} of it unheard"] if unheard else []
-    notes += [f"{restarts} restarts of the agent"] if restarts else []
+    notes += [f"{_counted(restarts, 'restart')} of the agent"] if restarts else []
     return ", ".join([_minutes(known["duration_s"]), *notes])
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min"
+    if seconds < _HOUR_S:
+        return f"{seconds / 60:.1f} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _kwh(energy_wh: float, error_wh: float) -> str:
+    """Return an energy with so many digits that its error is not hidden by them."""
+    digits = 2 if error_wh >= _SMALL_ERROR_WH else 3
+    return f"{energy_wh / 1_000:.{digits}f}"
 
 
 def _far(known: dict[str, Any]) -> str:
@@ -98,22 +117,31 @@ def _far(known: dict[str, Any]) -> str:
 
 
 def _energy(known: dict[str, Any]) -> str:
-    out, back = known["energy_out_wh"] / 1_000, known["energy_in_wh"] / 1_000
-    error = known["energy_error_wh"] / 1_000
+    error_wh = known["energy_error_wh"]
+    keys = ("energy_out_wh", "energy_in_wh", "energy_error_wh")
+    out, back, error = (_kwh(known[key], error_wh) for key in keys)
     share = known.get("regen_share")
     part = f" ({share:.0%})" if share is not None else ""
-    return f"{out:.2f} kWh out, {back:.2f} kWh back{part}, each ± {error:.2f}"
+    return f"{out} kWh out, {back} kWh back{part}, each ± {error}"
 
 
 def _charged(known: dict[str, Any]) -> str:
-    into, out = known["energy_in_wh"] / 1_000, known["energy_out_wh"] / 1_000
-    given = f", {out:.2f} kWh given" if out else ""
-    return f"{into:.2f} kWh taken{given}, ± {known['energy_error_wh'] / 1_000:.2f}"
+    error_wh = known["energy_error_wh"]
+    keys = ("energy_in_wh", "energy_out_wh", "energy_error_wh")
+    into, out, error = (_kwh(known[key], error_wh) for key in keys)
+    given = f", {out} kWh given" if known["energy_out_wh"] else ""
+    return f"{into} kWh taken{given}, ± {error}"
 
 
 def _consumption(known: dict[str, Any]) -> str:
     found = known.get("consumption_wh_km")
-    return "not told below 100 m" if found is None else f"{found:.0f} Wh/km"
+    if found is None:
+        return "not told below 100 m"
+    net_wh = known["energy_out_wh"] - known["energy_in_wh"]
+    # both errors at their worst: neither is chance, so they do not average out
+    shortest_m = max(known["distance_m"] - known["distance_error_m"], 1.0)
+    most = (abs(net_wh) + known["energy_error_wh"]) / (shortest_m / 1_000)
+    return f"{found:.0f} Wh/km ± {most - abs(found):.0f}"
 
 
 def _range(known: dict[str, Any], first: str, last: str, unit: str) -> str:
@@ -135,7 +163,7 @@ def _flows(known: dict[str, Any]) -> str:
     parts = [f"{_minutes(known['charging_s'])} charging"]
     if known["discharging_s"]:
         parts.append(f"{_minutes(known['discharging_s'])} supplying")
-    parts.append(f"{_minutes(known['paused_s'])} paused in {known['pauses']} pauses")
+    parts.append(f"{_minutes(known['paused_s'])} without, {_counted(known['pauses'], 'pause')}")
     return ", ".join(parts)
 
 
@@ -150,7 +178,7 @@ _CELLS: dict[str, _Tell] = {
     "outside": _outside,
 }
 _SOC: dict[str, _Tell] = {
-    "charge": lambda known: _range(known, "soc_start_percent", "soc_end_percent", "%")
+    "battery level": lambda known: _range(known, "soc_start_percent", "soc_end_percent", "%")
 }
 _TRIP: dict[str, _Tell] = {
     "began": _began,

@@ -201,6 +201,7 @@ _ROWS: Final = (
     Entry(f"{OVERLAY}.Charger.State", "", 0, 255),
     Entry(f"{OVERLAY}.Charging.Bars", "", 0, 31),
     Entry(f"{OVERLAY}.Charging.DisplayedMinutes", "min", 0, 2046),
+    Entry(f"{OVERLAY}.Charging.IsConnectorEngaged", "", 0, 1, Kind.BOOLEAN),
     *(
         Entry(f"{OVERLAY}.Charging.Minutes{kind}", "min", 0, 8190)
         for kind in (

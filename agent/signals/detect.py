@@ -89,9 +89,14 @@ def roles_of(table: VehicleTable, census: Census) -> dict[str, str]:
         if own >= _FEW and role not in found and name not in found.values():
             found[role] = name
     free = {
-        role: f"-{role}" if name in found.values() else name for role, name in table.buses.items()
+        role: nobody(role) if name in found.values() else name for role, name in table.buses.items()
     }
     return {role: found.get(role, free[role]) for role in table.buses}
+
+
+def nobody(role: str) -> str:
+    """Return the name of an interface that no bus has, for a ``role`` that nothing plays."""
+    return f"-{role}"
 
 
 def ambiguous_ids(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.signals.decode import Decoder
-from agent.signals.detect import Census, ambiguous_ids, detect, matches, roles_of
+from agent.signals.detect import Census, ambiguous_ids, detect, matches, nobody, roles_of
 from agent.signals.model import Frame
 from agent.signals.replay import Clock, ReplaySource
 from agent.signals.table import VehicleTable
@@ -49,7 +49,10 @@ class Recording:
 
         ``others`` are the vehicles that it could be of instead.
         """
-        roles = ", ".join(f"{role} is {name}" for role, name in decoder.buses.items())
+        roles = ", ".join(
+            f"no {role}" if name == nobody(role) else f"{role} is {name}"
+            for role, name in decoder.buses.items()
+        )
         yield f"{decoder.frames} frames decoded as {self._table.name} ({roles})"
         refused = [
             f"{count} x {key.can_id:X} {key.reason}"

@@ -8,6 +8,7 @@ import pytest
 from tests.support.broker import TestBroker, broker, pki  # noqa: F401 (fixtures)
 from tests.support.postgres import postgres  # noqa: F401 (fixture)
 from tests.support.vehicle_side import home, ingest, vehicle  # noqa: F401 (fixtures)
+from tests.support.workshop import workshop  # noqa: F401 (fixture)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.scripted_broker import SILENCE, scripted_broker
 from tests.support.vehicle_side import Vehicle
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 
 async def stored(home: IngestHome) -> list[bytes]:

@@ -290,6 +290,12 @@ def test_the_end_of_a_charge(recordings: Path) -> None:
     assert (limits[-1].quality, round(limits[-1].t, 2)) == ("not_available", 18.14)
 
 
+def test_the_connector_is_engaged_to_the_end_of_a_charge_that_is_full(recordings: Path) -> None:
+    told = of(recordings, FULL).told[f"{OVERLAY}.Charging.IsConnectorEngaged"]
+    assert [(signal.value, signal.quality) for signal in told] == [(True, "ok")]
+    assert f"{OVERLAY}.Charging.IsConnectorEngaged" not in of(recordings, ECO).told
+
+
 def test_the_start_of_a_charge_of_the_van(recordings: Path) -> None:
     van = of(recordings, VAN)
     power = [

@@ -39,7 +39,7 @@ def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Softhsm]:
     (folder / "pin").write_text(PIN + "\n")
     (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder}/tokens\n")
     os.environ["SOFTHSM2_CONF"] = str(folder / "softhsm2.conf")
-    for label in ("vehicle", "another", "empty"):
+    for label in ("vehicle", "another", "empty", "locked"):
         subprocess.run(
             f"softhsm2-util --init-token --free --label {label} --pin {PIN} --so-pin {PIN}".split(),
             check=True,
@@ -113,7 +113,7 @@ def test_a_token_without_keys_says_how_to_make_them(softhsm: Softhsm) -> None:
 def test_a_wrong_pin_is_told(softhsm: Softhsm, tmp_path: Path) -> None:
     (tmp_path / "pin").write_text("000000")
     with pytest.raises(TokenError, match="PinIncorrect"):
-        open_token(MODULE, "empty", tmp_path / "pin")
+        open_token(MODULE, "locked", tmp_path / "pin")
     with pytest.raises(TokenError, match="its PIN cannot be read"):
         open_token(MODULE, "vehicle", tmp_path / "none")
 

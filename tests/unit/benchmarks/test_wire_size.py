@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,15 @@ from agent.signals.table import load_table
 from benchmarks.i3 import SIGNALS, Table, read_i3
 from benchmarks.leaf import read_candump
 from benchmarks.peers import fleetwise, fleetwise_snappy, json_gzip
-from benchmarks.wire_size import battery_payloads, decode, encode, main, measure_table
+from benchmarks.train import TRAINING, fit_all
+from benchmarks.wire_size import (
+    REPORTED,
+    battery_payloads,
+    decode,
+    encode,
+    main,
+    measure_table,
+)
 from sim.drive import synthetic_drive
 from telemetry.codec.batch import decode_batch
 
@@ -107,6 +116,89 @@ def test_a_candump_recording_becomes_the_columns_of_a_segment(tmp_path: Path) ->
     assert body.samples[0].pack_voltage_v is not None
 
 
+def test_an_unknown_vehicle_gives_the_bytes_of_its_frames(tmp_path: Path) -> None:
+    recording = tmp_path / "other.log"
+    lines = [f"({at / 10:.6f}) can0 7A1#00{at % 256:02X}" for at in range(100)]
+    recording.write_text("\n".join(lines) + "\n")
+    table = read_candump(recording, rate_hz=1)
+    assert table.names == ("7A1.1", "7A1.0")
+    assert table.columns == [[9, 19, 29, 39, 49, 59, 69, 79, 89], [0] * 9]
+    assert table.times_ms == [1000 * row for row in range(9)]
+
+
+def rows_of(trip: Path) -> list[str]:
+    return gzip.decompress(trip.read_bytes()).decode().splitlines()
+
+
+def read_lines(tmp_path: Path, lines: list[str], *, rate_hz: int = 1) -> Table:
+    plain = tmp_path / "TripX02.csv"
+    plain.write_text("\n".join(lines))
+    return read_i3(plain, rate_hz=rate_hz)
+
+
+def test_a_file_of_another_rate_is_sampled_by_its_own_times(trip: Path, tmp_path: Path) -> None:
+    header, *rows = rows_of(trip)
+    expected = read_i3(trip, rate_hz=1)
+    assert read_lines(tmp_path, [header, *rows[::10]]) == expected
+    assert read_lines(tmp_path, [header, *rows[::5]]) == expected
+    assert read_lines(tmp_path, [header, *rows[::10]], rate_hz=10) == expected
+
+
+def test_blank_lines_short_rows_and_cells_that_say_nan_do_no_harm(
+    trip: Path, tmp_path: Path
+) -> None:
+    lines = rows_of(trip)
+    lines[11] = lines[11].split(";", maxsplit=1)[0]  # only the time
+    lines[21] = ";".join([lines[21].split(";", maxsplit=1)[0], *["nan"] * 12])
+    table = read_lines(tmp_path, [*lines[:30], "", "\ufeff", *lines[30:]][:30])
+    assert table.times_ms == [0, 1000, 2000]
+    assert all(column == column[:1] * 3 for column in table.columns)
+
+
+def changed(lines: list[str], number: int, cell: int, text: str) -> list[str]:
+    cells = lines[number - 1].split(";")
+    cells[cell] = text
+    return [*lines[: number - 1], ";".join(cells), *lines[number:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _: [], "found an empty file"),
+        (lambda lines: lines[:1], "rows below the header, found none"),
+        (lambda lines: [line[:50] for line in lines], "a column that begins with"),
+        (lambda lines: changed(lines, 12, 1, "379,5"), "line 12: Battery Voltage.*'379,5'"),
+        (lambda lines: changed(lines, 12, 1, "1e300"), "line 12: Battery Voltage.*no vehicle"),
+        (lambda lines: changed(lines, 12, 1, "-inf"), "line 12: expected a finite number"),
+        (lambda lines: changed(lines, 22, 0, "0.5"), "line 22: expected times that rise"),
+        (lambda lines: changed(lines, 12, 0, "-1"), "line 12: expected seconds since the start"),
+        (lambda lines: [*lines, ";" * 70_000], "expected less than 65,536 bytes"),
+    ],
+)
+def test_a_file_that_is_no_trip_is_refused_in_one_sentence(
+    trip: Path, tmp_path: Path, change: Callable[[list[str]], list[str]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_lines(tmp_path, change(rows_of(trip)))
+
+
+def test_a_gzip_file_that_is_cut_off_is_refused(trip: Path) -> None:
+    trip.write_bytes(trip.read_bytes()[:-20])
+    result = CliRunner().invoke(main, [str(trip), "--json"])
+    assert result.exit_code == 1
+    assert "TripX01.csv.gz: damaged gzip after line" in result.output
+    assert "No figures were printed" in result.output
+
+
+def test_the_battery_batches_are_slices_with_gaps_whatever_the_window(tmp_path: Path) -> None:
+    table = read_i3(write_trip(tmp_path / "TripX03.csv.gz", 700), rate_hz=1)
+    batches = [decode_batch(payload).body for payload in battery_payloads(table, seed="x")]
+    assert len(batches) == 2
+    assert sum(len(batch.samples) for batch in batches) < 670
+    minutes, whole = (measure_table("x", table, length_ms) for length_ms in (60_000, None))
+    assert minutes.battery_wire_bytes == whole.battery_wire_bytes > 0
+
+
 @pytest.mark.recorded
 def test_the_peers_are_no_larger_than_the_recordings_readme_says(recordings: Path) -> None:
     table = read_i3(recordings / "trips" / "TripA06.csv.gz", rate_hz=1)
@@ -120,6 +212,14 @@ def test_the_peers_are_no_larger_than_the_recordings_readme_says(recordings: Pat
 def test_a_real_trip_stays_below_the_budget(recordings: Path) -> None:
     table = read_i3(recordings / "trips" / "TripA11.csv.gz", rate_hz=1)
     for length_ms, must in ((None, 0.060), (60_000, 0.066)):
-        sizes = measure_table("A11", table.windows(length_ms))
+        sizes = measure_table("A11", table, length_ms)
         assert sizes.round_trip
         assert sizes.ratio <= must
+
+
+@pytest.mark.recorded
+@pytest.mark.slow
+def test_training_on_the_six_trips_alone_gives_the_models_that_ship(recordings: Path) -> None:
+    assert TRAINING == ("A01", "A02", "A03", "A04", "A05", "B02")
+    assert not set(TRAINING) & set(REPORTED)
+    assert [fit.path.name for fit in fit_all(recordings / "trips") if not fit.is_shipped] == []

@@ -13,7 +13,7 @@ ZE1 = load_table("nissan-leaf-ze1")
 
 def test_a_summary_counts_what_a_vehicle_tells() -> None:
     row = summary(ZE1)
-    assert (row.name, row.frames, row.signals) == ("nissan-leaf-ze1", 29, 207)
+    assert (row.name, row.frames, row.signals) == ("nissan-leaf-ze1", 29, 208)
     assert row.buses == {"ev": "can0", "car": "can1", "chademo": "can2"}
 
 

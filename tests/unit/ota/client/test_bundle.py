@@ -20,6 +20,8 @@ from tests.support.repository_simulator import ECU, FACTS
 from tests.support.update_client import Driver, FakeRunner, open_client, update, update_to_the_end
 from tests.unit.ota.client.test_engine import PluggedSteps, PowerCutError
 
+pytestmark = pytest.mark.timeout(60)  # several whole updates each, also on a loaded machine
+
 NO_OK = Refusal("ota.gate.not_approved", "Waiting for the driver's OK.")
 PARKING = Refusal("ota.gate.not_parked", "Waiting until the vehicle is parked.")
 

@@ -5,9 +5,9 @@ import base64
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ from tests.support.clock import FakeClock
 from tests.support.ingest_store import local_store
 from tests.support.sealing import new_key, unsealed
 from tests.support.wait import wait_until
+from tests.support.workshop import FakeWorkshop
 
 UP = "okdrive/1/up/workshop"
 WORKSHOP = new_key()
@@ -43,45 +44,6 @@ BATCH_ID = sha256(PLAIN).digest()
 
 def sealed() -> bytes:
     return seal(PLAIN, purpose=Purpose.WORKSHOP, key=WORKSHOP.public)
-
-
-@dataclass
-class FakeWorkshop:
-    """An address that answers as it is told, and remembers what it was sent."""
-
-    answers: list[int] = field(default_factory=list)  # statuses; then 204
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    port: int = 0
-
-    def handler(self) -> type[BaseHTTPRequestHandler]:
-        workshop = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                workshop.got.append((headers, body))
-                self.send_response(workshop.answers.pop(0) if workshop.answers else 204)
-                self.send_header("location", "http://127.0.0.1:1/elsewhere")
-                self.end_headers()
-
-            def log_message(self, *_arguments: object) -> None:
-                pass
-
-        return Handler
-
-
-@pytest.fixture
-def workshop() -> Iterator[FakeWorkshop]:
-    fake = FakeWorkshop()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), fake.handler())
-    fake.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield fake
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @dataclass
