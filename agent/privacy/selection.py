@@ -33,7 +33,7 @@ class Bound:
 BOUNDS: Final[Mapping[Purpose, Bound]] = {
     Purpose.CHARGING: Bound(turn_days=14, per_day=1),
     Purpose.JOURNEYS: Bound(turn_days=7, per_day=1),
-    Purpose.TRAFFIC: Bound(turn_days=28, per_day=1),  # one day for each area
+    Purpose.TRAFFIC: Bound(turn_days=42, per_day=1),  # one day for each area
     Purpose.DIAGNOSTICS: Bound(turn_days=7, per_day=1),
 }
 

@@ -36,12 +36,12 @@ def test_without_crop_attack_d_finds_homes_by_averaging(town: Town) -> None:
 
 
 def test_with_cells_told_at_home_attack_a_finds_homes(town: Town) -> None:
-    [result] = find_homes(leaky_charging(town, DAYS, On(silence=False)), town)
+    [result] = find_homes(leaky_charging(town, DAYS, On(silence=False, turns=False)), town)
     assert clear_gain(result) > MARGIN, result.line()
 
 
 def test_with_one_pseudonym_for_two_days_attack_b_links_them(town: Town) -> None:
-    result, _ = link_days(leaky_charging(town, DAYS, On(names=False)))
+    result, _ = link_days(leaky_charging(town, DAYS, On(names=False, turns=False)))
     possible = [hit for hit, share in zip(result.hits, result.lucky, strict=True) if share]
     assert len(possible) >= 100
     assert sum(possible) >= 0.99 * len(possible), result.line()
@@ -60,5 +60,5 @@ def test_with_whole_routes_attack_c_recognises_a_vehicle(town: Town) -> None:
 
 
 def test_without_delay_attack_e_reads_the_hour_of_a_stop(town: Town) -> None:
-    [result] = read_sizes(leaky_charging(town, DAYS, On(delay=False)))
+    [result] = read_sizes(leaky_charging(town, DAYS, On(delay=False, turns=False)))
     assert clear_gain(result) > 0.1, result.line()

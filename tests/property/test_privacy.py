@@ -21,8 +21,9 @@ from agent.privacy.places import (
     distance_m,
     zone_around,
 )
-from agent.privacy.selection import Bound, is_turn, pick, select_cell_hours
+from agent.privacy.selection import BOUNDS, Bound, is_turn, pick, select_cell_hours
 from agent.privacy.traffic import Track, traffic_batches
+from telemetry.purposes import Purpose
 from telemetry.records import CurrentKind
 
 DAY = date(2026, 11, 23)
@@ -120,10 +121,11 @@ def test_no_two_told_cells_touch_and_the_day_is_bounded(secret: bytes) -> None:
 @given(secrets)
 def test_no_area_is_told_on_two_days_of_a_turn(secret: bytes) -> None:
     items = [(cell_at(48 + at / 200, 11.0, 9), 8) for at in range(60)]
-    first = DAY.toordinal() - DAY.toordinal() % 28
+    turn = BOUNDS[Purpose.TRAFFIC].turn_days
+    first = DAY.toordinal() - DAY.toordinal() % turn
     areas = [
         {coarser(cell, 7) for cell, _ in select_cell_hours(items, secret=secret, day=day)}
-        for day in (date.fromordinal(first + at) for at in range(28))
+        for day in (date.fromordinal(first + at) for at in range(turn))
     ]
     assert not any(one & other for one, other in combinations(areas, 2))
     assert all(len(told) <= 1 for told in areas)
@@ -142,7 +144,7 @@ def test_no_told_cell_holds_a_point_within_300_m_of_an_end(
     near = [p for p in points if min(distance_m(p, start), distance_m(p, end)) < MARGIN_M * 0.99]
     hidden = {cell_at(point.latitude, point.longitude, 9) for point in near}
     open_ = [p for p in points if p not in near]
-    for day in (DAY + timedelta(days=at) for at in range(28)):
+    for day in (DAY + timedelta(days=at) for at in range(BOUNDS[Purpose.TRAFFIC].turn_days)):
         for batch in traffic_batches(track, secret=secret, day=day):
             assert batch.cell in {cell_at(p.latitude, p.longitude, 9) for p in open_}
             if batch.cell in hidden:  # a cell on the edge is told by its far side only

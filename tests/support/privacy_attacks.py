@@ -50,7 +50,7 @@ def complaints(results: list[Result]) -> list[str]:
     return [
         result.line()
         for result in results
-        if (result.form in OURS and result.gain > MARGIN)
+        if (result.form in OURS and result.attack in ATTACKS and result.gain > MARGIN)
         or (result.form == TRACKS[0] and result.rate < WEAK)
     ]
 

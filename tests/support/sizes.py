@@ -4,6 +4,7 @@ Learned from one half of the vehicles, tried on the other: kind of journey, quar
 stop or a cell, losses; for tracks, how long they are.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +40,12 @@ def _read_half(form: str, batches: Sequence[Stored], half: int) -> Result:
 
 
 def _read(known: Counter[Any] | None, usual: Any) -> Any:
-    return known.most_common(1)[0][0] if known and known.total() >= LEARNED_FROM else usual
+    """What is clearly more frequent under these marks, else what usually holds."""
+    if known is None or known.total() < LEARNED_FROM:
+        return usual
+    best, count = known.most_common(1)[0]
+    is_clear = count - known[usual] > 2 * math.sqrt(count + known[usual])
+    return best if is_clear else usual
 
 
 def _seen(batch: Stored) -> tuple[int, int]:
