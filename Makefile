@@ -25,7 +25,7 @@ stack:    ## Broker, director, ingest, a vehicle and the driver's screen, until 
 test: setup ## The whole suite, as CI runs it.
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=12
 test-fast: setup ## Unit, property, golden, architecture tests: the inner loop, under a minute.
-	@$(BIN)/python -m pytest -q -n 2 -m "not broker and not system and not recorded and not slow" --deselect tests/architecture/test_gates.py
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not broker and not system and not recorded and not slow" --deselect tests/architecture/test_gates.py
 lint: setup ## Format, lint, types, imports, fresh docs: what a merge needs besides the tests.
 	@$(BIN)/python -m pytest -q tests/architecture
 bench: setup ## Every budget of the design, peers in the same run; table and build/bench.json.

@@ -16,6 +16,8 @@ from telemetry.ingest.compiled import MAX_EXACT, TooWideError, decode_table
 from telemetry.ingest.prepare import prepare, prepare_plainly, prepare_quickly
 from tests.support.batches import batch_payload
 
+pytestmark = pytest.mark.slow
+
 LIMITS = BatchLimits()
 Table = list[list[Cell]]
 gaps = st.none() | st.just(INVALID)

@@ -3,6 +3,7 @@
 from datetime import date, datetime, timedelta
 from itertools import combinations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,8 @@ from agent.privacy.selection import BOUNDS, Bound, is_turn, pick, select_cell_ho
 from agent.privacy.traffic import Track, traffic_batches
 from telemetry.purposes import Purpose
 from telemetry.records import CurrentKind
+
+pytestmark = pytest.mark.slow
 
 DAY = date(2026, 11, 23)
 secrets = st.binary(min_size=32, max_size=32)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from agent.signals.model import Frame, Quality
 from agent.signals.table import load_table
 from sim import frames as sim
 from sim.frames import EV, SENDERS, VehicleState
+
+pytestmark = pytest.mark.slow
 
 ZE1 = load_table("nissan-leaf-ze1")
 halves = st.integers(-800, 800).map(lambda half: half / 2)

@@ -21,6 +21,8 @@ from telemetry.records import (
 )
 from tests.support.life import HOME, SECRET, WORK, Life, day_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

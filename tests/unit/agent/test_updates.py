@@ -22,6 +22,8 @@ from tests.support.repository_simulator import ECU, VEHICLE, RepositorySimulator
 from tests.support.update_client import FakeRunner
 from tests.support.wait import wait_until
 
+pytestmark = pytest.mark.slow
+
 PARKED = VehicleState(is_parked=True, speed_km_h=0.0, soc_percent=60.0, aux_battery_v=12.6)
 DRIVING = VehicleState(is_parked=False, speed_km_h=50.0, soc_percent=60.0, aux_battery_v=14.2)
 

@@ -18,6 +18,8 @@ from agent.store.figures import figures
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import State, TripOutcome, TripRow
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SEED = 20_261_122
 Told = frozenset[str]

@@ -99,6 +99,7 @@ def test_the_zeros_that_fill_the_last_sector_are_no_loss(tmp_path: Path) -> None
     assert path.stat().st_size == writer.size_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [0x01, 0x10, 0x80, 0xFF])
 def test_no_flipped_byte_anywhere_gives_a_wrong_value_in_silence(tmp_path: Path, mask: int) -> None:
     path = tmp_path / "trip.seg"

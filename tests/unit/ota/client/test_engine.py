@@ -78,6 +78,7 @@ async def start_with_1_0_0(folder: Path, then: bytes) -> RepositorySimulator:
     return simulator
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("state", [state for state in BUSY if state != UpdateState.ROLLING_BACK])
 async def test_power_cut_in_any_state_still_ends_in_a_report(
@@ -96,6 +97,7 @@ async def test_power_cut_in_any_state_still_ends_in_a_report(
     assert report.result.outcome is Outcome.INSTALLED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("state", [state for state in BUSY if state != UpdateState.COMMITTING])
 async def test_power_cut_in_any_state_of_a_bad_update_still_goes_back(

@@ -48,6 +48,8 @@ from tests.support.publisher import (
 )
 from tests.support.update_client import Driver, FakeRunner, update
 
+pytestmark = pytest.mark.slow
+
 DAY_S = 86_400
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BASE = "https://updates.test"

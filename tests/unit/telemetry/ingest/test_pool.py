@@ -23,7 +23,7 @@ from tests.support.clock import FakeClock
 from tests.support.ingest_store import local_store
 from tests.support.sealing import unsealed
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 SETTINGS = PoolSettings(limits=BatchLimits())
 UP = "okdrive/1/up/battery"
