@@ -6,11 +6,12 @@ destroyed, because without its secret nobody can lay claim to a batch any more. 
 two steps leaves a wish that can be repeated, and nothing at ingest that nobody can name.
 """
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from telemetry.purposes import Purpose
 
 SPREAD_S = 21_600.0  # a request leaves at a random moment of the next six hours
 _FRACTION_BYTES = 6
+_EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
 class EraseError(Exception):
@@ -70,20 +72,25 @@ class Plan:
 class Eraser:
     """Carries out wishes on one state folder."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the doors, each named)
         self,
         sharing: Sharing,
         *,
         segments: Path,
         now_utc: Callable[[], datetime],
         destroy_secrets: Callable[[], None],
+        forget_events: Callable[[datetime, datetime], object],
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """Wire; ``destroy_secrets`` ends every pseudonym of the past."""
+        """Wire; ``destroy_secrets`` ends every pseudonym of the past.
+
+        ``forget_events`` deletes what was captured from one moment to another.
+        """
         self._sharing = sharing
         self._segments = segments
         self._now_utc = now_utc
         self._destroy_secrets = destroy_secrets
+        self._forget_events = forget_events
         self._random_bytes = random_bytes
         self._database = sharing.state.database
         self._erasures = Erasures(self._database)
@@ -177,6 +184,22 @@ class Eraser:
         for row in plan.trips:
             if row.segment:
                 delete_segment(self._segments / row.segment)
+        for first, last in _spans(plan):
+            self._forget_events(first, last)
+
+
+def _spans(plan: Plan) -> Iterator[tuple[datetime, datetime]]:
+    """Yield from when to when what was captured goes too."""
+    match plan.wish.scope:
+        case Scope.ALL:
+            yield _EVER
+        case Scope.SINCE if plan.wish.since_utc:
+            yield plan.wish.since_utc, _EVER[1]
+        case _:
+            for row in plan.trips:
+                began = json.loads(row.summary).get("started_utc")
+                if began:
+                    yield datetime.fromisoformat(began), row.created_utc
 
 
 def _fits(wish: Wish, row: TripRow) -> bool:

@@ -15,16 +15,19 @@ from agent.erasing import Eraser, Plan, Scope, Wish
 from agent.folders import Folders
 from agent.sharing import Sharing
 from agent.store.erasures import ErasureRow, Erasures
+from agent.store.events import EventFiles
 from agent.store.state import State
 
 
 def eraser_of(config: AgentConfig, sharing: Sharing, clock: SystemClock) -> Eraser:
     """Return what erases in the configured state folder."""
+    folders = Folders(root=config.state_dir)
     return Eraser(
         sharing,
-        segments=Folders(root=config.state_dir).segments,
+        segments=folders.segments,
         now_utc=clock.utc_now,
         destroy_secrets=lambda: _destroy(config),
+        forget_events=EventFiles(folders.events, quota_bytes=0).forget,
     )
 
 

@@ -91,6 +91,16 @@ class EventFiles:
         for path in self._paths():
             path.unlink(missing_ok=True)
 
+    def forget(self, first_utc: datetime, last_utc: datetime) -> int:
+        """Delete the events of a span of time, and what cannot be read; return how many."""
+        found = [(path, _read(path)) for path in self._paths()]
+        gone = [
+            path for path, row in found if row is None or first_utc <= row.event.at_utc <= last_utc
+        ]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
     def _paths(self) -> list[Path]:
         """Return the files, oldest first."""
         return sorted(self._folder.glob(f"*{SUFFIX}"))

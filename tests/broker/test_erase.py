@@ -31,6 +31,7 @@ async def test_erase_three_batches_and_no_row_is_left(
         segments=vehicle.folder / "segments",
         now_utc=clock.utc_now,
         destroy_secrets=lambda: None,
+        forget_events=lambda _first, _last: None,
     )
     erasures = Erasures(vehicle.sharing.state.database)
     takeback = Takeback(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.erasing import Eraser
 from agent.store.erasures import Erasures
+from agent.store.events import EventFiles
 from agent.takeback import Takeback, TakebackSettings
 from telemetry.codec.erase import Erasure, decode_erase, encode_erasure, erase_id
 from telemetry.codec.receipt import pack_signed
@@ -117,6 +118,7 @@ class Bench:
             segments=self.folder / "segments",
             now_utc=self.clock.utc_now,
             destroy_secrets=self._destroy,
+            forget_events=EventFiles(self.folder / "events", quota_bytes=1 << 20).forget,
         )
 
     def _destroy(self) -> None:

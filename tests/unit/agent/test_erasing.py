@@ -12,6 +12,7 @@ import pytest
 from agent.erasing import EraseError, Scope, Wish
 from agent.erasures import rows_document, rows_lines
 from agent.store.database import StoreError
+from agent.store.events import EventFiles, StoredEvent
 from agent.store.outbox import UncoveredError
 from agent.store.state import ReceiptRow, State
 from telemetry.purposes import Purpose
@@ -176,6 +177,20 @@ def test_what_was_withdrawn_on_its_way_is_taken_back(bench: Bench) -> None:
     assert {row.wish for row in bench.erasures.rows()} == {"withdrawn"}
     ask_all(bench)
     assert sum(len(batches) for _, batches in bench.far_end.asked) == 2
+
+
+def test_what_was_captured_goes_with_its_time(bench: Bench) -> None:
+    files = EventFiles(bench.folder / "events", quota_bytes=1 << 20)
+    now = bench.clock.utc_now()
+    for hours in (-3, 0):
+        at = now + timedelta(hours=hours)
+        files.put(StoredEvent(name="sag", condition="", at_utc=at, is_time_proven=True,
+                              boot_id="b", time_s=0.0, is_cut=False, readings=()))  # fmt: skip
+    since = Wish(scope=Scope.SINCE, name="x", since_utc=now - timedelta(hours=1))
+    erase(bench, since)
+    assert [row.event.at_utc for row in files.rows()] == [now - timedelta(hours=3)]
+    erase(bench, ALL)
+    assert files.rows() == []
 
 
 def test_the_wish_can_be_repeated(bench: Bench) -> None:
