@@ -13,7 +13,7 @@ import importlib
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from telemetry.codec.models import (
     external,
     generic_model,
     pack_odds,
+    unpack_odds,
 )
 from telemetry.codec.rangecoder import ONE, SUREST, Slots
 from telemetry.codec.residuals import SLOTS
@@ -94,11 +95,44 @@ class Fit:
 
     @property
     def is_shipped(self) -> bool:
-        """Whether the module that ships holds exactly this."""
+        """Whether the module that ships holds this, but for the last digits.
+
+        The fit solves equations in floating point, and the library that does adds up in another
+        order on another machine: weights may differ by a thousandth, chances by a fiftieth.
+        """
         package = ".".join(self.path.relative_to(_ROOT).with_suffix("").parts)
         shipped = importlib.import_module(package)
-        odds: str = shipped.ODDS
-        return getattr(shipped, "COLUMNS", ()) == self.columns and odds == pack_odds(self.odds)
+        columns = tuple(_numbers(getattr(shipped, "COLUMNS", ())))
+        odds = unpack_odds(shipped.ODDS, len(self.odds))
+        return _are_near(columns, tuple(_numbers(self.columns)), share=1e-3, least=2) and _are_near(
+            [chance for slots in odds for chance in slots.chances],
+            [chance for slots in self.odds for chance in slots.chances],
+            share=0,
+            least=ONE // 50,
+        )
+
+
+def _numbers(value: object) -> Iterator[int | None]:
+    """Yield every number of a model, in the order of its fields."""
+    if is_dataclass(value) and not isinstance(value, type):
+        for part in fields(value):
+            yield from _numbers(getattr(value, part.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _numbers(item)
+    elif value is None or isinstance(value, int):
+        yield value
+
+
+def _are_near(
+    ours: Sequence[int | None], theirs: Sequence[int | None], *, share: float, least: int
+) -> bool:
+    return len(ours) == len(theirs) and all(
+        one == other
+        if one is None or other is None
+        else abs(one - other) <= max(least, share * abs(one))
+        for one, other in zip(ours, theirs, strict=True)
+    )
 
 
 def fit_all(folder: Path) -> list[Fit]:

@@ -1,12 +1,12 @@
 """A vehicle alone in a network of its own, and every packet it sends counted by host.
 
-Run as root by ``unshare -n -m python -m tests.support.egress FOLDER [leak]``: this process is the
+Run as root by ``unshare -n python -m tests.support.egress FOLDER [leak]``: this process is the
 vehicle's side of a cable, and the far end (broker, repositories, ingest) lives in a second network
 behind it. The agent runs unmodified: update checks on, real TLS, a drive before the first consent,
 consent, a drive, OK. Prints one JSON object: bytes per host for each part of the story.
 
-Names are resolved from a hosts file; the name server of ``resolv.conf`` is an address at the far
-end where nobody listens, so a DNS query is a packet like any other. ``leak`` adds a process that
+The vehicle knows its far end by addresses, so it has no name to look up: any DNS query, on the
+cable or to a resolver on this machine, is one too many. ``leak`` adds a process that
 behaves as an agent must not, to show that the bench sees it.
 """
 
@@ -36,12 +36,9 @@ from telemetry.topics import new_client_id
 
 BIN = Path(sys.executable).parent
 VEHICLE, FAR, STRANGER = "10.77.0.2", "10.77.0.1", "203.0.113.7"
-BROKER, UPDATES, RESOLVER = "10.77.0.10", "10.77.0.11", "10.77.0.53"
-NAMES = {
-    BROKER: "broker.okdrive.test",
-    UPDATES: "updates.okdrive.test",
-    RESOLVER: "resolver.okdrive.test",
-}
+BROKER, UPDATES = "10.77.0.10", "10.77.0.11"
+NAMES = {BROKER: "broker", UPDATES: "updates"}
+DNS_PORT = 53
 PATIENCE_S = 60.0
 UNCONSENTED_FRAMES = 20_000  # about fifteen seconds with the first metres of a drive
 PACKET_OUTGOING = 4  # source: linux/if_packet.h
@@ -61,6 +58,7 @@ class Capture:
     """Counts what leaves an interface; call ``drain`` now and then, the kernel keeps the rest."""
 
     interface: str
+    is_dns_only: bool = False  # on the vehicle's own loopback everything else is its own business
     hosts: dict[str, Sent] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,6 +82,8 @@ class Capture:
                 return
             if address[2] == PACKET_OUTGOING and address[1] != ETH_P_ARP:
                 place, payload_bytes = destination(packet[14:], address[1])
+                if self.is_dns_only and not place.endswith(f" {DNS_PORT}"):
+                    continue
                 sent = self.hosts.setdefault(place, Sent())
                 sent.packets += 1
                 sent.payload_bytes += payload_bytes
@@ -190,16 +190,16 @@ def run(*command: str) -> None:
 
 
 def provision(folder: Path) -> Home:
-    """Make a home whose vehicle knows its far end by names."""
+    """Make a home whose vehicle knows its far end by addresses."""
     settings = HomeSettings(hold_s=1.0, check_every_s=3.0, receipt_timeout_s=10.0)
     home = prepare(folder, clock=SystemClock(), settings=settings)
     now, authority = SystemClock().utc_now(), Authority.load(folder / "pki")
-    authority.issue_server("broker", hosts=("127.0.0.1", "localhost", NAMES[BROKER]), now=now)
-    authority.issue_server("director", hosts=("127.0.0.1", NAMES[UPDATES]), now=now)
+    authority.issue_server("broker", hosts=("127.0.0.1", "localhost", BROKER), now=now)
+    authority.issue_server("director", hosts=("127.0.0.1", UPDATES), now=now)
     change(folder / "mosquitto.conf", " 127.0.0.1", " 0.0.0.0")
     change(folder / "publisher.toml", "127.0.0.1:", "0.0.0.0:")
-    change(folder / "agent.toml", 'broker_host = "127.0.0.1"', f'broker_host = "{NAMES[BROKER]}"')
-    change(folder / "agent.toml", "https://127.0.0.1:", f"https://{NAMES[UPDATES]}:")
+    change(folder / "agent.toml", 'broker_host = "127.0.0.1"', f'broker_host = "{BROKER}"')
+    change(folder / "agent.toml", "https://127.0.0.1:", f"https://{UPDATES}:")
     return home
 
 
@@ -208,16 +208,6 @@ def change(path: Path, old: str, new: str) -> None:
     if old not in text:
         raise ValueError(f"{path}: expected {old!r}")
     path.write_text(text.replace(old, new))
-
-
-def name_hosts(folder: Path) -> None:
-    """Put our own hosts file and resolver in place of the machine's, in this mount namespace."""
-    lines = [f"{address} {name}" for address, name in NAMES.items() if address != RESOLVER]
-    hosts, resolver = folder / "hosts", folder / "resolv.conf"
-    hosts.write_text("127.0.0.1 localhost\n" + "\n".join(lines) + "\n")
-    resolver.write_text(f"nameserver {RESOLVER}\noptions timeout:1 attempts:1\n")
-    run("mount", "--bind", str(hosts), "/etc/hosts")
-    run("mount", "--bind", str(resolver), str(Path("/etc/resolv.conf").resolve()))
 
 
 async def listen(home: Path) -> None:
@@ -243,15 +233,16 @@ async def listen(home: Path) -> None:
 class Story:
     """One vehicle through consent and OK; each part ends with what was sent in it."""
 
-    def __init__(self, home: Home, far: FarEnd, capture: Capture) -> None:
-        self._home, self._far, self._capture = home, far, capture
+    def __init__(self, home: Home, far: FarEnd, captures: Sequence[Capture]) -> None:
+        self._home, self._far, self._captures = home, far, captures
         self._screen = Screen(home.screen_file)
         self._driver = ApiDriver(self._screen)
         self.told: dict[str, Any] = {}
 
     def end(self, part: str) -> None:
         heard = self._far.heard.read_text().split()
-        self.told[part] = {"hosts": self._capture.take(), "uplink_bytes": sum(map(int, heard))}
+        hosts = {place: sent for one in self._captures for place, sent in one.take().items()}
+        self.told[part] = {"hosts": hosts, "uplink_bytes": sum(map(int, heard))}
 
     async def play(self, *, to_the_end: bool = True) -> None:
         drive = made_up_drive(seed=7)
@@ -278,7 +269,8 @@ class Story:
 
     async def _drained(self, pause: Any) -> None:
         await pause
-        self._capture.drain()
+        for capture in self._captures:
+            capture.drain()
 
 
 def _waits(trip: dict[str, Any]) -> bool:
@@ -296,13 +288,12 @@ def _delivered(state: dict[str, Any]) -> bool:
 
 async def main(folder: Path, *, is_leaking: bool) -> None:
     home = await asyncio.to_thread(provision, folder / "home")
-    name_hosts(folder)
     far = FarEnd(home)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(far.stop)
         await asyncio.to_thread(far.lay_cable)
         await far.start()
-        capture = Capture("car")
+        captures = [Capture("car"), Capture("lo", is_dns_only=True)]
         env = {"OKDRIVE_HOME": str(home.folder)}
         agent = Child(
             "agent", [str(BIN / "okdrive-agent"), "-v", "run"], log=home.logs / "agent.log", env=env
@@ -311,7 +302,7 @@ async def main(folder: Path, *, is_leaking: bool) -> None:
         await agent.start(home.screen_file.exists, timeout_s=PATIENCE_S)
         if is_leaking:
             leak()
-        story = Story(home, far, capture)
+        story = Story(home, far, captures)
         await story.play(to_the_end=not is_leaking)
     print(json.dumps(story.told))  # noqa: T201 (the result)
 

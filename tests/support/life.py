@@ -12,7 +12,7 @@ import msgspec
 from agent.consent.recipients import Recipients
 from agent.offers import AgentHealth, next_turn
 from agent.privacy.cells import cell_at
-from agent.privacy.selection import is_due
+from agent.privacy.selection import BOUNDS, is_due
 from agent.store.segments import SegmentWriter, TimeAnchor
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.tracks import COLUMNS as TRACK_COLUMNS
@@ -136,5 +136,5 @@ def day_of(purpose: Purpose, *, first: date = date(2026, 11, 2)) -> date:
     if purpose is not Purpose.TRAFFIC:
         return next_turn(purpose, SECRET, first) or first
     middle = cell_at((HOME[0] + WORK[0]) / 2, (HOME[1] + WORK[1]) / 2, 9)
-    days = (first + timedelta(days=ahead) for ahead in range(28))
+    days = (first + timedelta(days=ahead) for ahead in range(2 * BOUNDS[purpose].turn_days))
     return next(day for day in days if is_due(middle, SECRET, day))

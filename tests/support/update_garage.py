@@ -71,6 +71,16 @@ class Garage:
         released = await self.run("okdrive-ota", "publish", str(package), "--to", to)
         assert (built.code, released.code) == (0, 0), built.complaint + released.complaint
 
+    async def when_idle(self, program: str, *arguments: str) -> Said:
+        """Run a command as ``run`` does; again while the agent says that it is just busy."""
+        said = await self.run(program, *arguments)
+        for _ in range(300):
+            if "update.busy" not in said.complaint:
+                break
+            await asyncio.sleep(0.2)
+            said = await self.run(program, *arguments)
+        return said
+
     async def offered(self) -> str:
         """Look for an update; return the content hash of what is offered."""
         found = await self.update("check")

@@ -17,12 +17,12 @@ from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
-ALLOWED = {"broker.okdrive.test", "updates.okdrive.test"}
+ALLOWED = {"broker", "updates"}
 
 
 async def story(folder: Path, *how: str) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
-        *("unshare", "-n", "-m", sys.executable, "-m", "tests.support.egress", str(folder), *how),
+        *("unshare", "-n", sys.executable, "-m", "tests.support.egress", str(folder), *how),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -51,7 +51,7 @@ async def test_egress_no_byte_goes_anywhere_else_and_none_of_a_trip_before_ok(
     with capsys.disabled():
         tell(told)
     before, waiting, after = told.values()
-    assert hosts(before) == {"updates.okdrive.test"}  # update checks, and not the broker
+    assert hosts(before) == {"updates"}  # update checks, and not the broker
     assert before["uplink_bytes"] == 0
     assert hosts(waiting) <= ALLOWED
     assert waiting["uplink_bytes"] == 0
@@ -62,7 +62,7 @@ async def test_egress_no_byte_goes_anywhere_else_and_none_of_a_trip_before_ok(
 async def test_egress_the_capture_sees_a_leak(tmp_path: Path) -> None:
     told = await story(tmp_path, "leak")
     found = {place for part in told.values() for place in part["hosts"]}
-    assert "resolver.okdrive.test udp 53" in found
+    assert any(place.endswith("udp 53") for place in found), found
     assert "203.0.113.7 udp 9" in found
 
 

@@ -118,12 +118,14 @@ async def test_an_app_is_removed_and_wished_for_and_comes_back_as_an_update(ram:
         assert (app["name"], app["version"], app["is_wanted"]) == ("trip-light", "1.0.0", None)
         unknown = await garage.run("okdrive-agent", "apps", "want", "no-such-app")
         assert refused(unknown, "update.unknown_app")
-        assert (await garage.run("okdrive-agent", "apps", "remove", "trip-light")).code == 0
+        removed = await garage.when_idle("okdrive-agent", "apps", "remove", "trip-light")
+        assert removed.code == 0, removed.complaint
         (app,) = (await garage.run("okdrive-agent", "apps", "list")).document["apps"]
         assert (app["version"], app["is_wanted"]) == (None, False)
         await garage.publish("1.1.0", 2, IS_WELL, to="nobody")
         assert (await garage.update("check")).document["offer"] is None
-        assert (await garage.run("okdrive-agent", "apps", "want", "trip-light")).code == 0
+        wanted = await garage.when_idle("okdrive-agent", "apps", "want", "trip-light")
+        assert wanted.code == 0, wanted.complaint
         said = await garage.update("install", await garage.offered())
         assert said.code == 0, said.complaint
         (app,) = (await garage.run("okdrive-agent", "apps", "list")).document["apps"]
