@@ -1,6 +1,6 @@
 """What the driver's screen is told, and which one card it shows; pure.
 
-The integrator fills ``ScreenState``; everything that is seen follows from it. Texts that depend on
+The desk fills ``ScreenState``; everything that is seen follows from it. Texts that depend on
 the language are not in here: a card carries codes and numbers, ``agent.hmi.pages`` finds the words.
 """
 
