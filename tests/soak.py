@@ -30,6 +30,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.delivery import Patience
 from agent.sharing import Sharing
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.ingest.dedupe import Standing
@@ -179,7 +180,7 @@ class Vehicle:
             sharing=sharing,
             make_link=self.far_end.make_link,
             clock=self.clock,
-            settings=UplinkSettings(receipt_timeout_s=0.005, pause_max_s=0.0),
+            settings=UplinkSettings(patience=Patience(receipt_s=0.005), pause_max_s=0.0),
             backoff=Backoff(lambda: 0.0),
         )
 
@@ -224,7 +225,7 @@ class Outcome:
         return (self.doubled, self.lost, self.without_ok, self.waiting) == (0, 0, 0, 0)
 
 
-class Patience:
+class Ending:
     """When to end early: at the first Ctrl-C, or after so many minutes; progress on stderr."""
 
     def __init__(self, minutes: float = math.inf) -> None:
@@ -249,16 +250,16 @@ class Patience:
 
 
 def soak(
-    folder: Path, *, rounds: int, seed: int, patience: Patience | None = None
+    folder: Path, *, rounds: int, seed: int, ending: Ending | None = None
 ) -> tuple[Outcome, Counter[str]]:
-    patience = patience or Patience()
+    ending = ending or Ending()
     dice = random.Random(seed)
     (folder / "ingest").mkdir()
     far_end = SoakFarEnd(folder=folder / "ingest", dice=dice)
     confirmed: set[str] = set()
     waiting, played = 0, 0
-    while played < rounds and not (played and patience.is_over):
-        patience.tell(f"{played} of {rounds} rounds, {len(confirmed)} batches confirmed")
+    while played < rounds and not (played and ending.is_over):
+        ending.tell(f"{played} of {rounds} rounds, {len(confirmed)} batches confirmed")
         home = folder / f"vehicle-{played}"
         home.mkdir()
         vehicle = Vehicle(home, far_end, dice)
@@ -354,20 +355,18 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", dest="is_json")
     chosen = parser.parse_args()
     began = time.monotonic()
-    patience = Patience(chosen.minutes)
-    signal.signal(signal.SIGINT, patience.interrupt)
+    ending = Ending(chosen.minutes)
+    signal.signal(signal.SIGINT, ending.interrupt)
     # agents die in-process here: a disk in memory forgets nothing and saves the medium
     memory = Path("/dev/shm")
     place = memory if memory.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="okdrive-soak-", dir=place) as folder:
-        outcome, faults = soak(
-            Path(folder), rounds=chosen.rounds, seed=chosen.seed, patience=patience
-        )
-    runs = 0 if patience.is_over else chosen.fuzz
+        outcome, faults = soak(Path(folder), rounds=chosen.rounds, seed=chosen.seed, ending=ending)
+    runs = 0 if ending.is_over else chosen.fuzz
     edges, fault = fuzz(runs=runs, seed=chosen.seed) if runs else ({}, None)
-    points, cuts = (0, 0) if patience.is_over else (chosen.kill_points, chosen.power_cuts)
+    points, cuts = (0, 0) if ending.is_over else (chosen.kill_points, chosen.power_cuts)
     updates = soak_updates(points=points, cuts=cuts, seed=chosen.seed, place=place)
-    count = 0 if patience.is_over else chosen.towns
+    count = 0 if ending.is_over else chosen.towns
     towns = [soak_privacy(chosen.seed + number) for number in range(count)]
     seconds = time.monotonic() - began
     if chosen.is_json:
