@@ -70,8 +70,8 @@ MakeLink = Callable[[str, Callable[[Message], None]], Link]  # client id, what t
 class Patience:
     """How long to wait for whom."""
 
-    puback_s: float
-    receipt_s: float
+    puback_s: float = 10.0
+    receipt_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -373,13 +373,6 @@ class DataBudgetError(NotNowError):
     advice = "Nothing to do: it goes on by itself on another network."
 
 
-class GateClosedError(NotNowError):
-    """A named precondition does not hold."""
-
-    code = "ota.not_now.gate_closed"
-    sentence = "The car is not in a state in which it may be updated."
-
-
 class InterruptedStepError(NotNowError):
     """A gate closed in the middle of an installation; ``gate`` is its code."""
 

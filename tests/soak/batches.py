@@ -25,6 +25,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.delivery import Patience
 from agent.sharing import Sharing
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.ingest.dedupe import Standing
@@ -168,7 +169,7 @@ class Vehicle:
             sharing=sharing,
             make_link=self.far_end.make_link,
             clock=self.clock,
-            settings=UplinkSettings(receipt_timeout_s=0.005, pause_max_s=0.0),
+            settings=UplinkSettings(patience=Patience(receipt_s=0.005), pause_max_s=0.0),
             backoff=Backoff(lambda: 0.0),
         )
 

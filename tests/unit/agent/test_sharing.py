@@ -387,16 +387,6 @@ def test_a_ledger_of_another_vehicle_stops_sharing(sharing: Sharing, tmp_path: P
     again.state.close()
 
 
-def test_a_deleted_trip_leaves_the_outbox_alone(sharing: Sharing, tmp_path: Path) -> None:
-    sharing.answer("trip-1", offered(sharing, tmp_path), share=True)
-    offered(sharing, tmp_path, "trip-2")
-    sharing.state.delete_trip("trip-1")
-    sharing.state.delete_trip("trip-2")
-    assert sharing.state.trips() == []
-    assert sharing.cards() == []
-    assert len(sharing.outbox.rows()) == 1
-
-
 def test_a_long_trip_leaves_in_slices_that_no_name_joins(tmp_path: Path) -> None:
     sharing = open_sharing(tmp_path)
     sharing.set_consent(Purpose.BATTERY, is_granted=True)
