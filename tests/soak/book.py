@@ -64,9 +64,10 @@ class Book:
         self._file = file
         self._played: dict[tuple[str, str], Played] = {}
         if resume and file is not None and file.exists():
-            self._read(file)
+            self.read(file)
 
-    def _read(self, file: Path) -> None:
+    def read(self, file: Path) -> None:
+        """Add what an earlier run has written."""
         for told in json.loads(file.read_bytes())["slices"]:
             played = Played(**{**told, "counts": Counter(told["counts"])})
             self._played[played.part, played.name] = played

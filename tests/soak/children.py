@@ -19,8 +19,6 @@ from tests.support.power import sweep
 
 ROOT = Path(__file__).parents[2]
 PULSE_S = 0.2
-GRACE_S = 120.0  # to end where nothing is half done: one vehicle, one input, one power cut
-SILENCE_S = 1_800.0  # who says nothing for so long hangs; a town takes minutes
 MAX_LINE = 1 << 22  # bytes that a bench says of one case
 TOLD = 500  # characters of what a bench said last
 
@@ -50,12 +48,24 @@ class Ended:
     complaint: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``grace_s``: to end where nothing is half done, one vehicle, one input, one power cut.
+
+    ``silence_s``: who says nothing for so long hangs; a town takes minutes.
+    """
+
+    grace_s: float = 120.0
+    silence_s: float = 1_800.0
+
+
 @dataclass(eq=False)
 class Running:
     """A bench at work, in a session of its own: a Ctrl-C is for us, we end it where it can."""
 
     process: asyncio.subprocess.Process
     errors: Path
+    limits: Limits
     began_s: float = field(default_factory=time.monotonic)
     heard_s: float = field(default_factory=time.monotonic)
     asked_s: float | None = None
@@ -66,13 +76,13 @@ class Running:
         if self.asked_s is None:
             self.asked_s = time.monotonic()
             self.process.terminate()
-        elif time.monotonic() > self.asked_s + GRACE_S:
-            self.kill(f"was asked to end and did not within {GRACE_S:.0f} s")
+        elif time.monotonic() > self.asked_s + self.limits.grace_s:
+            self.kill(f"was asked to end and did not within {self.limits.grace_s:g} s")
 
     def look(self) -> None:
         """End it if it hangs."""
-        if time.monotonic() > self.heard_s + SILENCE_S:
-            self.kill(f"said nothing for {SILENCE_S:.0f} s")
+        if time.monotonic() > self.heard_s + self.limits.silence_s:
+            self.kill(f"said nothing for {self.limits.silence_s:g} s")
 
     def kill(self, why: str) -> None:
         self.complaint = self.complaint or f"the bench {why}; it was killed"
@@ -103,6 +113,7 @@ class Children:
     on_line: Callable[[Slice, Line], None]
     on_end: Callable[[Slice, Ended], None]
     progress: Callable[[], str]
+    limits: Limits = Limits()
     _running: set[Running] = field(default_factory=set)
 
     async def run(self, slices: Iterable[Slice], *, jobs: int) -> None:
@@ -136,7 +147,7 @@ class Children:
                 shutil.rmtree(place)
 
     async def _play(self, one: Slice, place: Path) -> None:
-        running = await start(one, place)
+        running = await start(one, place, self.limits)
         self._running.add(running)
         try:
             await self._listen(one, running)
@@ -159,7 +170,7 @@ class Children:
         await running.process.wait()
 
 
-async def start(one: Slice, place: Path) -> Running:
+async def start(one: Slice, place: Path, limits: Limits) -> Running:
     errors = place.with_suffix(".errors")
     with errors.open("wb") as complaints:
         process = await asyncio.create_subprocess_exec(
@@ -170,7 +181,7 @@ async def start(one: Slice, place: Path) -> Running:
             limit=MAX_LINE,
             start_new_session=True,
         )
-    return Running(process, errors)
+    return Running(process, errors, limits)
 
 
 async def see_off(running: Running) -> None:
@@ -178,7 +189,7 @@ async def see_off(running: Running) -> None:
     if running.process.returncode is None:
         running.ask()
         with suppress(TimeoutError):
-            async with asyncio.timeout(GRACE_S):
+            async with asyncio.timeout(running.limits.grace_s):
                 await running.process.wait()
     running.end()
     await running.process.wait()

@@ -98,7 +98,7 @@ def plan_points(points: int, _seed: int) -> list[Slice]:
             slices.append(
                 Slice(
                     f"{story} {first}/{step}",
-                    POINTS[story] // step,
+                    ceil(POINTS[story] / step),
                     "tests.support.update_kill_points",
                     (story, str(first), str(step)),
                 )
