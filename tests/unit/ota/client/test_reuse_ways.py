@@ -175,7 +175,8 @@ async def test_the_budget_is_asked_for_what_is_missing_and_not_for_the_whole(
 
 
 async def test_more_than_the_budget_is_not_begun(releases: Releases, tmp_path: Path) -> None:
-    releases.publish(NEW, "1.1.0", 2)
+    files = {"a": OTHER[:60_000], "lib/big": LIBRARY, "z": OTHER[60_000:120_000]}
+    releases.publish(make_package(version="1.1.0", extra=files, is_stored=True), "1.1.0", 2)
     use = DataUse(network="metered", budget_bytes=90_000)
     client = await open_client(releases, tmp_path, data_use=lambda: use)
     assert (await update(client)).state is UpdateState.DOWNLOADING
