@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from agent.cli import main
 from agent.clock import SystemClock
-from agent.store.outbox import Quota
+from agent.store.drops import Quota
 from agent.store.state import State
 from agent.store.uplink_notes import Failure, UplinkNotes
 from telemetry.purposes import Purpose
