@@ -15,7 +15,7 @@ from typing import Annotated, BinaryIO
 import msgspec
 from msgspec import Meta, Struct
 
-from ota.errors import NotFoundError, SettingsError, UnsafePackageError
+from ota.errors import UnsafePackageError
 from ota.metadata.archive import PackageReader, write_package
 from ota.metadata.chunks import list_chunks
 from ota.metadata.custom import Kind
@@ -28,6 +28,7 @@ from ota.metadata.package import (
     Run,
     check_manifest,
 )
+from ota.publisher.errors import NotFoundError, SettingsError
 
 SPEC_NAME = "package.toml"
 FILES_NAME = "files"

@@ -17,16 +17,11 @@ from ota.client.floor import Floor
 from ota.client.pace import DataUse
 from ota.client.ports import RangeAnswer
 from ota.client.states import UpdateState
-from ota.errors import (
-    ConflictError,
-    KeyMissingError,
-    NetworkError,
-    NotFoundError,
-    ServerRefusedError,
-)
+from ota.errors import NetworkError, ServerRefusedError
 from ota.metadata.manifest import Outcome, VehicleManifest, verify_manifest
 from ota.metadata.offline import SNAPSHOT, TARGETS
 from ota.publisher.bundle import write_bundle
+from ota.publisher.errors import ConflictError, KeyMissingError, NotFoundError
 from ota.publisher.inventory import Inventory
 from ota.publisher.keys import load_signer
 from ota.publisher.layout import Layout, Repositories
