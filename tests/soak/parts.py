@@ -60,6 +60,7 @@ class Part:
     plan: Callable[[int, int], list[Slice]]  # how many, seed
     read: Callable[[Slice, Line], Said]
     shown: tuple[str, ...] = ()
+    silence_s: float = 600.0  # who says nothing for so long hangs
 
 
 def shares(amount: int, most: int) -> list[int]:
@@ -193,6 +194,7 @@ PARTS: Mapping[str, Part] = {
     "towns": Part(
         about="the privacy attacks on another town of 4,000 vehicles",
         unit="towns",
+        silence_s=3_600.0,  # a town is 90 s of a core, and speaks once
         default=1,
         zero=("missed",),
         shown=("missed",),

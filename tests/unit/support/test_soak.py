@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.__main__ import parse
+from tests.soak.__main__ import missing, parse
 from tests.soak.book import Book
 from tests.soak.children import Children, Ended, Limits, Line, Slice
 from tests.soak.page import section
@@ -158,6 +158,11 @@ def test_a_wrong_choice_is_refused_in_a_sentence(
     with pytest.raises(SystemExit, match="2"):
         parse(arguments)
     assert complaint in capsys.readouterr().err
+
+
+def test_a_disk_that_forgets_names_what_it_needs() -> None:
+    assert missing(0, lambda _: "/usr/bin/it") == []
+    assert missing(1000, lambda name: None if name == "nbdkit" else name) == ["root", "nbdkit"]
 
 
 def test_the_page_shows_the_cases_and_the_numbers_that_must_be_0() -> None:
