@@ -25,7 +25,7 @@ _FAMILIES = (  # first match counts
     Family("agent.no_token", 2, "nothing was changed", "docs/reference/at-rest.md"),
     Family("agent.key_file", 2, _NOTHING_STARTED, "restore the key file, mode 0600"),
     Family("agent.running", 7, "the running agent goes on", "stop it first"),
-    Family("agent.not_running", 4, "the queue is intact", "start `okdrive-agent run`"),
+    Family("agent.not_running", 4, "what is stored is intact", "start `okdrive-agent run`"),
     Family("agent.answer_refused", 4, "nothing was changed", "`okdrive-agent update why-not`"),
     Family(
         "agent.not_found",
@@ -33,7 +33,6 @@ _FAMILIES = (  # first match counts
         "nothing was changed",
         "name one that is listed",
     ),
-    Family("agent.not_running", 8, "what is stored is intact", "`okdrive-agent run`"),
     Family("update.failed", 1, "what ran before still runs", "`okdrive-agent update history`"),
     Family("update", 4, "the update stands where it stood", "`okdrive-agent update why-not`"),
     Family("ota.gate", 4, "the update stands where it stood", "`okdrive-agent update why-not`"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ota.errors import NotStoredError, PatchError, UnsafePackageError
+from ota.errors import PatchError, UnsafePackageError
 from ota.metadata.archive import BLOCK, LEVEL, PackageReader
 from ota.metadata.delta import (
     MAGIC,
@@ -31,6 +31,7 @@ from ota.metadata.delta import (
 from ota.metadata.package import PackageFile, PackageManifest
 from ota.metadata.rebuild import rebuild
 from ota.metadata.stored import HEADER, is_stored
+from ota.publisher.errors import NotStoredError
 from ota.publisher.reuse import unpack
 
 if sys.version_info >= (3, 14):

@@ -15,7 +15,7 @@ from typing import Annotated, BinaryIO
 import msgspec
 from msgspec import Meta, Struct
 
-from ota.errors import NotFoundError, SettingsError, UnsafePackageError
+from ota.errors import UnsafePackageError
 from ota.metadata.archive import PackageReader, write_package
 from ota.metadata.chunks import CHUNK_BYTES, STORED_CHUNK_BYTES, list_chunks
 from ota.metadata.custom import Kind
@@ -29,6 +29,7 @@ from ota.metadata.package import (
     check_manifest,
 )
 from ota.metadata.stored import HEADER, is_stored
+from ota.publisher.errors import NotFoundError, SettingsError
 
 SPEC_NAME = "package.toml"
 FILES_NAME = "files"

@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 from tuf.api.metadata import TargetFile
 
-from ota.errors import HashMismatchError, NoMatchError, NotNewerError, PatchError, UnmetNeedError
+from ota.errors import HashMismatchError, PatchError
 from ota.metadata.custom import Delta, ImageCustom, Reuse, parse_image_custom, to_custom
 from ota.metadata.models import target_name, version_key
 from ota.publisher.delta import read_delta
+from ota.publisher.errors import NoMatchError, NotNewerError, UnmetNeedError
 from ota.publisher.inventory import Assignment, Inventory
 from ota.publisher.layout import Layout, Repositories
 from ota.publisher.needs import NO_NEEDS, Needs, why_not

@@ -14,10 +14,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from ota.errors import MissingFactError, NotFoundError
 from ota.metadata.chunks import describe
 from ota.metadata.custom import Counter, Criticality, Delta, Facts, ImageCustom, Release, Reuse
 from ota.metadata.models import format_utc, target_name
+from ota.publisher.errors import MissingFactError, NotFoundError
 from ota.publisher.package import PackageInfo
 
 RELEASE_NAME = "release.toml"
