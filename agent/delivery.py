@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.consent.receipts import ForgedReceiptError, VerifiedReceipt
-from agent.store.outbox import Outbox, OutboxRow
+from agent.store.outbox import Outbox
+from agent.store.queued import OutboxRow
 from telemetry.codec.batch import batch_id
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import split

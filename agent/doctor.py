@@ -15,7 +15,8 @@ from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
 from agent.store.battery import BatteryHistory
-from agent.store.outbox import Outbox, OutboxState
+from agent.store.outbox import Outbox
+from agent.store.queued import OutboxState
 from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
 from agent.store.vault import SEGMENT, TRIP, vault_of

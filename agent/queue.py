@@ -13,7 +13,9 @@ from agent.folders import Folders
 from agent.limits import departure_limits, said_network
 from agent.network.model import NetworkClass
 from agent.store.database import StoreError
-from agent.store.outbox import Drop, DropCode, Moment, Outbox, OutboxLine, OutboxState
+from agent.store.drops import Drop, DropCode
+from agent.store.outbox import Outbox
+from agent.store.queued import Moment, OutboxLine, OutboxState
 from agent.store.state import State
 from agent.store.uplink_notes import UplinkNotes
 from agent.wording import counted, labelled

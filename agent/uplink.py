@@ -21,7 +21,8 @@ from agent.departure import DepartureLimits, Situation, Surroundings, hindrance,
 from agent.services import Rounds
 from agent.sharing import Clock, Sharing
 from agent.spending import Spending
-from agent.store.outbox import OutboxRow, UncoveredError
+from agent.store.cover import UncoveredError
+from agent.store.queued import OutboxRow
 from agent.store.state import ReceiptRow
 from agent.store.uplink_notes import Failure, UplinkNotes
 from agent.waiting import (

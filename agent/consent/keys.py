@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.privacy.pseudonyms import SECRET_BYTES
+from ota.client.durable import sync_folder
 from telemetry.purposes import Purpose
 
 ED25519, ECDSA_P256 = "ed25519", "ecdsa-p256-sha256"  # as ledger entries name them
@@ -177,7 +178,7 @@ def _create_secret(path: Path) -> None:
             file.flush()
             os.fsync(descriptor)
         beside.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise KeyFileError(f"{path}: cannot write the secret: {error.strerror}") from error
 
@@ -202,16 +203,8 @@ def destroy_secrets(folder: Path) -> int:
         except OSError as error:
             raise KeyFileError(f"{path}: cannot destroy it: {error.strerror}") from error
     if paths:
-        _sync_folder(folder)
+        sync_folder(folder)
     return len(paths)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read_private(path: Path) -> bytes:

@@ -38,6 +38,7 @@ from agent.store.vault import (
     segment_item,
     vault_of,
 )
+from ota.client.durable import sync_folder
 from telemetry.codec.cbor import dump, load
 from telemetry.codec.cells import Cell
 from telemetry.codec.columns import decode_columns, encode_columns
@@ -499,7 +500,7 @@ def _create_whole(path: Path, header: bytes) -> int:
 
 def _sync_name(path: Path) -> None:
     try:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError:
         path.unlink()
         raise
@@ -514,11 +515,3 @@ def _open_cut(path: Path, size_bytes: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

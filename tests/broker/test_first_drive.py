@@ -9,7 +9,7 @@ import pytest
 
 from agent.consent.receipts import verify_receipt
 from agent.delivery import Patience
-from agent.store.outbox import OutboxState
+from agent.store.queued import OutboxState
 from agent.uplink import UplinkSettings
 from telemetry.codec.batch import batch_id
 from telemetry.ingest.wiring import Parts

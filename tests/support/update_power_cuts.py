@@ -3,7 +3,7 @@
 Run as ``python -m tests.support.update_power_cuts FOLDER CUTS SEED [broken]``: prints one JSON
 object for each cut, about the vehicle after its restart. ``broken`` leaves out the sync of the
 unpacked files, to show that the bench would notice. A process of its own, without threads: it forks
-for every cut.
+for every cut. SIGTERM ends it after the cut at which it is.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ota.client.installers import archive
 from ota.metadata.package import MANIFEST_NAME, parse_package_manifest
+from tests.support.ending import Ending
 from tests.support.power import VolatileDisk, reap
 from tests.support.repository_simulator import ECU, RepositorySimulator
 from tests.support.update_kill_points import STORIES, drop, go_on, in_child, prepare
@@ -52,7 +53,8 @@ class Bench:
         self.disk.mount_what_is_left()
         try:
             if in_child(partial(self._tell, number, after_s)) != 0:
-                print(json.dumps({"cut": number, "problem": "did not come back"}))  # noqa: T201
+                said = {"cut": number, "after_s": after_s, "problem": "did not come back"}
+                print(json.dumps(said), flush=True)  # noqa: T201
         finally:
             self.disk.unmount()
 
@@ -104,10 +106,16 @@ def changed(vehicle: Path) -> list[str]:
 
 
 def main(folder: Path, cuts: int, seed: int, *, is_broken: bool) -> None:
+    ending, dice = Ending(), random.Random(seed)
     bench = Bench(folder, is_broken=is_broken)
-    longest_s, dice = bench.length_s(), random.Random(seed)
-    for number in range(1, cuts + 1):
-        bench.cut(number, dice.uniform(0, 1.2 * longest_s))  # also just after its end
+    try:
+        longest_s = bench.length_s()
+        for number in range(1, cuts + 1):
+            if ending.is_asked:
+                break
+            bench.cut(number, dice.uniform(0, 1.2 * longest_s))  # also just after its end
+    finally:
+        bench.disk.put_away()
 
 
 if __name__ == "__main__":

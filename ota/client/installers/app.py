@@ -37,13 +37,7 @@ from ota.client.installers.versions import (
 from ota.client.offer import Offer
 from ota.client.ports import AppRunner, Program
 from ota.client.watch import Watch
-from ota.errors import (
-    MigrationError,
-    OtaError,
-    QuarantinedError,
-    StorageError,
-    UnhealthyError,
-)
+from ota.errors import MigrationError, OtaError, QuarantinedError, StorageError, UnhealthyError
 from ota.metadata.manifest import Installed
 from ota.metadata.package import (
     PackageLimits,

@@ -13,9 +13,9 @@ from agent.departure import DepartureLimits, Surroundings
 from agent.erasing import EraseError, Scope, Wish
 from agent.erasures import rows_document, rows_lines
 from agent.network.model import NetworkClass
+from agent.store.cover import UncoveredError
 from agent.store.database import StoreError
 from agent.store.events import EventFiles, StoredEvent
-from agent.store.outbox import UncoveredError
 from agent.store.state import ReceiptRow, State
 from telemetry.purposes import Purpose
 from tests.support.erase_side import Bench

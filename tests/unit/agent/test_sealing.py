@@ -11,7 +11,8 @@ import pytest
 from agent.consent.recipients import Recipients
 from agent.delivery import Patience
 from agent.sharing import Sharing
-from agent.store.outbox import OutboxState, UncoveredError
+from agent.store.cover import UncoveredError
+from agent.store.queued import OutboxState
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.keyset import KeySetError

@@ -10,7 +10,8 @@ from agent.consent.keys import SigningKey
 from agent.consent.ledger import ConsentEvent, TimeQuality, read_entry
 from agent.privacy.pseudonyms import day_token, pseudonym_of
 from agent.sharing import Sharing, SharingError
-from agent.store.outbox import OutboxState, UncoveredError
+from agent.store.cover import UncoveredError
+from agent.store.queued import OutboxState
 from agent.store.state import OfferRow, TripOutcome
 from telemetry.codec.batch import batch_id, decode_batch
 from telemetry.purposes import Purpose

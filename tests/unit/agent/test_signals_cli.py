@@ -26,34 +26,11 @@ from agent.signals.model import Frame
 from agent.signals.table import load_table
 from sim.frames import CAR, EV, SENDERS, VehicleState
 from sim.screens import STATES, PlayedAgent
+from tests.support.configs import agent_toml
 
 ZE1 = load_table("nissan-leaf-ze1")
 TOKEN = "token-of-this-boot"
-CONFIG = """
-state_dir = "."
-[vehicle]
-definition = "nissan-leaf-ze1"
-[source]
-kind = "gateway"
-path = "gateway"
-[identity]
-vehicle_id = "v-1"
-certificate = "c"
-certificate_key = "k"
-authority = "a"
-ecu_key = "e"
-purpose_secrets = "p"
-[uplink]
-broker_host = "localhost"
-ingest_keys = "i"
-[updates]
-director_url = "https://localhost"
-image_url = "https://localhost"
-director_root = "d"
-image_root = "i"
-primary_ecu = "e-1"
-ecus = []
-"""
+CONFIG = agent_toml(".", source={"path": "gateway"})
 
 
 @pytest.fixture

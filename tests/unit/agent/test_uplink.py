@@ -11,7 +11,7 @@ from agent.delivery import Patience
 from agent.departure import CONNECTION_BYTES, DepartureLimits, Surroundings
 from agent.network.model import NetworkClass
 from agent.sharing import Sharing
-from agent.store.outbox import OutboxState
+from agent.store.queued import OutboxState
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.link import Backoff, LinkError
