@@ -122,7 +122,7 @@ async def play(name: str, chosen: argparse.Namespace, book: Book, patience: Pati
         book.save()
 
     pages = {one.name: book.page(name, one, command) for one in slices}
-    progress = Progress(name, book, patience, asked=sum(one.amount for one in plan))
+    progress = Progress(name, book, patience, plan)
     with tempfile.TemporaryDirectory(prefix="okdrive-soak-", dir=chosen.folder) as folder:
         limits = Limits(silence_s=part.silence_s)
         children = Children(Path(folder), patience, on_line, on_end, progress.line, limits)

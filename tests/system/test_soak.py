@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 1_000
-PARTS = ("batches", "fuzz", "kill-points", "power-cuts", "towns")
+PARTS = ("batches", "fuzz", "kill-points", "kill-pairs", "power-cuts", "towns")
 
 
 class Soak:
@@ -75,7 +75,8 @@ def environment(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int, ram: Path) -> None:
-    amounts = ("--rounds", ROUNDS, "--inputs", 20, "--points", 40, "--cuts", 3, "--towns", 0)
+    amounts = ("--rounds", ROUNDS, "--inputs", 20, "--points", 40, "--pairs", 30)
+    amounts += ("--cuts", 3, "--towns", 0)
     out, found = Soak(ram, *amounts, "--seed", seed).end()
     parts = found["parts"]
     counts = parts["batches"]["counts"]
@@ -85,6 +86,7 @@ def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int, ram: Pat
     assert sum(" " in name and count > 0 for name, count in counts.items()) >= 14  # faults
     assert parts["fuzz"]["counts"]["inputs"] == 20 * 18
     assert parts["kill-points"]["counts"]["points"] >= 40
+    assert parts["kill-pairs"]["counts"]["pairs"] >= 10
     assert parts["power-cuts"]["counts"]["cuts"] == 3
     assert found["is_well"]
     assert out.endswith("to the end: all well\n")
@@ -101,6 +103,7 @@ AT_WORK: dict[str, Callable[[Soak], object]] = {
     "batches": lambda soak: list(soak.folder.glob("*/*/vehicle/*.sqlite")),
     "fuzz": lambda soak: list(soak.folder.glob("*/*")),
     "kill-points": lambda soak: list(soak.folder.glob("*/*/before/apps")),
+    "kill-pairs": lambda soak: list(soak.folder.glob("*/*/before/apps")),
     "power-cuts": lambda soak: soak.is_mounted(),
     "towns": lambda soak: list(soak.folder.glob("*/*")),
 }
