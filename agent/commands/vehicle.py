@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.commands.common import FILE, Caller, as_json, print_document
+from agent.wording import counted, labelled
 
 if TYPE_CHECKING:
     from agent.signals.decode import Decoder
@@ -69,8 +70,7 @@ def _problem_lines(document: dict[str, Any]) -> Iterator[str]:
     for problem in document["problems"]:
         line = "" if problem["line"] is None else f"{problem['line']}:"
         yield f"{problem['file']}:{line} {problem['text']}"
-    count = len(document["problems"])
-    yield "1 problem" if count == 1 else f"{count} problems"
+    yield counted(len(document["problems"]), "problem")
 
 
 @vehicle.command("decode")
@@ -161,13 +161,16 @@ def _explained(path: str, log: Path, name: str, buses: tuple[str, ...]) -> dict[
 def _why_lines(found: dict[str, Any]) -> Iterator[str]:
     value = "no value" if found["value"] is None else f"{found['value']} {found['unit']}".rstrip()
     yield found["path"]
-    yield f"now       {value}: {found['quality']} - {found['said']}"
-    yield f"since     {found['t']:.3f} s"
-    yield f"source    {found['source']}"
+    yield from labelled("now       ", f"{value}: {found['quality']} - {found['said']}")
+    if "t" in found:  # of a recording
+        yield f"since     {found['t']:.3f} s"
+    else:
+        yield f"since     {found['age_s']:.1f} s ago"
+    yield from labelled("source    ", found["source"])
     for place, rule in enumerate(found["rules"]):
-        yield f"{'valid if' if place == 0 else '     and':<10}{rule}"
+        yield from labelled(f"{'valid if' if place == 0 else '     and':<10}", rule)
     counts = ", ".join(f"{count} {reason}" for reason, count in found["rejections"].items())
-    yield f"refused   {counts or 'nothing'} of its frame"
+    yield from labelled("refused   ", f"{counts or 'nothing'} of its frame")
 
 
 @vehicle.command("detect")
