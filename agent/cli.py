@@ -25,6 +25,7 @@ from agent.commands.token import token
 from agent.commands.trips import trips
 from agent.commands.update import update
 from agent.commands.vehicle import vehicle
+from agent.commands.zones import zones
 from agent.config import AgentConfig
 from agent.folders import Folders
 from agent.wording import counted, labelled
@@ -214,6 +215,7 @@ for group in (
     pause,
     preview,
     workshop,
+    zones,
     erase,
     erasures,
     wipe,

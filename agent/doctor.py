@@ -5,15 +5,18 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from agent.config import AgentConfig, IdentityConfig
+from agent.consent.keys import load_purpose_secret
 from agent.consent.ledger import switch_problems, verify_chain
 from agent.consent.recipients import NoKeyError, load_recipients
 from agent.consents import signing_key_of
 from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
+from agent.privacy.zones import ZoneError
 from agent.store.battery import BatteryHistory
 from agent.store.outbox import Outbox
 from agent.store.queued import OutboxState
@@ -21,6 +24,7 @@ from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
 from agent.store.vault import SEGMENT, TRIP, vault_of
 from agent.wording import counted
+from agent.zones import Zones
 from telemetry.purposes import Purpose
 
 _LOW_BYTES = 200 << 20
@@ -40,6 +44,7 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="frames", look=lambda: _frames(folders)),
         Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
+        Check(name="places", look=lambda: _with_state(folders, lambda s: _places(config, s))),
         Check(name="trips", look=lambda: _with_state(folders, _trips)),
         Check(name="battery", look=lambda: _battery(folders)),
         Check(name="network", look=lambda: _network(config, folders)),
@@ -88,6 +93,15 @@ def _keys(folders: Folders) -> Finding:
             f"restore {folders.root}/keys; or switch the purpose off, which deletes it",
         )
     return ok("what is stored can be read")
+
+
+def _places(config: AgentConfig, state: State) -> Finding:
+    secret = partial(load_purpose_secret, config.identity.purpose_secrets, Purpose.TRAFFIC)
+    try:
+        drawn = Zones(state.database, secret).drawn()
+    except ZoneError as error:
+        return fail(str(error), "okdrive-agent zones remove --all, then draw them again")
+    return ok(f"{len(drawn)} drawn places, nothing that touches them is told")
 
 
 def _certificate(identity: IdentityConfig, now: datetime) -> Finding:

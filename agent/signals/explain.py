@@ -21,6 +21,7 @@ from agent.signals.table import (
     SignalRule,
     VehicleTable,
 )
+from agent.wording import COLUMNS
 
 _AGE_EVERY_S: Final = 0.1
 _NAME_COLUMNS: Final = 46
@@ -49,10 +50,11 @@ class DecodedLine(Struct, frozen=True):
 
     def text(self) -> str:
         """Return the line for an 80-column terminal."""
-        shown = "-" if self.value is None else str(self.value)
+        shown = "-" if self.value is None else _short(self.value)
         reason = "" if self.quality is Quality.OK else f" ({self.quality})"
-        name = self.path.removeprefix(_ROOT)
-        return f"{self.t:13.3f} {self.frame:>4} {name} = {shown} {self.unit}".rstrip() + reason
+        told = f" = {shown} {self.unit}".rstrip() + reason
+        head = f"{self.t:13.3f} {self.frame:>4} "
+        return f"{head}{_fitting(self.path.removeprefix(_ROOT), COLUMNS - len(head + told))}{told}"
 
 
 class VehicleSummary(Struct, frozen=True):
@@ -227,21 +229,20 @@ def chosen(now: SignalsNow, pattern: str) -> Iterator[DecodedLine]:
 
 def watch_row(line: DecodedLine, now_s: float) -> str:
     """Return one row of at most 80 columns: path, value, unit, and how old or why not."""
-    name = _fitting(line.path.removeprefix(_ROOT))
+    name = _fitting(line.path.removeprefix(_ROOT), _NAME_COLUMNS)
     value = "-" if line.value is None else _short(line.value)
     age_s = max(0.0, now_s - line.t)
     state = f"{age_s:6.1f} s ago" if line.quality is Quality.OK else line.quality.value
     return f"{name:<{_NAME_COLUMNS}} {value:>10} {line.unit:<7} {state}"[:80]
 
 
-def _fitting(name: str) -> str:
-    """Return ``name`` without as many of its first branches as do not fit."""
-    if len(name) <= _NAME_COLUMNS:
+def _fitting(name: str, room: int) -> str:
+    """Return ``name`` without as many of its first branches as it has too many for ``room``."""
+    if len(name) <= room:
         return name
-    starts = [
-        at for at, letter in enumerate(name) if letter == "." and len(name) - at < _NAME_COLUMNS
-    ]
-    return f"…{name[starts[0] + 1 :]}" if starts else f"…{name[1 - _NAME_COLUMNS :]}"
+    starts = (at + 1 for at, letter in enumerate(name) if letter == ".")
+    start = next((start for start in starts if len(name) - start < room), len(name) + 1 - room)
+    return f"…{name[start:]}"
 
 
 def _short(value: float | bool | str) -> str:  # noqa: FBT001 (as it reads)
