@@ -95,7 +95,7 @@ def plan_towns(towns: int, seed: int) -> list[Slice]:
 def plan_points(points: int, _seed: int) -> list[Slice]:
     """Take every n-th point of the stories of the suite; all of them and long ones if need be."""
     all_points = sum(POINTS[story] for story in WANTED)
-    every, slices, planned = max(1, all_points // max(1, points)), list[Slice](), 0
+    every, slices, planned = max(1, all_points // (points + len(WANTED))), list[Slice](), 0
     for story in (*WANTED, *LONG) if points > all_points else WANTED:
         if planned >= points:
             break

@@ -3,7 +3,7 @@
 Run as ``python -m tests.support.update_kill_pairs FOLDER STORY FIRST STEP SEED``: at every STEP-th
 point of the update from FIRST on, some points of the recovery are chosen by the dice. Prints one
 JSON object for each pair, about the vehicle after its second restart. SIGTERM ends it after the
-recovery at which it is. A process of its own, without threads, as ``update_kill_points`` is.
+pair at which it is. A process of its own, without threads, as ``update_kill_points`` is.
 """
 
 import asyncio
@@ -27,21 +27,26 @@ EVERY = 16  # of the recovery's changes, from a number on that the dice say
 class Pairs:
     """The second ends of one first end; made and used in a process that has no other children."""
 
-    def __init__(self, simulator: RepositorySimulator, first: Stop, dice: random.Random) -> None:
-        self._simulator, self._first = simulator, first
-        self._from = dice.randrange(EVERY)
+    def __init__(
+        self, simulator: RepositorySimulator, first: Stop, from_: int, ending: Ending
+    ) -> None:
+        self._simulator, self._first, self._from = simulator, first, from_
+        self._ending = ending
 
     def play(self, here: Path) -> None:
         """Recover the vehicle in ``here``; stop, copy and restart it now and then."""
 
         def at_stop(stop: Stop) -> None:
-            if stop.number % EVERY == self._from:
+            if self._ending.is_asked:
+                os.kill(stop.pid, signal.SIGKILL)
+            elif stop.number % EVERY == self._from:
                 again = here.with_name(f"{here.name}-{stop.number}")
                 shutil.copytree(here, again, symlinks=True)
                 self._restart(stop, again)
                 shutil.rmtree(again)
 
-        if watch(lambda: drop(asyncio.run(go_on(self._simulator, here))), here, at_stop) != 0:
+        code = watch(lambda: drop(asyncio.run(go_on(self._simulator, here))), here, at_stop)
+        if code != 0 and not self._ending.is_asked:
             self._say(self._first, {"problem": "the recovery that was watched did not end"})
 
     def _restart(self, stop: Stop, again: Path) -> None:
@@ -68,8 +73,9 @@ def main(folder: Path, story: str, first: int, step: int, seed: int) -> None:
         elif stop.number % step == first:
             here = folder / str(stop.number)
             shutil.copytree(before, here, symlinks=True)
+            pairs = Pairs(simulator, stop, dice.randrange(EVERY), ending)
             # a tracer of its own: ours would hear the threads of both updates
-            if in_child(partial(Pairs(simulator, stop, dice).play, here)) != 0:
+            if in_child(partial(pairs.play, here)) != 0:
                 raise RuntimeError(f"point {stop.number}: nobody could watch its recovery")
             shutil.rmtree(here)
 
