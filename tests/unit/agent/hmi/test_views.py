@@ -34,6 +34,8 @@ EXPECTED = {
     "shared-queued": Card.SHARED,
     "update-ready": Card.UPDATE,
     "update-recall": Card.RECALL,
+    "update-fetching": Card.HOME,
+    "update-fetching-waits": Card.HOME,
     "update-scheduled": Card.HOME,
     "update-countdown": Card.RUNNING_UPDATE,
     "update-installing": Card.RUNNING_UPDATE,
@@ -115,6 +117,7 @@ def test_while_moving_only_backing_out_is_allowed() -> None:
         Action.WITHDRAW,
         Action.CANCEL_UPDATE,
         Action.PAUSE,
+        Action.HIDE_PLACE,
         Action.ASK_AGAIN,
     }
 
@@ -129,6 +132,7 @@ def test_idling_allows_one_button_cards_but_no_question() -> None:
     allowed = {action for action in Action if is_allowed(action, idling)}
     assert allowed == {
         Action.PAUSE,
+        Action.HIDE_PLACE,
         Action.ASK_AGAIN,
         Action.CHOOSE_DRIVER,
         Action.TAKE_BACK,
