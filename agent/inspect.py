@@ -1,11 +1,7 @@
 """What the commands read from the state folder, beside the daemon or without it. Blocks."""
 
 import json
-<<<<<<< HEAD
-=======
-import socket
 from collections.abc import Sequence
->>>>>>> main
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
