@@ -51,9 +51,7 @@ def _loaded(data: bytes, limits: BatchLimits) -> object:
         return load(data, max_bytes=max_bytes(limits), what="file")
     except CodecError as error:
         found = str(error).removeprefix("file: ")
-        raise CodecError(
-            f"file: {_EXPECTED}; found: {found}", code=error.code
-        ) from error
+        raise CodecError(f"file: {_EXPECTED}; found: {found}", code=error.code) from error
 
 
 def max_bytes(limits: BatchLimits) -> int:
