@@ -4,8 +4,9 @@ BIN := .venv/bin
 DRIVE ?=
 DRIVER ?= robot
 N ?= 20
-ROUNDS ?= 20000
 SEED ?= 7
+MINUTES ?=
+PARTS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo stack test test-fast lint bench soak screenshots fix flake golden docs lock setup
@@ -30,8 +31,8 @@ lint: setup ## Format, lint, types, imports, fresh docs: what a merge needs besi
 	@$(BIN)/python -m pytest -q tests/architecture
 bench: setup ## Every budget of the design, peers in the same run; table and build/bench.json.
 	@$(BIN)/python -m benchmarks && $(BIN)/python -m benchmarks.figures
-soak: setup ## Faults and kill points for minutes or hours; prints what was lost (nothing).
-	@$(BIN)/python -m tests.soak --rounds $(ROUNDS) --seed $(SEED)
+soak: setup ## Faults and kill points for minutes or hours; says what was lost (nothing): MINUTES=10 PARTS=power-cuts
+	@$(BIN)/python -m tests.soak $(PARTS) --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES)) --json build/soak.json
 screenshots: setup ## Every screen of the driver's page as a picture.
 	@$(BIN)/python -m sim.screenshots -o build/screenshots
 fix: setup ## Format, and repair what a machine can.

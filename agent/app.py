@@ -17,6 +17,7 @@ from agent.config import AgentConfig, IdentityConfig
 from agent.consents import sharing_of
 from agent.control import Control
 from agent.daylight import is_dark
+from agent.delivery import Patience
 from agent.desk import Desk
 from agent.documents import INGEST_KEYS, ingest_keys_taker
 from agent.erasures import eraser_of
@@ -48,14 +49,16 @@ from agent.signals.polls import Poller
 from agent.signals.replay import ReplaySource
 from agent.signals.states import any_row
 from agent.signals.table import VehicleTable, load_table
+from agent.spending import Spending
 from agent.store.battery import BatteryHistory
 from agent.store.erasures import Erasures
 from agent.store.events import EventFiles
 from agent.store.quota import make_room
 from agent.store.sessions import Sessions
 from agent.store.state import State
+from agent.store.uplink_notes import UplinkNotes
 from agent.surroundings import SurroundingsWatch
-from agent.takeback import Takeback, TakebackSettings
+from agent.takeback import Takeback
 from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
 from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
@@ -363,15 +366,18 @@ class Agent:
             surroundings=watch.look,
             clock=self._clock,
             settings=UplinkSettings(
-                puback_timeout_s=uplink.puback_timeout_s,
-                receipt_timeout_s=uplink.receipt_timeout_s,
+                patience=self._patience(),
                 pause_max_s=uplink.pause_max_s,
                 limits=departure_limits(self._config),
             ),
         )
 
-    def _make_takeback(self) -> Takeback:
+    def _patience(self) -> Patience:
         uplink = self._config.uplink
+        return Patience(puback_s=uplink.puback_timeout_s, receipt_s=uplink.receipt_timeout_s)
+
+    def _make_takeback(self) -> Takeback:
+        limits = departure_limits(self._config)
         watch = SurroundingsWatch(self._live, network=self._network.now, clock=self._clock)
         return Takeback(
             Erasures(self._state.database),
@@ -380,10 +386,13 @@ class Agent:
             surroundings=watch.look,
             clock=self._clock,
             claim_withdrawn=eraser_of(self._config, self._sharing, self._clock).claim_withdrawn,
-            settings=TakebackSettings(
-                puback_timeout_s=uplink.puback_timeout_s,
-                receipt_timeout_s=uplink.receipt_timeout_s,
-                limits=departure_limits(self._config),
+            patience=self._patience(),
+            limits=limits,
+            spending=Spending(
+                UplinkNotes(self._state.database),
+                clock=self._clock,
+                network=self._network.now,
+                bytes_per_day=limits.bytes_per_day,
             ),
         )
 

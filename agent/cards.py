@@ -1,7 +1,7 @@
 """What the flows know, as the cards that the screen shows. Pure: rows in, cards out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from statistics import median
 
@@ -14,6 +14,7 @@ from agent.hmi.views import (
     BatteryHealth,
     CardKind,
     Criticality,
+    Fetching,
     FieldPreview,
     GateLine,
     Level,
@@ -28,7 +29,7 @@ from agent.hmi.views import (
 )
 from agent.store.battery import DayFigure
 from agent.store.figures import figures
-from agent.store.outbox import OutboxState
+from agent.store.queued import OutboxState
 from agent.store.state import TripOutcome, TripRow
 from agent.updates import Offer, UpdateView
 from agent.vehicle.battery.memory import Kind
@@ -227,6 +228,26 @@ def update_card(
         progress=_progress(view.state),
         countdown_s=None if view.countdown_s is None else round(view.countdown_s),
         scheduled_text=f"{planned.at_utc.astimezone(zone):%H:%M}" if planned and is_planned else "",
+    )
+
+
+def fetching_of(view: UpdateView) -> Fetching | None:
+    """Return how far the download is, no finer than a person looks; None while there is none."""
+    offer, progress = view.offer, view.progress
+    if offer is None or view.state is not UpdateState.DOWNLOADING:
+        return None
+    fetching = Fetching(name=offer.name, to_version=offer.to_version, total_bytes=offer.size_bytes)
+    if progress is None:
+        why = view.problem
+        return fetching if why is None else replace(fetching, why_not=why.sentence, code=why.code)
+    rate, left_s = progress.bytes_per_s, progress.left_s
+    percent = max(1, progress.total_bytes // 100)
+    return replace(
+        fetching,
+        total_bytes=progress.total_bytes,
+        done_bytes=progress.done_bytes // percent * percent,
+        bytes_per_s=None if rate is None else float(f"{rate:.1e}"),
+        left_s=None if left_s is None else -(-round(left_s) // 5) * 5,
     )
 
 

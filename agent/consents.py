@@ -58,12 +58,6 @@ class ExportError(Exception):
     code: ClassVar[str] = "consent.export"
 
 
-class BrokenLedgerError(Exception):
-    """The ledger does not verify; sharing stays stopped until it is restored."""
-
-    code: ClassVar[str] = "consent.ledger_broken"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedEntry:
     """One entry as an export holds it."""

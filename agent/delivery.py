@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.consent.receipts import ForgedReceiptError, VerifiedReceipt
-from agent.store.outbox import Outbox, OutboxRow
+from agent.store.outbox import Outbox
+from agent.store.queued import OutboxRow
 from telemetry.codec.batch import batch_id
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.codec.part import split
@@ -70,8 +71,8 @@ MakeLink = Callable[[str, Callable[[Message], None]], Link]  # client id, what t
 class Patience:
     """How long to wait for whom."""
 
-    puback_s: float
-    receipt_s: float
+    puback_s: float = 10.0
+    receipt_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

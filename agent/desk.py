@@ -17,6 +17,7 @@ import msgspec
 from agent.cards import (
     Planned,
     battery_alerts,
+    fetching_of,
     health_of,
     result_card,
     tonight,
@@ -239,6 +240,7 @@ class Desk:
             pause=self._people.pause(),
             trips=gathered.trips,
             update=update_card(view, self._memory.planned, zone=None),
+            fetching=fetching_of(view),
             dismissed_update=self._dismissed,
             result=self._result(view),
             queue_count=len(gathered.queue),

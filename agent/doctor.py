@@ -17,10 +17,12 @@ from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
 from agent.privacy.zones import ZoneError
 from agent.store.battery import BatteryHistory
-from agent.store.outbox import Outbox, OutboxState
+from agent.store.outbox import Outbox
+from agent.store.queued import OutboxState
 from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
 from agent.store.vault import EVENT, SEGMENT, TRIP, vault_of
+from agent.wording import counted
 from agent.zones import Zones
 from telemetry.purposes import Purpose
 
@@ -139,7 +141,8 @@ def _frames(folders: Folders) -> Finding:
             f"{text}; {sum(broken.values()):,} refused, most often {worst}",
             "look at the wiring, or at the vehicle definition named above",
         )
-    return ok(f"{text}; {sum(rejected.values()):,} values were not available or stale")
+    absent = counted(sum(rejected.values()), "value")
+    return ok(f"{text}; {absent} not available or stale")
 
 
 def _buses(folders: Folders) -> Finding:
@@ -170,15 +173,16 @@ def _ledger(config: AgentConfig, state: State) -> Finding:
     ]
     if problems:
         return fail(problems[0].sentence, "sharing has stopped; restore the state folder")
-    return ok(f"{len(entries)} entries, chain and signatures verified")
+    return ok(f"{counted(len(entries), 'entry', 'entries')}, chain and signatures verified")
 
 
 def _trips(state: State) -> Finding:
     sessions = Sessions(state.database)
     damaged = state.damaged_trips() + sessions.damaged()
     if damaged:
-        return warn(f"{damaged} damaged rows were left out", "check the disk")
-    return ok(f"{len(state.trips(limit=-1))} trips, {len(sessions.rows(limit=-1))} charges")
+        return warn(f"{counted(damaged, 'damaged row')} left out", "check the disk")
+    driven, charged = len(state.trips(limit=-1)), len(sessions.rows(limit=-1))
+    return ok(f"{counted(driven, 'trip')}, {counted(charged, 'charge')}")
 
 
 def _battery(folders: Folders) -> Finding:
@@ -186,7 +190,7 @@ def _battery(folders: Folders) -> Finding:
         damaged = history.damaged()
         raised = [row.code for row in history.alerts(limit=-1) if row.cleared_utc is None]
     if damaged:
-        return warn(f"{damaged} damaged rows were left out", "check the disk")
+        return warn(f"{counted(damaged, 'damaged row')} left out", "check the disk")
     if raised:
         return warn(f"raised: {', '.join(raised)}", f"okdrive-agent battery explain {raised[0]}")
     return ok("no alert")
@@ -200,7 +204,8 @@ def _queue(state: State) -> Finding:
             f"{len(stopped)} of {len(rows)} batches were refused: {stopped[0].refusal}",
             "they stay here and expire; tell the receiver named on the card",
         )
-    return ok(f"{len(rows)} batches wait to be sent")
+    waits = "waits" if len(rows) == 1 else "wait"
+    return ok(f"{counted(len(rows), 'batch', 'batches')} {waits} to be sent")
 
 
 def _network(config: AgentConfig, folders: Folders) -> Finding:

@@ -6,6 +6,8 @@ Families are named by the prefix of their stable code, so that this table import
 
 from typing import NamedTuple
 
+from agent.wording import COLUMNS, labelled
+
 
 class Family(NamedTuple):
     """What errors whose code starts with ``prefix`` mean for the shell and for a person."""
@@ -25,7 +27,7 @@ _FAMILIES = (  # first match counts
     Family("agent.no_token", 2, "nothing was changed", "docs/reference/at-rest.md"),
     Family("agent.key_file", 2, _NOTHING_STARTED, "restore the key file, mode 0600"),
     Family("agent.running", 7, "the running agent goes on", "stop it first"),
-    Family("agent.not_running", 4, "the queue is intact", "start `okdrive-agent run`"),
+    Family("agent.not_running", 4, "what is stored is intact", "start `okdrive-agent run`"),
     Family("agent.answer_refused", 4, "nothing was changed", "`okdrive-agent update why-not`"),
     Family(
         "agent.not_found",
@@ -33,7 +35,6 @@ _FAMILIES = (  # first match counts
         "nothing was changed",
         "name one that is listed",
     ),
-    Family("agent.not_running", 8, "what is stored is intact", "`okdrive-agent run`"),
     Family("update.failed", 1, "what ran before still runs", "`okdrive-agent update history`"),
     Family("update", 4, "the update stands where it stood", "`okdrive-agent update why-not`"),
     Family("ota.gate", 4, "the update stands where it stood", "`okdrive-agent update why-not`"),
@@ -78,17 +79,23 @@ def family(error: BaseException) -> Family:
     return next((known for known in _FAMILIES if code.startswith(known.prefix)), _UNEXPECTED)
 
 
-def explain(doing: str, error: BaseException) -> str:
-    """Return four lines: what failed, expected and found, what is intact and next, the code."""
+def explain(doing: str, error: BaseException, *, columns: int | None = None) -> str:
+    """Return four lines: what failed, expected and found, what is intact and next, the code.
+
+    With ``columns``, the width of a terminal, a longer line goes on below itself.
+    """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     known = family(error)
     code = getattr(error, "code", type(error).__name__)
-    return "\n".join(
-        (
-            f"okdrive-agent: {doing} failed",
-            f"  why       {error}",
-            f"  intact    {known.intact}. Next: {known.advice}",
-            f"  see       docs/reference/exit-codes.md  {code}  [exit {known.exit_code}]",
-        )
-    )
+    told = {
+        "  why       ": str(error),
+        "  intact    ": f"{known.intact}. Next: {known.advice}",
+        "  see       ": f"docs/reference/exit-codes.md  {code}  [exit {known.exit_code}]",
+    }
+    lines = [f"{label}{text}" for label, text in told.items()]
+    if columns is not None:
+        lines = [
+            line for item in told.items() for line in labelled(*item, columns=max(columns, COLUMNS))
+        ]
+    return "\n".join([f"okdrive-agent: {doing} failed", *lines])

@@ -33,7 +33,9 @@ from agent.presence import Presence
 from agent.scribe import Scribe, Seen
 from agent.store.claims import Claims
 from agent.store.drivers import Drivers, StandingRow
-from agent.store.outbox import Moment, Outbox, Quota
+from agent.store.drops import Quota
+from agent.store.outbox import Outbox
+from agent.store.queued import Moment
 from agent.store.state import LEDGER_LENGTH, LedgerHead, State
 from agent.store.tracks import delete_tracks
 from agent.store.vault import EVENT, SEGMENT, TRIP

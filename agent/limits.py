@@ -3,7 +3,7 @@
 from agent.config import AgentConfig
 from agent.departure import DepartureLimits
 from agent.network.model import NetworkClass
-from agent.store.outbox import Quota
+from agent.store.drops import Quota
 
 AUTO = "auto"
 

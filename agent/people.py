@@ -5,7 +5,7 @@ One half of the desk: everything blocks in a thread and is answered with a sente
 
 import asyncio
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +22,6 @@ from agent.workshop import Contact, ReportError, Show, make_report
 from telemetry.purposes import Purpose
 
 T = TypeVar("T")
-Blocking = Callable[[Callable[[], T]], Awaitable[T]]
 
 STANDING_DAYS = 30  # what one press on the screen gives; a command can say another number
 _LINE = 60  # characters of the full text on one line of the screen

@@ -291,11 +291,6 @@ class Recorder:
         """Return the name of the segment that is being written; None if there is none."""
         return None if self._writer is None else self._writer.path.name
 
-    @property
-    def is_recording(self) -> bool:
-        """Whether rows of a trip are being written now."""
-        return self._writer is not None
-
     async def _pump(self) -> SourceError | None:
         try:
             async for frames in self._source.batches():

@@ -1,4 +1,7 @@
-"""Named services in one TaskGroup: restarted when they fail, drained when the daemon stops."""
+"""Named services in one TaskGroup: restarted when they fail, drained when the daemon stops.
+
+A service that looks now and then at what waits does so in `Rounds`.
+"""
 
 import asyncio
 import logging
@@ -56,6 +59,38 @@ async def _supervise(
         else:
             return None
     return None
+
+
+class Rounds:
+    """The rounds of one service: each begins when its time has come, or at once when woken."""
+
+    def __init__(self, step: Callable[[], Awaitable[float]]) -> None:
+        """Wire; ``step`` does one round and returns the seconds until another is worth it."""
+        self._step = step
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Begin the next round now: call it in the loop's thread."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Do one round after the other until ``stop``; raises what a round raises, in a group."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._wake_at(stop), name="rounds_stop")
+            while not stop.is_set():
+                self._wake.clear()
+                await self._sleep(await self._step())
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
 
 
 async def _pause(stop: asyncio.Event, delay_s: float) -> None:

@@ -10,14 +10,15 @@ import logging
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from agent.consent.receipts import ForgedReceiptError, VerifiedErasure
 from agent.consent.recipients import NoKeyError, Recipients
-from agent.delivery import Link, MakeLink
+from agent.delivery import Link, MakeLink, Patience
 from agent.departure import DepartureLimits, Situation, Surroundings, hindrance
 from agent.grants import Clock
+from agent.services import Rounds
+from agent.spending import Spending
 from agent.store.erasures import ErasureRow, Erasures
 from telemetry.link import LinkError
 from telemetry.mqtt.messages import Message
@@ -31,15 +32,6 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 60.0, 86_400.0
 _DOUBLINGS = 12  # from a minute to a day
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakebackSettings:
-    """How long to wait for whom, and what sending may cost."""
-
-    puback_timeout_s: float = 10.0
-    receipt_timeout_s: float = 30.0
-    limits: DepartureLimits = field(default_factory=DepartureLimits)
-
-
 class Takeback:
     """Sends what waits in the list of erasures."""
 
@@ -50,35 +42,39 @@ class Takeback:
         recipients: Recipients,
         make_link: MakeLink,
         clock: Clock,
-        settings: TakebackSettings,
+        patience: Patience,
+        limits: DepartureLimits,
+        spending: Spending,
         claim_withdrawn: Callable[[], int],
         surroundings: Callable[[], Surroundings] = Surroundings,
         chance: Callable[[], float] | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """Wire; ``claim_withdrawn`` adds to the list what was withdrawn on its way. It blocks."""
+        """Wire.
+
+        ``spending`` is the account of this flow; it counts into the same day as the uplink's.
+        ``claim_withdrawn`` adds to the list what was withdrawn on its way. It blocks.
+        """
         self._erasures = erasures
         self._recipients = recipients
         self._make_link = make_link
         self._clock = clock
-        self._settings = settings
+        self._patience = patience
+        self._limits = limits
+        self._spending = spending
         self._claim_withdrawn = claim_withdrawn
         self._surroundings = surroundings
         self._chance = chance or random.SystemRandom().random
         self._random_bytes = random_bytes
-        self._wake = asyncio.Event()
+        self._rounds = Rounds(self.step)
 
     def wake(self) -> None:
         """Look at the list now: call it in the loop's thread."""
-        self._wake.set()
+        self._rounds.wake()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send what is due until ``stop``; raises StoreError if the state file fails."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._wake_at(stop), name="takeback_stop")
-            while not stop.is_set():
-                self._wake.clear()
-                await self._sleep(await self.step())
+        await self._rounds.run(stop)
 
     async def step(self) -> float:
         """Send the next request if it is due; return the seconds until another look is worth it."""
@@ -89,9 +85,10 @@ class Takeback:
         wait_s = (row.not_before_utc - self._clock.utc_now()).total_seconds()
         if wait_s > 0:
             return min(wait_s, _LOOK_EVERY_S)
-        found = hindrance(self._situation(row))
-        if found:
+        situation = await asyncio.to_thread(self._situation, row)
+        if found := hindrance(situation):
             return _LOOK_EVERY_S if found.wait_s is None else min(found.wait_s, _LOOK_EVERY_S)
+        self._spending.begin(situation.spent_bytes)
         try:
             await self._send(row)
         except (LinkError, NoKeyError) as error:
@@ -116,12 +113,14 @@ class Takeback:
         finally:
             answer.cancel()
             await link.disconnect()
+            await asyncio.to_thread(self._spending.charge, link)
 
     async def _exchange(
         self, link: Link, client_id: str, sealed: bytes, answer: "asyncio.Future[VerifiedErasure]"
     ) -> None:
-        answer_to, patience_s = ack_topic(client_id), self._settings.puback_timeout_s
+        answer_to, patience_s = ack_topic(client_id), self._patience.puback_s
         await link.subscribe(answer_to, timeout_s=patience_s)
+        self._spending.expect_affordable(link, len(sealed))
         await link.publish(
             ERASE_TOPIC,
             sealed,
@@ -130,7 +129,7 @@ class Takeback:
             response_topic=answer_to,
         )
         try:
-            async with asyncio.timeout(self._settings.receipt_timeout_s):
+            async with asyncio.timeout(self._patience.receipt_s):
                 found = await answer
         except TimeoutError:
             raise LinkError(
@@ -160,23 +159,13 @@ class Takeback:
     def _situation(self, row: ErasureRow) -> Situation:
         return Situation(
             surroundings=self._surroundings(),
-            limits=self._settings.limits,
+            limits=self._limits,
             queued=1,
             next_bytes=sealed_bytes(len(row.message or b"")),
+            spent_bytes=self._spending.today(),
         )
 
     def _retry_at(self, row: ErasureRow, now: datetime) -> datetime:
         """Return when to ask again without an answer: later each time, and at no fixed distance."""
         longest_s = min(_FIRST_RETRY_S * 2.0 ** min(row.attempts, _DOUBLINGS), _LAST_RETRY_S)
         return now + timedelta(seconds=longest_s * (0.5 + self._chance() / 2))
-
-    async def _wake_at(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._wake.set()
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return

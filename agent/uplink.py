@@ -18,9 +18,11 @@ from agent.consent.receipts import VerifiedReceipt
 from agent.consent.recipients import NoKeyError
 from agent.delivery import TOO_LARGE, Delivery, Link, MakeLink, Patience, Receipts
 from agent.departure import DepartureLimits, Situation, Surroundings, hindrance, reason
+from agent.services import Rounds
 from agent.sharing import Clock, Sharing
 from agent.spending import Spending
-from agent.store.outbox import OutboxRow, UncoveredError
+from agent.store.cover import UncoveredError
+from agent.store.queued import OutboxRow
 from agent.store.state import ReceiptRow
 from agent.store.uplink_notes import Failure, UplinkNotes
 from agent.waiting import (
@@ -47,8 +49,7 @@ _HOUSEKEEPING_S = 3600.0  # look at expiry this often, also when nothing is sent
 class UplinkSettings:
     """How long to wait for whom, and what sending may cost."""
 
-    puback_timeout_s: float = 10.0
-    receipt_timeout_s: float = 30.0
+    patience: Patience = field(default_factory=Patience)
     pause_max_s: float = 30.0  # random pause between two pseudonyms
     limits: DepartureLimits = field(default_factory=DepartureLimits)
 
@@ -85,7 +86,7 @@ class Uplink:
             network=lambda: surroundings().network,
             bytes_per_day=settings.limits.bytes_per_day,
         )
-        self._wake = asyncio.Event()
+        self._rounds = Rounds(self._round)
         self._retry_at_s = 0.0
         self._failure: LinkError | None = None
         self.counters: Counter[str] = Counter()
@@ -94,19 +95,19 @@ class Uplink:
 
     def wake(self) -> None:
         """Look at the outbox now: call it in the loop's thread after an answer of the driver."""
-        self._wake.set()
+        self._rounds.wake()
 
     def resume(self) -> None:
         """Try again after a refusal that waiting does not heal, or before a back-off is over."""
         self._failure = None
         self._retry_at_s = 0.0
         self._backoff.reset()
-        self._wake.set()
+        self._rounds.wake()
 
     async def set_paused(self, *, is_paused: bool) -> None:
         """Switch sending off or on; a batch that is on its way is finished."""
         await asyncio.to_thread(self._notes.set_paused, is_paused=is_paused)
-        self._wake.set()
+        self._rounds.wake()
 
     async def queue(self) -> list[QueueItem]:
         """Return everything confirmed and not delivered, in the order of leaving."""
@@ -120,12 +121,7 @@ class Uplink:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send what is due until ``stop``; raises StoreError if the state file fails."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._wake_at(stop), name="uplink_stop")
-            while not stop.is_set():
-                self._wake.clear()
-                await asyncio.to_thread(self._sharing.expire)
-                await self._sleep(await self.step())
+        await self._rounds.run(stop)
 
     async def step(self) -> float:
         """Send what is due over one connection; return the seconds until it is worth another."""
@@ -142,6 +138,10 @@ class Uplink:
         await self._succeeded()
         is_more = await asyncio.to_thread(due_of_one_pseudonym, self._sharing)
         return self._pause_s() if is_more else 0.0
+
+    async def _round(self) -> float:
+        await asyncio.to_thread(self._sharing.expire)
+        return await self.step()
 
     async def _send(self, rows: Sequence[OutboxRow]) -> None:
         client_id = new_client_id(self._random_bytes(CLIENT_ID_BYTES))
@@ -225,10 +225,7 @@ class Uplink:
             client_id=client_id,
             receipts=receipts,
             outbox=self._outbox,
-            patience=Patience(
-                puback_s=self._settings.puback_timeout_s,
-                receipt_s=self._settings.receipt_timeout_s,
-            ),
+            patience=self._settings.patience,
             expect_affordable=lambda size: self._spending.expect_affordable(link, size),
         )
 
@@ -300,14 +297,3 @@ class Uplink:
         pause_s = self._chance() * self._settings.pause_max_s
         self._retry_at_s = self._clock.monotonic_s() + pause_s
         return pause_s
-
-    async def _wake_at(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._wake.set()
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agent.consent.recipients import NoKeyError
 from agent.sharing import Sharing
-from agent.store.outbox import Moment, OutboxRow, OutboxState
+from agent.store.queued import Moment, OutboxRow, OutboxState
 from telemetry.codec.batch import batch_pseudonym
 from telemetry.purposes import Purpose
 from telemetry.seal import sealed_bytes

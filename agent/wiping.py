@@ -21,11 +21,6 @@ from ota.client.durable import replace_file, sync_folder
 _STEPS_BESIDE = ("-wal", "-shm", "-journal")
 
 
-def is_begun(folders: Folders) -> bool:
-    """Tell whether a wipe was begun and not finished."""
-    return folders.wipe.exists()
-
-
 def begin(folders: Folders) -> None:
     """Write the mark: from here on there is only forward."""
     replace_file(folders.wipe, b"the drivers' data of this vehicle are being wiped\n")

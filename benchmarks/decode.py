@@ -88,20 +88,23 @@ PARKED: Final = Case(
 )
 
 
-def measure() -> list[Result]:
+def measure(*, quick: bool = False) -> list[Result]:
     """Return the rows of the table of ``make bench``: ns per bus frame, ratio, must and aim."""
+    rounds = 3 if quick else ROUNDS
     return [
-        *_measured(DRIVE, bars=((5.0, 10.0), (4.0, 7.0))),
-        *_measured(PARKED, bars=((10.0, 16.0), None)),
+        *_measured(DRIVE, rounds, bars=((5.0, 10.0), (4.0, 7.0))),
+        *_measured(PARKED, rounds, bars=((10.0, 16.0), None)),
     ]
 
 
-def _measured(case: Case, *, bars: tuple[tuple[float, float] | None, ...]) -> list[Result]:
+def _measured(
+    case: Case, count: int, *, bars: tuple[tuple[float, float] | None, ...]
+) -> list[Result]:
     name, frames = case.frames()
     plain = _decoding(case, frames, checks=False)
     full = _decoding(case, frames, checks=True)
     peer = _peer(case, frames)
-    rounds = [[_cpu_ns(side) / len(frames) for side in (peer, plain, full)] for _ in range(ROUNDS)]
+    rounds = [[_cpu_ns(side) / len(frames) for side in (peer, plain, full)] for _ in range(count)]
     return [
         _row(f"decode, {name}, no validity checks", rounds, 1, bars[0]),
         _row(f"decode, {name}, full validity chain", rounds, 2, bars[1]),

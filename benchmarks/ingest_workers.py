@@ -38,14 +38,15 @@ BATCHES = 30
 TIMEOUT_S = 300.0
 
 
-def measure() -> list[Result]:
+def measure(*, quick: bool = False) -> list[Result]:
     """Return batches a second of one and of two receivers."""
-    payloads = iter(_payloads(2 * BATCHES + 8))
+    count = 2 if quick else BATCHES
+    payloads = iter(_payloads(2 * count + 8))
     with tempfile.TemporaryDirectory(prefix="okdrive-bench-") as folder:
         home = _Home(Path(folder))
         with _broker(home):
-            one = _rate(home, payloads, workers=1)
-            two = _rate(home, payloads, workers=2)
+            one = _rate(home, payloads, count, workers=1)
+            two = _rate(home, payloads, count, workers=2)
     return [
         _result("ingest over a broker, 1 receiver", one, peer=None),
         _result("ingest over a broker, 2 receivers", two, peer=one),
@@ -126,15 +127,15 @@ def _receiver(home: _Home, number: int) -> Iterator[None]:
         process.wait(30)
 
 
-def _rate(home: _Home, payloads: Iterator[bytes], *, workers: int) -> float:
+def _rate(home: _Home, payloads: Iterator[bytes], count: int, *, workers: int) -> float:
     with ExitStack() as stack:
         for number in range(workers):
             stack.enter_context(_receiver(home, 10 * workers + number))
         asyncio.run(_exchange(home, [next(payloads) for _ in range(2 * workers)]))  # warm them
-        batches = [next(payloads) for _ in range(BATCHES)]
+        batches = [next(payloads) for _ in range(count)]
         began = time.perf_counter()
         asyncio.run(_exchange(home, batches))
-        return BATCHES / (time.perf_counter() - began)
+        return count / (time.perf_counter() - began)
 
 
 async def _exchange(home: _Home, batches: list[bytes]) -> None:

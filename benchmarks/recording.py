@@ -44,9 +44,10 @@ class Cost:
         return self.written_bytes / _MB / self.seconds * 3_600
 
 
-def measure() -> list[Result]:
+def measure(*, quick: bool = False) -> list[Result]:
     """Return the rows of the table of ``make bench``."""
-    wide, narrow = _run(wide=True), _run(wide=False)
+    seconds = 60 if quick else SECONDS
+    wide, narrow = _run(seconds, wide=True), _run(seconds, wide=False)
     ratio = wide.written_bytes / wide.segment_bytes
     return [
         Result(
@@ -78,8 +79,8 @@ def _hourly(name: str, cost: Cost, *, must: float, aim: float | None) -> Result:
     )
 
 
-def _run(*, wide: bool) -> Cost:
-    columns, rows = _columns(wide=wide), list(_rows(wide=wide))
+def _run(seconds: int, *, wide: bool) -> Cost:
+    columns, rows = _columns(wide=wide), list(_rows(seconds, wide=wide))
     folder = ROOT / "build"
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as place:  # a real disk: /tmp may be memory
@@ -89,7 +90,7 @@ def _run(*, wide: bool) -> Cost:
         for time_ms, row in rows:
             writer.append(time_ms, row)
         writer.close()
-        return Cost(_written() - before, path.stat().st_size, SECONDS)
+        return Cost(_written() - before, path.stat().st_size, seconds)
 
 
 def _written() -> int:
@@ -118,7 +119,7 @@ def _told(table: VehicleTable) -> list[str]:
     return [path for path, signal in decoder.latest.items() if signal.value is not None]
 
 
-def _rows(*, wide: bool) -> Iterator[tuple[int, list[int | None]]]:
+def _rows(seconds: int, *, wide: bool) -> Iterator[tuple[int, list[int | None]]]:
     """Yield rows of a drive without end, in time."""
     columns = _columns(wide=wide)
     table = load_table("nissan-leaf-ze1")
@@ -127,7 +128,7 @@ def _rows(*, wide: bool) -> Iterator[tuple[int, list[int | None]]]:
     ticks = 10 if wide else 100  # of 10 ms between two rows
     counts: dict[int, int] = {}
     states = itertools.chain.from_iterable(drive_states(seed) for seed in itertools.count(1))
-    for at in range(SECONDS * 100 // ticks):
+    for at in range(seconds * 100 // ticks):
         part = list(itertools.islice(states, ticks))
         decoder.feed_all(list(frames_of(part, start_s=at * ticks / 100, counts=counts)))
         yield at * ticks * 10, [_raw(column, decoder, chance) for column in columns]

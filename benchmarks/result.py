@@ -1,5 +1,6 @@
-"""The one shape of a measured figure."""
+"""The shapes of what is measured: a figure, a table, and the part that one benchmark gives."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 
@@ -19,3 +20,19 @@ class Result(TypedDict):
     must: float | None
     aim: float | None
     ok: bool | None
+
+
+class Table(TypedDict):
+    """What does not fit one line: a title, a sentence, a head and rows as long as the head."""
+
+    title: str
+    note: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str | float | None]]
+
+
+class Part(TypedDict):
+    """All that one benchmark found: figures for the first table, and tables of its own."""
+
+    results: Sequence[Result]
+    tables: Sequence[Table]

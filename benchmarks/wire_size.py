@@ -9,8 +9,9 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from agent.privacy.battery import battery_slices, sources
 from agent.signals.errors import SourceError
 from agent.store.segments import SegmentColumn
 from benchmarks import trained_i3
+from benchmarks.catalog import RECORDINGS
 from benchmarks.i3 import SIGNALS, Table, read_i3
 from benchmarks.leaf import read_candump
 from benchmarks.models import I3
 from benchmarks.peers import fleetwise_snappy, json_gzip, parquet, pcodec_columns
+from benchmarks.result import Part, Result
+from benchmarks.result import Table as ResultTable
 from telemetry.codec.batch import encode_batch
 from telemetry.codec.cbor import dump, load
 from telemetry.codec.cells import Cell
@@ -31,7 +35,6 @@ from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.models import Model, trained_model
 from telemetry.seal import sealed_bytes
 
-RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 REPORTED = ("A06", "A07", "A08", "A09", "A10", "A11", "A12", "B03", "B05", "B06")
 LONG_TRIP = "A06"  # 53 minutes, 37,980 values
 SIXTY_S_MS = 60_000
@@ -53,6 +56,21 @@ _PEERS: dict[str, Callable[[Table], bytes]] = {
     "parquet_bytes": parquet,
     "pcodec_bytes": pcodec_columns,
 }
+_PEER_NAMES = {
+    "fleetwise_snappy_bytes": "FleetWise + snappy",
+    "json_gzip_bytes": "JSON + gzip",
+    "parquet_bytes": "Parquet",
+    "pcodec_bytes": "pcodec",
+}
+_I3_NOTE = (
+    "Twelve signals at 1 Hz, the CBOR batch before sealing and padding, schema `bench.i3`. Beside "
+    "it\nthe same trip as the vehicle's own `battery` batches (five columns, slices with gaps), "
+    "sealed and padded."
+)
+_LEAF_NOTE = (
+    "The columns that the vehicle records, at 1 Hz, without a trained model; half a minute each, "
+    "so\nthat the container is most of it."
+)
 
 
 def encode(table: Table, *, seed: str) -> bytes:
@@ -140,6 +158,11 @@ class Sizes:
         """Our bytes for each byte of FleetWise with snappy."""
         return self.okdrive_bytes / self.peers["fleetwise_snappy_bytes"]
 
+    @property
+    def bits_per_value(self) -> float:
+        """Our bits for each value, all of the batch counted."""
+        return 8 * self.okdrive_bytes / self.values
+
     def row(self) -> dict[str, Any]:
         """Return the figures as one JSON object."""
         return {
@@ -147,7 +170,7 @@ class Sizes:
             "okdrive_bytes": self.okdrive_bytes,
             **self.peers,
             "values": self.values,
-            "bits_per_value": round(8 * self.okdrive_bytes / self.values, 4),
+            "bits_per_value": round(self.bits_per_value, 4),
             "encode_ms": round(self.encode_s * 1000, 1),
             "decode_ms": round(self.decode_s * 1000, 1),
             "round_trip": self.round_trip,
@@ -162,7 +185,7 @@ def measure_table(
     """Encode, decode and compare each window of ``length_ms``; None is the whole trip.
 
     ``battery_wire_bytes`` is of the whole trip in either case: the vehicle cuts it as it does.
-    The batches are written to the folder ``write`` if there is one.
+    The batches are written to files whose names begin with ``write``, if it is given.
     """
     sizes = Sizes(name)
     for batch in battery_payloads(table, seed=name):
@@ -172,7 +195,7 @@ def measure_table(
         for peer, form in _PEERS.items():
             sizes.peers[peer] += len(form(window))
         if write is not None:
-            (write / f"{name.split('.', maxsplit=1)[0]}-{number:04}.cbor").write_bytes(payload)
+            write.with_name(f"{write.name}-{number:04}.cbor").write_bytes(payload)
     return sizes
 
 
@@ -189,32 +212,71 @@ def _measure_window(sizes: Sizes, window: Table, seed: str) -> bytes:
     return payload
 
 
-def measure(recordings: Path = RECORDINGS) -> list[dict[str, Any]]:
-    """Return the figures of the budget table; none where the recordings are not.
+def measure(recordings: Path = RECORDINGS, *, quick: bool = False) -> Part:
+    """Return the figures of the budget table, and every file beside its peers.
 
-    ``recordings`` is the folder that holds ``trips/``.
+    ``recordings`` is the folder that holds ``trips/`` and ``leaf/``.
     """
-    if not (recordings / "trips").is_dir():
-        return []
-    trips = {
-        name: read_i3(recordings / "trips" / f"Trip{name}.csv.gz", rate_hz=1) for name in REPORTED
+    names = REPORTED[5:6] if quick else REPORTED
+    trips = {name: read_i3(_trip(recordings, name), rate_hz=1) for name in names}
+    leaf = {
+        path.name.split(".")[0]: read_candump(path, rate_hz=1)
+        for path in sorted((recordings / "leaf").glob("*.log.gz"))[: 1 if quick else None]
     }
-    whole = _size_entry(trips, None, "codec bytes, whole trip", must=0.060, aim=0.045)
-    minute = _size_entry(trips, SIXTY_S_MS, "codec bytes, 60 s batches", must=0.066, aim=0.046)
-    return [whole, minute, _speed_entry(trips[LONG_TRIP])]
+    whole, minute = _sizes(trips, None), _sizes(trips, SIXTY_S_MS)
+    tables = [
+        _size_table("Trips of an i3, one batch a trip", _I3_NOTE, whole),
+        _size_table("Trips of an i3, a batch every 60 s", _I3_NOTE, minute),
+        _size_table("Recordings of a Leaf, one batch each", _LEAF_NOTE, _sizes(leaf, None)),
+    ]
+    results = [
+        _size_entry(whole[-1], "codec bytes, whole trip", must=0.060, aim=0.045),
+        _size_entry(minute[-1], "codec bytes, 60 s batches", must=0.066, aim=0.046),
+        _speed_entry(read_i3(_trip(recordings, LONG_TRIP), rate_hz=1)),
+    ]
+    return Part(results=results, tables=tables if leaf else tables[:2])
 
 
-def _size_entry(
-    trips: dict[str, Table], length_ms: int | None, name: str, *, must: float, aim: float
-) -> dict[str, Any]:
+def _trip(recordings: Path, name: str) -> Path:
+    return recordings / "trips" / f"Trip{name}.csv.gz"
+
+
+def _sizes(tables: Mapping[str, Table], length_ms: int | None) -> list["Sizes"]:
+    """Return the sizes of each file, and of all of them last."""
+    sizes = [measure_table(name, table, length_ms) for name, table in tables.items()]
     total = Sizes("total")
-    for trip, table in trips.items():
-        total.add(measure_table(trip, table, length_ms))
+    for one in sizes:
+        total.add(one)
+    return [*sizes, total]
+
+
+def _size_table(title: str, note: str, sizes: Sequence["Sizes"]) -> ResultTable:
+    rows = [list(_shown(one).values()) for one in sizes]
+    return ResultTable(title=title, note=note, head=list(_shown(sizes[0])), rows=rows)
+
+
+def _shown(sizes: "Sizes") -> dict[str, str | float]:
+    peers = (f"{_PEER_NAMES[peer]}, bytes" for peer in sizes.peers)
     return {
-        "name": name,
+        "file": sizes.file,
+        "values": sizes.values,
+        "okdrive, bytes": sizes.okdrive_bytes,
+        **dict(zip(peers, sizes.peers.values(), strict=True)),
+        "of FleetWise": round(sizes.ratio, 4),
+        "bits per value": round(sizes.bits_per_value, 3),
+        "encode, ms": round(sizes.encode_s * 1000, 1),
+        "decode, ms": round(sizes.decode_s * 1000, 1),
+        "comes back": sizes.round_trip,
+        "as battery batches, sealed, bytes": sizes.battery_wire_bytes,
+    }
+
+
+def _size_entry(total: "Sizes", name: str, *, must: float, aim: float) -> Result:
+    return {
+        "name": f"{name} (peer: FleetWise protobuf + snappy)",
         "value": total.okdrive_bytes,
         "unit": "bytes",
-        "peer": f"FleetWise protobuf + snappy {total.peers['fleetwise_snappy_bytes']} bytes",
+        "peer": total.peers["fleetwise_snappy_bytes"],
         "ratio": round(total.ratio, 5),
         "must": must,
         "aim": aim,
@@ -222,7 +284,7 @@ def _size_entry(
     }
 
 
-def _speed_entry(table: Table, *, must_s: float = 0.5, aim_s: float = 0.1) -> dict[str, Any]:
+def _speed_entry(table: Table, *, must_s: float = 0.5, aim_s: float = 0.1) -> Result:
     runs = [measure_speed_s(table) for _ in range(5)]
     value_s = statistics.median(runs)
     return {
@@ -242,6 +304,19 @@ def measure_speed_s(table: Table) -> float:
     sizes = Sizes("speed")
     _measure_window(sizes, table, "speed")
     return sizes.encode_s + sizes.decode_s
+
+
+def _stems(files: Sequence[Path]) -> list[str]:
+    """Return a name for the batches of each file, no two alike: ``TripA06``, ``TripA06-2``.
+
+    The same file of another folder, or with another ending, is another one.
+    """
+    stems: list[str] = []
+    for file in files:
+        plain = file.name.split(".", maxsplit=1)[0]
+        names = chain([plain], (f"{plain}-{number}" for number in count(2)))
+        stems.append(next(name for name in names if name not in stems))
+    return stems
 
 
 def _read(file: Path, rate_hz: int, signals: int) -> Table:
@@ -292,7 +367,11 @@ def _report(rows: Sequence[dict[str, Any]]) -> str:
     help="Batches of 60 seconds (unless told), or one of the whole trip.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--write", type=click.Path(file_okay=False, path_type=Path), help="Keep batches.")
+@click.option(
+    "--write",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the batches here: TripA06-0000.cbor, of a namesake TripA06-2-0000.cbor.",
+)
 def main(  # noqa: PLR0913 (one parameter for each option)
     files: tuple[Path, ...],
     *,
@@ -314,9 +393,10 @@ def main(  # noqa: PLR0913 (one parameter for each option)
     length_ms = None if window == "trip" else SIXTY_S_MS
     total = Sizes("total")
     rows = []
-    for file in files:
+    for file, stem in zip(files, _stems(files), strict=True):
         table = _read(file, int(rate_hz), signals)
-        sizes = measure_table(file.name, table, length_ms, write=write)
+        place = None if write is None else write / stem
+        sizes = measure_table(file.name, table, length_ms, write=place)
         total.add(sizes)
         rows.append(sizes.row())
     result = {"files": rows, "total": total.row()}

@@ -29,6 +29,7 @@ from agent.hmi.views import (
     Decision,
     DriverChoice,
     DrivingState,
+    Fetching,
     FieldPreview,
     GateLine,
     Level,
@@ -84,6 +85,14 @@ _TRIP = TripCard(
     ended_text="18:10",
     energy_kwh=2.13,
     batches=(_BATCH,),
+)
+_FETCHING = Fetching(
+    name="Trip Light",
+    to_version="1.1.0",
+    total_bytes=12_400_000,
+    done_bytes=3_200_000,
+    bytes_per_s=52_000.0,
+    left_s=180,
 )
 _UPDATE = UpdateCard(
     content_hash=CONTENT_HASH,
@@ -237,6 +246,18 @@ STATES: Mapping[str, ScreenState] = {
     "shared-queued": _with_trip(TripStatus.QUEUED),
     "update-ready": replace(PARKED, update=_UPDATE),
     "update-recall": replace(PARKED, update=_RECALL),
+    "update-fetching": replace(PARKED, fetching=_FETCHING),
+    "update-fetching-waits": replace(
+        PARKED,
+        fetching=replace(
+            _FETCHING,
+            done_bytes=None,
+            bytes_per_s=None,
+            left_s=None,
+            why_not="The image costs more data than this network may be used for.",
+            code="ota.not_now.data_budget",
+        ),
+    ),
     "update-scheduled": replace(
         PARKED, update=replace(_UPDATE, phase=UpdatePhase.SCHEDULED, scheduled_text="02:30")
     ),
@@ -311,6 +332,7 @@ PLACES: tuple[DrawnPlace, ...] = tuple(
 )
 PAGES: Mapping[str, tuple[str, str]] = {
     "purposes": ("home-quiet", "/purposes"),
+    "update-fetching-page": ("update-fetching", "/update"),
     "purpose-grant": ("home-first", "/purposes/battery"),
     "purpose-withdraw": ("home-quiet", "/purposes/battery"),
     "purpose-grant-traffic": ("home-all", "/purposes/traffic"),

@@ -11,7 +11,6 @@ import re
 
 from telemetry.purposes import Purpose
 
-UPLINK_FILTER = "okdrive/1/up/#"  # what ingest subscribes to
 ERASE_TOPIC = "okdrive/1/up/erase"
 CLIENT_ID_BYTES = 16  # 128 random bits per connection: nobody can guess an ack topic
 

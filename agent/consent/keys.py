@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.privacy.pseudonyms import SECRET_BYTES
+from ota.client.durable import sync_folder
 from telemetry.purposes import Purpose
 
 ED25519, ECDSA_P256 = "ed25519", "ecdsa-p256-sha256"  # as ledger entries name them
@@ -195,7 +196,7 @@ def _wrapped_secret(plain: Path, wrapped: Path, wrapper: SecretWrapper) -> bytes
         if _read_private(plain) != secret:
             raise KeyFileError(f"{plain}: expected what {wrapped.name} holds, found another secret")
         _destroy(plain)
-        _sync_folder(plain.parent)
+        sync_folder(plain.parent)
     return secret
 
 
@@ -220,7 +221,7 @@ def _write_secret(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(descriptor)
         beside.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise KeyFileError(f"{path}: cannot write the secret: {error.strerror}") from error
 
@@ -238,7 +239,7 @@ def destroy_secrets(folder: Path) -> int:
     for path in paths:
         _destroy(path)
     if paths:
-        _sync_folder(folder)
+        sync_folder(folder)
     return len(paths)
 
 
@@ -251,14 +252,6 @@ def _destroy(path: Path) -> None:
         path.unlink()
     except OSError as error:
         raise KeyFileError(f"{path}: cannot destroy it: {error.strerror}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read_private(path: Path) -> bytes:

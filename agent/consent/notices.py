@@ -1,7 +1,6 @@
 """The texts on which a driver agrees, per purpose, each with the hash that the ledger names."""
 
 import hashlib
-from collections.abc import Mapping
 from importlib.resources import files
 
 import msgspec
@@ -46,13 +45,3 @@ def load_notices(language: str = DEFAULT_LANGUAGE) -> dict[Purpose, Notice]:
 def all_notices() -> dict[str, dict[Purpose, Notice]]:
     """Read the notices of every language, English first. Blocks."""
     return {language: load_notices(language) for language in LANGUAGES}
-
-
-def missing_notices(notices: Mapping[str, Mapping[Purpose, Notice]]) -> dict[str, list[Purpose]]:
-    """Return the purposes that a language has no text for: they are shown in English."""
-    wanted = notices[DEFAULT_LANGUAGE]
-    return {
-        language: missing
-        for language, known in notices.items()
-        if (missing := [purpose for purpose in wanted if purpose not in known])
-    }

@@ -199,6 +199,23 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fetching:
+    """An update on its way into the vehicle. None: not known yet, or nothing comes at the moment.
+
+    ``why_not`` is one sentence on why nothing comes at the moment, ``code`` its stable code.
+    """
+
+    name: str
+    to_version: str
+    total_bytes: int
+    done_bytes: int | None = None
+    bytes_per_s: float | None = None
+    left_s: int | None = None
+    why_not: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateCard:
     """One verified and downloaded update. ``content_hash``: SHA-256 of the image in hex.
 
@@ -290,6 +307,7 @@ class ScreenState:
     )
     trips: tuple[TripCard, ...] = ()
     update: UpdateCard | None = None
+    fetching: Fetching | None = None
     dismissed_update: str | None = None
     result: ResultCard | None = None
     queue_count: int = 0

@@ -11,14 +11,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 
-import can
-from can.typechecking import CanFilter
-
 from agent.signals.batches import BATCH_FRAMES, BATCH_S
 from agent.signals.bus import BusWatch
 from agent.signals.decode import FrameKey
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
+from agent.signals.pythoncan import can
 
 MAX_QUEUED: Final = 8_192  # frames, about 2 s of the busiest pair of buses
 _READ_S: Final = 0.2  # a thread looks this often whether it should stop
@@ -27,7 +25,7 @@ _SHORT_MASK: Final = 0x7FF
 _LONG_MASK: Final = 0x1FFFFFFF
 _ERROR_CLASSES: Final = 0x1FF
 
-OpenBus = Callable[[str, Sequence[CanFilter]], can.BusABC]
+OpenBus = Callable[[str, Sequence[can.typechecking.CanFilter]], can.BusABC]
 
 
 class Clock(Protocol):
@@ -37,10 +35,10 @@ class Clock(Protocol):
         """Return seconds since an arbitrary start. It never goes back."""
 
 
-def filters_for(needed: Collection[FrameKey], interface: str) -> list[CanFilter]:
+def filters_for(needed: Collection[FrameKey], interface: str) -> list[can.typechecking.CanFilter]:
     """Return one kernel filter for each needed id of ``interface``: the rest never wakes us."""
     return [
-        CanFilter(
+        can.typechecking.CanFilter(
             can_id=key.can_id,
             can_mask=_SHORT_MASK if key.can_id <= _SHORT_MASK else _LONG_MASK,
             extended=key.can_id > _SHORT_MASK,
@@ -176,7 +174,7 @@ class CanSource:
 
 
 def _opener(kind: str) -> OpenBus:
-    def open_bus(name: str, filters: Sequence[CanFilter]) -> can.BusABC:
+    def open_bus(name: str, filters: Sequence[can.typechecking.CanFilter]) -> can.BusABC:
         # what we send is not heard again: every request on the bus is another tester's
         return can.Bus(
             channel=name, interface=kind, can_filters=list(filters), receive_own_messages=False

@@ -65,8 +65,6 @@ CELL_TEMPERATURES: Final = tuple(
 
 GEAR_PARK: Final = 126.0  # VSS: 126 park, 127 drive, 0 neutral, -1 reverse
 GEAR_DRIVE: Final = 127.0
-GEAR_NEUTRAL: Final = 0.0
-GEAR_REVERSE: Final = -1.0
 
 IGNITION_STATES: Final = ("UNDEFINED", "LOCK", "OFF", "ACC", "ON", "START")  # VSS, its order
 IGNITION_OFF: Final = float(IGNITION_STATES.index("OFF"))

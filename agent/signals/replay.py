@@ -1,4 +1,4 @@
-"""A recorded drive from a file, as a source of frames. One of the two modules that know python-can.
+"""A recorded drive from a file, as a source of frames.
 
 Files end in many ways: cut off, flipped bits, another format. A line that is no frame is skipped
 and counted, a file without any frame is a SourceError, and nothing else comes out of here.
@@ -13,14 +13,14 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
-
-import can
+from typing import Final, Protocol
 
 from agent.signals.batches import in_batches
 from agent.signals.candump import MAX_LINE_BYTES, parse_line
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
+from agent.signals.pythoncan import can, reader_of
+from agent.wording import counted
 
 CHUNK_FRAMES: Final = 2_048  # read ahead in one visit to the thread
 MAX_PAUSE_S: Final = 2.0  # a longer gap in a recording is not waited for
@@ -103,8 +103,12 @@ class ReplaySource:
             raise SourceError(self._nothing_found())
 
     def _nothing_found(self) -> str:
-        found = f"{self.skipped} unreadable lines" if self.skipped else "nothing"
-        found += f" ({self._reason})" if self._reason else ""
+        kinds = {
+            "unreadable line": self.skipped,
+            "remote, error or CAN FD frame": self.other_frames,
+        }
+        many = " and ".join(counted(count, kind) for kind, count in kinds.items() if count)
+        found = f"none that can be read: {self._reason}" if self._reason else many or "nothing"
         return (
             f"{self.path}: expected a recording with CAN frames, found {found}; "
             "nothing was recorded; choose another file (candump -L, ASC, BLF, MF4, TRC ...)"
@@ -165,21 +169,17 @@ class ReplaySource:
     def _any_format(self) -> Iterator[Frame]:
         number = 0
         try:
-            # the file is ours: python-can leaves it open when the first bytes are not BLF
-            with self.path.open("rb") as file, self._reader(file) as reader:
+            with self.path.open("rb") as file, reader_of(self.path, file) as reader:
                 for number, message in enumerate(reader, start=1):
                     if frame := self._converted(message, number):
                         yield frame
+        except SourceError:
+            raise
         # the readers of python-can and what they import raise whatever a damaged file leads to
         except Exception as error:  # noqa: BLE001
-            self._reason = str(error)
+            self._reason = str(error) or type(error).__name__
             self.is_truncated = True
             self._skip(number + 1)
-
-    def _reader(self, file: BinaryIO) -> can.io.generic.MessageReader:
-        if self.path.suffix.lower() == ".blf":
-            return can.BLFReader(file)
-        return can.LogReader(self.path)
 
     def _converted(self, message: can.Message, number: int) -> Frame | None:
         if message.is_remote_frame or message.is_error_frame or message.is_fd:

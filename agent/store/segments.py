@@ -38,6 +38,7 @@ from agent.store.vault import (
     segment_item,
     vault_of,
 )
+from ota.client.durable import sync_folder
 from telemetry.codec.cbor import dump, load
 from telemetry.codec.cells import Cell
 from telemetry.codec.columns import decode_columns, encode_columns
@@ -205,6 +206,8 @@ class SegmentWriter:
     def append(self, time_ms: int, row: Sequence[Cell]) -> None:
         """Add a row; flush if the next one may come ten seconds after the last on the disk.
 
+        The first row goes to the disk at once: a start that is cut off soon has left a trace.
+
         Raises:
             SegmentError: As ``flush``; the row is kept and tried again.
             ValueError: Another number of values than columns.
@@ -215,7 +218,8 @@ class SegmentWriter:
         last_ms = self._pending[0][0] if self._kept_ms is None else self._kept_ms
         gap_ms = time_ms - (self._pending[-2][0] if len(self._pending) > 1 else last_ms)
         next_ms = time_ms + gap_ms * 3 // 2  # rows do not come on the millisecond
-        if not 0 <= next_ms - last_ms <= FLUSH_EVERY_MS or len(self._pending) >= MAX_BLOCK_ROWS:
+        is_due = self._kept_ms is None or not 0 <= next_ms - last_ms <= FLUSH_EVERY_MS
+        if is_due or len(self._pending) >= MAX_BLOCK_ROWS:
             self.flush()
 
     def flush(self) -> None:
@@ -499,7 +503,7 @@ def _create_whole(path: Path, header: bytes) -> int:
 
 def _sync_name(path: Path) -> None:
     try:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError:
         path.unlink()
         raise
@@ -514,11 +518,3 @@ def _open_cut(path: Path, size_bytes: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -318,12 +318,6 @@ class State:
             bump(connection, "segments.evicted", len(names))
             bump(connection, "segments.evicted_bytes", freed_bytes)
 
-    def delete_trip(self, trip_id: str) -> None:
-        """Forget a trip and its unanswered offers; what was released stays in the outbox."""
-        with self.database.transaction() as connection:
-            connection.execute("DELETE FROM trips WHERE trip_id=?", (trip_id,))
-        shred(self.database)
-
     def forget_trips(self, trip_ids: Sequence[str], *, batches: Sequence[bytes]) -> None:
         """Delete trips with all that was built from them, and these batches wherever they are.
 

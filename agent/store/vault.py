@@ -33,6 +33,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
+from ota.client.durable import sync_folder
+
 KEY_BYTES = 32
 OVERHEAD_BYTES = 30  # of a sealed value: mark, nonce and tag
 TRIP, SEGMENT, EVENT = "trip", "segment", "event"
@@ -127,7 +129,7 @@ class Vault:
             os.fdatasync(descriptor)
             for path in [*self._folder.glob("*.key"), *self._folder.glob("*.wrapped")]:
                 _overwrite(path)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
 
     def is_lost(self, kind: str) -> bool:
         """Tell whether things of ``kind`` are left whose wrapping key is gone."""
@@ -222,7 +224,7 @@ class Vault:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if is_new:
                     os.fsync(descriptor)
-                    _sync_folder(self._folder)
+                    sync_folder(self._folder)
                 self._seen = None
                 self._load()
                 yield descriptor
@@ -369,7 +371,7 @@ def _write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     beside.rename(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _overwrite(path: Path) -> None:
@@ -381,11 +383,3 @@ def _overwrite(path: Path) -> None:
         finally:
             os.close(descriptor)
         path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,31 +16,27 @@ entity tag stands in for it, and the whole image is checked at its end.
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from ota.client.durable import make_folder, replace_file, sync_folder
 from ota.client.pace import DataUse, unlimited
+from ota.client.pieces import Part, check_algorithms, fill_chunks, hashes_of
 from ota.client.ports import Clock, Fetcher, Wanted
 from ota.client.transfer import CostsFile, MonthFile, Progress, Transfer
 from ota.errors import (
     HashMismatchError,
     LengthMismatchError,
-    MalformedError,
     NoRoomError,
     RepositoryError,
     StorageError,
 )
 from ota.metadata.chunks import ChunkList, open_list
+from ota.metadata.reuse import Here
+from ota.metadata.stored import HEADER, is_stored
 
-_BLOCK_BYTES = 1_048_576
-_SYNC_BYTES = 4_194_304  # what a power cut may cost again
 _ROOM_MARGIN = 1.1  # image and unpacked version, and a tenth for what else is written meanwhile
-_MAX_TRIES = 3  # of one piece
-_MAX_BAD = 8  # pieces in one answer: then it is not a flipped bit, it is another file
 _SECTOR_BYTES = 512  # of st_blocks, whatever the disk's own
-_ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})  # what a signed hash may be
 _MONTH_NAME = "month.json"
 _SIDE_FILES = (".part", ".chunks", ".json", ".new", ".unfit")
 
@@ -75,8 +71,10 @@ class Downloader:
         """Return where the image of ``offer`` is, once downloaded."""
         return self._folder / offer.content_hash
 
-    def download(self, offer: Wanted) -> Path:
+    def download(self, offer: Wanted, here: Sequence[Here] = ()) -> Path:
         """Return the image of ``offer``; one that is here already is checked, not fetched again.
+
+        Nor is fetched what can be made of the files that are ``here``.
 
         Raises:
             HashMismatchError: A signed hash does not hold, of a piece or of the whole.
@@ -90,7 +88,7 @@ class Downloader:
         try:
             make_folder(self._folder)
             if not self._is_here(image, offer):
-                self._fetch(image, offer)
+                self._fetch(image, offer, here)
         except OSError as error:
             raise StorageError(str(image), expected="a written image", got=str(error)) from error
         except RepositoryError:
@@ -105,12 +103,23 @@ class Downloader:
             path.unlink(missing_ok=True)
 
     def keep_only(self, offers: Sequence[Wanted]) -> None:
-        """Remove what is left of every other download: room that nobody will come back for."""
+        """Remove what is left of other downloads, but of the newest of them what has come.
+
+        A release that was replaced before it was here shares much with the one that replaces it.
+        """
         kept = {offer.content_hash for offer in offers} | {_MONTH_NAME.partition(".")[0]}
         if self._folder.is_dir():
+            newest = self.leftovers(offers)[:1]
             for path in self._folder.iterdir():
-                if path.name.partition(".")[0] not in kept:
+                if path.name.partition(".")[0] not in kept and path not in newest:
                     path.unlink(missing_ok=True)
+
+    def leftovers(self, offers: Sequence[Wanted]) -> list[Path]:
+        """Return what has come of stored images other than those of ``offers``, newest first."""
+        wanted = {f"{offer.content_hash}.part" for offer in offers}
+        parts = [path for path in self._folder.glob("*.part") if path.name not in wanted]
+        found = [path for path in parts if _begins_stored(path)]
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def charge(self, offer: Wanted, spent_bytes: int) -> None:
         """Let ``spent_bytes`` that came to nothing count against the budget of ``offer``."""
@@ -131,8 +140,10 @@ class Downloader:
         with image.open("rb") as file:
             return hashes_of(file, offer.hashes) == offer.hashes
 
-    def _fetch(self, image: Path, offer: Wanted) -> None:
-        _hashers(offer.hashes)  # a hash that nobody can check is refused before it costs data
+    def _fetch(self, image: Path, offer: Wanted, here: Sequence[Here]) -> None:
+        check_algorithms(
+            offer.hashes
+        )  # a hash that nobody can check is refused before it costs data
         part = _beside(image, ".part")
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
@@ -140,11 +151,11 @@ class Downloader:
             transfer = self._transfer(image, offer)
             chunks = self._chunk_list(image, offer)
             if chunks is None:
-                _fill_whole(_Part(file), offer, transfer)
+                _fill_whole(Part(file), offer, transfer)
             else:
-                _fill_chunks(_Part(file), offer, transfer, chunks)
+                fill_chunks(Part(file), offer.target, transfer, chunks, here)
             os.ftruncate(descriptor, offer.length)
-            _compare(offer, _Part(file).hashes(offer.hashes))
+            _compare(offer, Part(file).hashes(offer.hashes))
             os.fsync(descriptor)
         part.replace(image)
         sync_folder(self._folder)
@@ -200,70 +211,7 @@ class Downloader:
             raise NoRoomError(str(self._folder), expected=f"{needed} bytes free", got=str(free))
 
 
-class _Part:
-    """The file that is being filled; synced as it grows."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._descriptor = file.fileno()
-        self._unsynced = 0
-
-    def size(self) -> int:
-        return os.fstat(self._descriptor).st_size
-
-    def clear(self) -> None:
-        os.ftruncate(self._descriptor, 0)
-
-    def hashes(self, wanted: Mapping[str, str]) -> dict[str, str]:
-        with os.fdopen(os.dup(self._descriptor), "rb") as file:
-            file.seek(0)
-            return hashes_of(file, wanted)
-
-    def read(self, first: int, stop: int) -> bytes:
-        return os.pread(self._descriptor, stop - first, first)
-
-    def write(self, first: int, content: bytes) -> None:
-        rest = memoryview(content)
-        while rest:
-            written = os.pwrite(self._descriptor, rest, first)
-            rest, first = rest[written:], first + written
-        self._unsynced += len(content)
-        if self._unsynced >= _SYNC_BYTES:
-            os.fdatasync(self._descriptor)
-            self._unsynced = 0
-
-
-def _fill_chunks(part: _Part, offer: Wanted, transfer: Transfer, chunks: ChunkList) -> None:
-    """Fetch the pieces that ``part`` does not hold; a bad one is never written, and asked again."""
-    missing = [i for i in chunks.indexes() if not chunks.holds(i, part.read(*chunks.span(i)))]
-    transfer.expect(_bytes_of(missing, chunks))
-    for _ in range(_MAX_TRIES):
-        bad: list[int] = []
-        for run in _runs(missing):
-            bad += _fill_run(part, transfer, chunks, run)
-        if not bad:
-            return
-        missing = bad
-        transfer.expect(_bytes_of(missing, chunks))
-    raise _bad_pieces(offer.target, missing)
-
-
-def _fill_run(
-    part: _Part, transfer: Transfer, chunks: ChunkList, run: Sequence[int]
-) -> Iterator[int]:
-    """Fetch the pieces ``run``, which lie side by side; yield those that were bad."""
-    bad = 0
-    pieces = transfer.pull(chunks.span(run[0])[0], chunks.span(run[-1])[1])
-    for index, content in zip(run, _cut((piece for _, piece in pieces), chunks), strict=False):
-        if chunks.holds(index, content):
-            part.write(chunks.span(index)[0], content)
-            continue
-        bad += 1
-        if bad > _MAX_BAD:
-            raise _bad_pieces(f"pieces {run[0]} to {index}", run[:bad])
-        yield index
-
-
-def _fill_whole(part: _Part, offer: Wanted, transfer: Transfer) -> None:
+def _fill_whole(part: Part, offer: Wanted, transfer: Transfer) -> None:
     """Go on where ``part`` ends if the server still has the same file, else from the start."""
     first = min(part.size(), offer.length) if transfer.etag is not None else 0
     _fill_from(part, offer, transfer, first)
@@ -272,7 +220,7 @@ def _fill_whole(part: _Part, offer: Wanted, transfer: Transfer) -> None:
         _fill_from(part, offer, transfer, 0)
 
 
-def _fill_from(part: _Part, offer: Wanted, transfer: Transfer, first: int) -> None:
+def _fill_from(part: Part, offer: Wanted, transfer: Transfer, first: int) -> None:
     transfer.expect(offer.length - first)
     if first == offer.length:
         return
@@ -282,51 +230,6 @@ def _fill_from(part: _Part, offer: Wanted, transfer: Transfer, first: int) -> No
         part.write(at, piece)
 
 
-def _runs(indexes: Sequence[int]) -> Iterator[list[int]]:
-    run: list[int] = []
-    for index in indexes:
-        if run and index != run[-1] + 1:
-            yield run
-            run = []
-        run.append(index)
-    if run:
-        yield run
-
-
-def _cut(pieces: Iterator[bytes], chunks: ChunkList) -> Iterator[bytes]:
-    """Yield the bytes of ``pieces`` in chunks; the last may be shorter."""
-    waiting = bytearray()
-    for piece in pieces:
-        waiting += piece
-        while len(waiting) >= chunks.size_bytes:
-            yield bytes(waiting[: chunks.size_bytes])
-            del waiting[: chunks.size_bytes]
-    if waiting:
-        yield bytes(waiting)
-
-
-def _bytes_of(indexes: Sequence[int], chunks: ChunkList) -> int:
-    return sum(stop - first for first, stop in map(chunks.span, indexes))
-
-
-def hashes_of(file: BinaryIO, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the hashes of ``file``'s bytes, one for each algorithm of ``wanted``."""
-    hashers = _hashers(wanted)
-    while block := file.read(_BLOCK_BYTES):
-        for hasher in hashers.values():
-            hasher.update(block)
-    return {name: hasher.hexdigest() for name, hasher in hashers.items()}
-
-
-def _hashers(wanted: Mapping[str, str]) -> dict[str, "hashlib._Hash"]:
-    unknown = sorted(set(wanted) - _ALGORITHMS)
-    if unknown or not wanted:
-        raise MalformedError(
-            "target hashes", expected=f"of {sorted(_ALGORITHMS)}", got=str(unknown)
-        )
-    return {name: hashlib.new(name) for name in wanted}
-
-
 def _compare(offer: Wanted, found: Mapping[str, str]) -> None:
     if found != offer.hashes:
         raise HashMismatchError(
@@ -334,10 +237,9 @@ def _compare(offer: Wanted, found: Mapping[str, str]) -> None:
         )
 
 
-def _bad_pieces(subject: str, indexes: Sequence[int]) -> HashMismatchError:
-    return HashMismatchError(
-        subject, expected="pieces as signed", got=f"{len(indexes)} others", intact="dropped"
-    )
+def _begins_stored(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_stored(file.read(len(HEADER)))
 
 
 def _beside(image: Path, suffix: str) -> Path:

@@ -57,6 +57,12 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Return the signed differences that give this image."""
         return self.custom.delta
 
+    def whole_costs(self, runs: str | None) -> int:
+        """Return how many bytes the whole image costs where the image ``runs`` is installed."""
+        return next(
+            (each.length for each in self.custom.reuse if each.from_sha256 == runs), self.length
+        )
+
     @property
     def unpacked_bytes(self) -> int | None:
         """Return how much room its files need; None for an older release."""

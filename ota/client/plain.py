@@ -13,9 +13,10 @@ from urllib.parse import quote
 
 from tuf.api.metadata import TargetFile
 
-from ota.client.download import Downloader, hashes_of
+from ota.client.download import Downloader
 from ota.client.durable import make_folder, replace_file, sync_folder
 from ota.client.floor import Floor
+from ota.client.pieces import hashes_of
 from ota.client.ports import Clock, Fetcher
 from ota.client.repository import Refreshed, Repository, RepositoryAddress
 from ota.client.timekeeper import no_earlier

@@ -142,6 +142,10 @@ class Transfer:
         """Set how many bytes are still wanted, for the progress."""
         self._missing = missing
 
+    def check_affordable(self, wanted: int) -> None:
+        """Raise DataBudgetError if ``wanted`` bytes more are too many for the network of now."""
+        self._check_budget(wanted)
+
     def pull(
         self, first: int, stop: int, *, is_etag_needed: bool = False
     ) -> Iterator[tuple[int, bytes]]:

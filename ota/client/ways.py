@@ -1,8 +1,11 @@
-"""How an image gets into the vehicle: whole, or as the difference to what is installed.
+"""How an image gets into the vehicle: as a difference, or whole but for the pieces that are here.
 
-All sizes are signed, so the smallest way is known before a byte is fetched. Whatever way it came,
-the image must have every hash that is signed of the full one. A difference that does not fit is
-not tried again, and what it has cost counts against the budget of the next way.
+All sizes are signed, so the smallest way is known before a byte is fetched: what a difference costs
+(``custom.Delta``), and what the whole costs where a known version is installed (``custom.Reuse``).
+Pieces are made of installed files, and of what is left of a download that was replaced
+(``ota.metadata.reuse``). Whatever way it came, the image must have every hash that is signed of the
+full one. A difference that does not fit is not tried again, and what it has cost counts against the
+budget of the next way.
 
 ::
 
@@ -11,6 +14,7 @@ not tried again, and what it has cost counts against the budget of the next way.
     images/<sha256>.unfit    hashes of differences that did not fit; a JSON array
 """
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,13 +23,16 @@ from pathlib import Path
 
 import msgspec
 
-from ota.client.download import Downloader, hashes_of
+from ota.client.download import Downloader
 from ota.client.durable import replace_file, sync_folder
 from ota.client.installers.room import check_room
 from ota.client.offer import Offer
-from ota.errors import HashMismatchError, PatchError, StorageError
+from ota.client.pieces import hashes_of
+from ota.client.ports import Wanted
+from ota.errors import HashMismatchError, NoRoomError, OtaError, PatchError, StorageError
 from ota.metadata.custom import Delta
 from ota.metadata.rebuild import rebuild
+from ota.metadata.reuse import FilesHere, Here, PackageHere
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +69,13 @@ class Ways:
     def __init__(self, downloader: Downloader, installed: Installed) -> None:
         self._downloader = downloader
         self._installed = installed
+        self._wanted: Sequence[Wanted] = ()
 
     def keep_only(self, offers: Sequence[Offer]) -> None:
         """Remove what is left of other images and of their differences."""
         differences = [_Difference.of(offer, each) for offer in offers for each in offer.deltas]
-        self._downloader.keep_only([*offers, *differences])
+        self._wanted = [*offers, *differences]
+        self._downloader.keep_only(self._wanted)
 
     def get(self, offer: Offer) -> Path:
         """Return the image of ``offer``, by the smallest way that is left.
@@ -82,16 +91,39 @@ class Ways:
                 except (PatchError, HashMismatchError) as error:
                     log.warning("difference_unfit", extra={"code": error.code, "why": str(error)})
                     self._give_up(offer, delta)
-        return self._downloader.download(offer)
+        return self._whole(offer)
+
+    def _whole(self, offer: Offer) -> Path:
+        """Fetch the image, but for the pieces that what is here already gives."""
+        leftovers = self._downloader.leftovers([offer, *self._wanted])
+        try:
+            image = self._downloader.download(offer, list(self._here(offer, leftovers)))
+        except NoRoomError:
+            if not leftovers:
+                raise
+            _remove(leftovers)
+            return self._whole(offer)
+        _remove(leftovers)
+        return image
+
+    def _here(self, offer: Offer, leftovers: Sequence[Path]) -> Iterator[Here]:
+        runs = self._installed(offer)
+        if runs is not None:
+            with contextlib.suppress(OtaError, OSError):
+                yield FilesHere.of(runs[1])
+        for path in leftovers:
+            with contextlib.suppress(OtaError, OSError):
+                yield PackageHere(path)
 
     def _smaller(self, offer: Offer) -> Iterator[Delta]:
-        """Yield what costs less than the full image, smallest first, but what did not fit."""
+        """Yield what costs less than the whole image, smallest first, but what did not fit."""
         runs = self._installed(offer)
         known = {None} if runs is None else {None, runs[0]}
+        whole = offer.whole_costs(None if runs is None else runs[0])
         unfit = self._unfit(offer)
         for delta in sorted(offer.deltas, key=lambda each: each.length):
             is_possible = delta.from_sha256 in known and delta.sha256 not in unfit
-            if is_possible and delta.length < offer.length:
+            if is_possible and delta.length < whole:
                 yield delta
 
     def _by_difference(self, offer: Offer, delta: Delta) -> Path:
@@ -120,6 +152,11 @@ class Ways:
             return msgspec.json.decode(path.read_bytes(), type=list[str])
         except (OSError, msgspec.MsgspecError):
             return []
+
+
+def _remove(leftovers: Sequence[Path]) -> None:
+    for path in leftovers:
+        path.unlink(missing_ok=True)
 
 
 def _rebuild(difference: Path, installed: Path | None, image: Path, offer: Offer) -> None:

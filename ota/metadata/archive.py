@@ -163,9 +163,9 @@ def write_package(
 
 def _write_tar(tar: Writer, manifest: PackageManifest, contents: Iterable[Reader]) -> None:
     toml = encode_package_manifest(manifest)
-    tar.write(_header(MANIFEST_NAME, len(toml), 0o644) + toml + bytes(-len(toml) % BLOCK))
+    tar.write(tar_header(MANIFEST_NAME, len(toml), 0o644) + toml + bytes(-len(toml) % BLOCK))
     for file, content in zip(manifest.files, contents, strict=True):
-        tar.write(_header(file.path, file.size, file.mode))
+        tar.write(tar_header(file.path, file.size, file.mode))
         _copy(file, content, tar)
     tar.write(bytes(2 * BLOCK))
 
@@ -179,7 +179,8 @@ def _copy(file: PackageFile, content: Reader, tar: Writer) -> None:
     tar.write(bytes(-written % BLOCK))
 
 
-def _header(name: str, size: int, mode: int) -> bytes:
+def tar_header(name: str, size: int, mode: int) -> bytes:
+    """Return the header that a package's tar has before a file; raise UnsafePackageError."""
     info = TarInfo(name)
     info.size, info.mode = size, mode
     try:

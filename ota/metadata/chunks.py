@@ -14,6 +14,7 @@ from ota.errors import HashMismatchError, LengthMismatchError
 from ota.metadata.custom import Chunks
 
 CHUNK_BYTES = 262_144  # 0.012 % of the image for the list; what one bad piece costs again
+STORED_CHUNK_BYTES = 65_536  # of a package whose chunks may be made of what is installed
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -43,6 +44,10 @@ class ChunkList:
     def indexes(self) -> Iterator[int]:
         """Yield the number of every chunk, in order."""
         return iter(range(len(self)))
+
+    def first(self, length: int) -> range:
+        """Return the numbers of the chunks that hold the first ``length`` bytes."""
+        return range(min(len(self), -(-length // self.size_bytes)))
 
 
 def list_chunks(image: BinaryIO, *, size_bytes: int = CHUNK_BYTES) -> bytes:

@@ -19,6 +19,7 @@ from ota.metadata.models import TIME_FORMAT, is_app_name, is_identifier, is_vers
 MAX_COUNTER = 2**31 - 1  # fits every store; 68 years of one release a second
 MAX_LANGUAGES = 32
 MAX_DELTAS = 16  # to one image; older vehicles take the whole one
+MAX_REUSES = 16  # installed versions that a cost is signed for
 MAX_CHUNK_LIST_BYTES = 2_097_152  # 65,536 chunks
 
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -97,6 +98,16 @@ class Delta(Struct, frozen=True, kw_only=True, omit_defaults=True):
     from_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | None = None
 
 
+class Reuse(Struct, frozen=True, kw_only=True):
+    """What the whole image costs where ``from_sha256`` is installed: ``length`` bytes.
+
+    The pieces that can be made of what is installed are not fetched; see ``ota.metadata.reuse``.
+    """
+
+    from_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    length: Annotated[int, Meta(ge=1, le=2**40)]
+
+
 class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the Image repository's offline keys say about one image.
 
@@ -118,6 +129,7 @@ class ImageCustom(Struct, frozen=True, kw_only=True, omit_defaults=True):
     conflicts: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
     needs_technician: bool = False
     delta: Annotated[tuple[Delta, ...], Meta(max_length=MAX_DELTAS)] = ()
+    reuse: Annotated[tuple[Reuse, ...], Meta(max_length=MAX_REUSES)] = ()
 
     def __post_init__(self) -> None:
         for hardware_id in self.hardware_ids:
@@ -193,8 +205,9 @@ def parse_image_custom(custom: object) -> ImageCustom:
     "facts": {language: {"purpose", "changes": [str], "duration_s": int, "unavailable",
     "instructions"}}}}``, and from releases that have them ``"unpacked_bytes": int`` and
     ``"chunks": {"size_bytes": int, "sha256": hex, "length": int}``; where there is a need also
-    ``"requires": {name: int}``, ``"conflicts": [name]``, ``"needs_technician": bool`` and
-    ``"delta": [{"sha256": hex, "length": int, "from_sha256": hex}]``.
+    ``"requires": {name: int}``, ``"conflicts": [name]``, ``"needs_technician": bool``,
+    ``"delta": [{"sha256": hex, "length": int, "from_sha256": hex}]`` and
+    ``"reuse": [{"from_sha256": hex, "length": int}]``.
 
     Raises:
         CustomFieldError: A field is missing, too long, or not of that shape.

@@ -49,7 +49,7 @@ def _content(record: Record, packed: bytes, installed: Path | None) -> Iterator[
         case Data():
             yield _unpacked(packed, record.size, None)
         case Patch():
-            with _opened(record.path, installed) as file:
+            with open_installed(record.path, installed) as file:
                 against = os.pread(file.fileno(), record.span, record.first)
             if len(against) != record.span:
                 raise _unfit(f"{record.span} bytes of {record.path}", str(len(against)))
@@ -60,7 +60,7 @@ def _content(record: Record, packed: bytes, installed: Path | None) -> Iterator[
 
 def _copied(record: Copy, installed: Path | None) -> Iterator[bytes]:
     left = record.size
-    with _opened(record.path, installed) as file:
+    with open_installed(record.path, installed) as file:
         while left:
             block = file.read(min(left, _BLOCK_BYTES))
             if not block:
@@ -82,7 +82,11 @@ def _unpacked(packed: bytes, size: int, against: bytes | None) -> bytes:
     return content
 
 
-def _opened(path: str, installed: Path | None) -> BinaryIO:
+def open_installed(path: str, installed: Path | None) -> BinaryIO:
+    """Return the regular file ``path`` of the version in ``installed``; raise PatchError if none.
+
+    ``installed`` is None where nothing is.
+    """
     if installed is None:
         raise _unfit("a whole package", f"a part of {path}")
     try:

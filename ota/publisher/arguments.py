@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from ota.errors import NotFoundError, SettingsError
 from ota.publisher.config import parse_listen
+from ota.publisher.errors import NotFoundError, SettingsError
 from ota.publisher.inventory import EcuRecord
 from ota.publisher.layout import Threshold
 

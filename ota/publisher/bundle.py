@@ -8,10 +8,11 @@ from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import MetaFile, Role, Root, Snapshot, TargetFile, Targets
 
-from ota.errors import BrokenRepositoryError, ConflictError, MalformedError, NotFoundError
+from ota.errors import MalformedError
 from ota.metadata.custom import ImageCustom, parse_image_custom
 from ota.metadata.models import is_document, parse_metadata, version_key
 from ota.metadata.offline import SNAPSHOT, TARGETS, offline_delegator, offline_roles
+from ota.publisher.errors import BrokenRepositoryError, ConflictError, NotFoundError
 from ota.publisher.layout import Repositories
 from ota.publisher.ports import locked
 from ota.publisher.repository import Published

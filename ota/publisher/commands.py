@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 
-from ota.errors import KeyMissingError, NotFoundError, SettingsError
 from ota.publisher.arguments import (
     parse_address,
     parse_ecu,
@@ -25,6 +24,7 @@ from ota.publisher.config import (
 from ota.publisher.delta import make_delta
 from ota.publisher.director import run_server
 from ota.publisher.documents import INGEST_KEYS, publish_document
+from ota.publisher.errors import KeyMissingError, NotFoundError, SettingsError
 from ota.publisher.inventory import Inventory, VehicleRecord
 from ota.publisher.layout import Repositories, check_thresholds, init_repositories
 from ota.publisher.package import (

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from ota.errors import SettingsError
+from ota.publisher.errors import SettingsError
 from ota.publisher.layout import Layout
 from ota.publisher.roles import Lifetimes
 

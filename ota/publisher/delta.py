@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ota.errors import NotStoredError, PatchError, UnsafePackageError
+from ota.errors import PatchError, UnsafePackageError
 from ota.metadata.archive import BLOCK, LEVEL, PackageReader
 from ota.metadata.delta import (
     MAGIC,
@@ -31,6 +31,8 @@ from ota.metadata.delta import (
 from ota.metadata.package import PackageFile, PackageManifest
 from ota.metadata.rebuild import rebuild
 from ota.metadata.stored import HEADER, is_stored
+from ota.publisher.errors import NotStoredError
+from ota.publisher.reuse import unpack
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -207,14 +209,7 @@ def _read(tar: "zstd.ZstdFile", size: int) -> Iterator[bytes]:
 
 
 def _unpack(package: Path, folder: Path) -> _Old:
-    with package.open("rb") as stream:
-        reader = PackageReader(stream)
-        for file, content in reader.files():
-            place = folder / file.path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("wb") as out:
-                out.writelines(content)
-    files = reader.manifest.files
+    files = unpack(package, folder).files
     return _Old(
         folder, {file.sha256: file.path for file in files}, {file.path: file for file in files}
     )

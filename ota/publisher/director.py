@@ -29,7 +29,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ota.errors import (
-    ConflictError,
     CustomFieldError,
     ManifestError,
     ManifestForeignError,
@@ -37,13 +36,12 @@ from ota.errors import (
     ManifestReplayError,
     ManifestSignatureError,
     OtaError,
-    SettingsError,
-    UnknownVehicleError,
 )
 from ota.metadata.manifest import MAX_MANIFEST_BYTES
 from ota.metadata.models import is_document, parse_target_name
 from ota.metadata.offline import SNAPSHOT as OFFLINE_SNAPSHOT
 from ota.publisher.config import ServeSettings
+from ota.publisher.errors import ConflictError, SettingsError, UnknownVehicleError
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.orders import Orders

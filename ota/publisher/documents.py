@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 from tuf.api.metadata import TargetFile
 
-from ota.errors import DocumentError, NotFoundError, NotNewerError
+from ota.errors import DocumentError
 from ota.metadata.models import MAX_DOCUMENT_BYTES, document_name
+from ota.publisher.errors import NotFoundError, NotNewerError
 from ota.publisher.layout import Repositories
 
 INGEST_KEYS = "ingest-keys"

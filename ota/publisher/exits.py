@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping
 
-from ota.errors import (
+from ota.errors import DownloadError, ManifestError, NotNowError, OtaError, RepositoryError
+from ota.publisher.errors import (
     BrokenRepositoryError,
     ConflictError,
-    DownloadError,
     KeyMissingError,
-    ManifestError,
     MissingFactError,
     NoMatchError,
     NotFoundError,
     NotNewerError,
-    NotNowError,
-    OtaError,
-    RepositoryError,
     SettingsError,
     UnknownVehicleError,
 )

@@ -32,15 +32,10 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from ota.errors import (
-    BrokenRepositoryError,
-    BundleError,
-    ConflictError,
-    ManifestReplayError,
-    UnknownVehicleError,
-)
+from ota.errors import BundleError, ManifestReplayError
 from ota.metadata.custom import Kind
 from ota.metadata.models import format_utc, is_app_name, is_identifier
+from ota.publisher.errors import BrokenRepositoryError, ConflictError, UnknownVehicleError
 from ota.publisher.needs import NO_NEEDS, Needs, decode_needs, encode_needs
 from ota.publisher.ports import make_folder
 

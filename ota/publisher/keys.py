@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 from tuf.api.metadata import Role
 
-from ota.errors import ConflictError, KeyMissingError, SettingsError
+from ota.publisher.errors import ConflictError, KeyMissingError, SettingsError
 
 
 class KeyRing:

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ota.errors import ConflictError, UnknownVehicleError
 from ota.metadata.models import is_identifier
 from ota.metadata.offline import SNAPSHOT, TARGETS
+from ota.publisher.errors import ConflictError, UnknownVehicleError
 from ota.publisher.keys import KeyRing, generate_keys, public_keys
 from ota.publisher.ports import Clock, DurableFiles, Files, make_folder
 from ota.publisher.repository import Repository, latest_root_version

@@ -15,9 +15,9 @@ from typing import Annotated, BinaryIO
 import msgspec
 from msgspec import Meta, Struct
 
-from ota.errors import NotFoundError, SettingsError, UnsafePackageError
+from ota.errors import UnsafePackageError
 from ota.metadata.archive import PackageReader, write_package
-from ota.metadata.chunks import list_chunks
+from ota.metadata.chunks import CHUNK_BYTES, STORED_CHUNK_BYTES, list_chunks
 from ota.metadata.custom import Kind
 from ota.metadata.package import (
     Data,
@@ -28,6 +28,8 @@ from ota.metadata.package import (
     Run,
     check_manifest,
 )
+from ota.metadata.stored import HEADER, is_stored
+from ota.publisher.errors import NotFoundError, SettingsError
 
 SPEC_NAME = "package.toml"
 FILES_NAME = "files"
@@ -49,13 +51,15 @@ class PackageSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class PackageInfo:
     """A whole package that was read and checked.
 
-    ``sha256`` (hex) is its content hash, ``chunks`` its list of chunks (``ota.metadata.chunks``).
+    ``sha256`` (hex) is its content hash, ``chunks`` its list of chunks (``ota.metadata.chunks``) of
+    ``chunk_bytes`` each.
     """
 
     manifest: PackageManifest
     length: int
     sha256: str
     chunks: bytes
+    chunk_bytes: int = CHUNK_BYTES
 
 
 def build_package(spec_dir: Path, out: Path, *, is_stored: bool = False) -> PackageInfo:
@@ -133,8 +137,12 @@ def verify_package(path: Path) -> PackageInfo:
             pass
     digest, length = _hash(path)
     with _opened(path) as stream:
-        chunks = list_chunks(stream)
-    return PackageInfo(manifest=reader.manifest, length=length, sha256=digest, chunks=chunks)
+        size = STORED_CHUNK_BYTES if is_stored(stream.read(len(HEADER))) else CHUNK_BYTES
+        stream.seek(0)
+        chunks = list_chunks(stream, size_bytes=size)
+    return PackageInfo(
+        manifest=reader.manifest, length=length, sha256=digest, chunks=chunks, chunk_bytes=size
+    )
 
 
 def _hash(path: Path) -> tuple[str, int]:

@@ -10,19 +10,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 from tuf.api.metadata import TargetFile
 
-from ota.errors import HashMismatchError, NoMatchError, NotNewerError, PatchError, UnmetNeedError
-from ota.metadata.custom import Delta, ImageCustom, parse_image_custom, to_custom
+from ota.errors import HashMismatchError, PatchError
+from ota.metadata.custom import Delta, ImageCustom, Reuse, parse_image_custom, to_custom
 from ota.metadata.models import target_name, version_key
 from ota.publisher.delta import read_delta
+from ota.publisher.errors import NoMatchError, NotNewerError, UnmetNeedError
 from ota.publisher.inventory import Assignment, Inventory
-from ota.publisher.layout import Repositories
+from ota.publisher.layout import Layout, Repositories
 from ota.publisher.needs import NO_NEEDS, Needs, why_not
 from ota.publisher.orders import installed_counters, takes
 from ota.publisher.package import PackageInfo, verify_package
 from ota.publisher.release import ReleaseSpec, encode_record, image_custom, record_of
+from ota.publisher.reuse import plan_reuse
 
+_MOST_EARLIER = 4  # releases that a cost is signed for: who runs an older one takes the whole
 ALL = "all"
 NOBODY = "nobody"  # released, for whoever wishes for it
 
@@ -83,7 +87,10 @@ def plan_publish(  # noqa: PLR0913 (what a release is made of)
     custom = image_custom(release, info, [_delta(path, info) for path in deltas])
     target = target_name(custom.name, custom.version, custom.kind)
     image = repositories.image()
-    is_new = _check_newer(image.images(), target, info, custom)
+    listed = image.images()
+    reuse = _reuse(repositories.layout, listed, package, info, custom)
+    custom = msgspec.structs.replace(custom, reuse=reuse)
+    is_new = _check_newer(listed, target, info, custom)
     if is_new:
         image.check_keys()
     vehicles = {ALL: inventory.vehicles, NOBODY: list}.get(offer.to, lambda: [offer.to])()
@@ -177,6 +184,31 @@ def _publish_new(
     name = f"{plan.custom.name}-{plan.custom.version}.json"
     files.write(layout.releases / name, encode_record(record))
     repositories.image().add_target(plan.target, _image_target(plan))
+
+
+def _reuse(
+    layout: Layout,
+    listed: Mapping[str, TargetFile],
+    package: Path,
+    info: PackageInfo,
+    custom: ImageCustom,
+) -> tuple[Reuse, ...]:
+    """Return what ``package`` costs where one of the newest earlier releases is installed."""
+    target = target_name(custom.name, custom.version, custom.kind)
+    if target in listed:  # computed when it was published
+        return parse_image_custom(listed[target].custom).reuse
+    app = f"{custom.kind}/{custom.name}/"
+    counters = {
+        path: counter
+        for path, file in listed.items()
+        if path.startswith(app)
+        and (counter := parse_image_custom(file.custom).release_counter) < custom.release_counter
+    }
+    newest = sorted(counters, key=counters.__getitem__, reverse=True)[:_MOST_EARLIER]
+    hashes = {path: listed[path].hashes["sha256"] for path in newest}
+    images = [(sha256, layout.target_path(path, sha256)) for path, sha256 in hashes.items()]
+    there = [(sha256, image) for sha256, image in images if image.is_file()]
+    return plan_reuse(package, info, there, work=layout.root)
 
 
 def _check_stored(stored: Path, sha256: str) -> None:

@@ -14,10 +14,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from ota.errors import MissingFactError, NotFoundError
 from ota.metadata.chunks import describe
-from ota.metadata.custom import Counter, Criticality, Delta, Facts, ImageCustom, Release
+from ota.metadata.custom import Counter, Criticality, Delta, Facts, ImageCustom, Release, Reuse
 from ota.metadata.models import format_utc, target_name
+from ota.publisher.errors import MissingFactError, NotFoundError
 from ota.publisher.package import PackageInfo
 
 RELEASE_NAME = "release.toml"
@@ -75,9 +75,14 @@ def load_release(path: Path) -> ReleaseSpec:
 
 
 def image_custom(
-    spec: ReleaseSpec, package: PackageInfo, deltas: Sequence[Delta] = ()
+    spec: ReleaseSpec,
+    package: PackageInfo,
+    deltas: Sequence[Delta] = (),
+    reuse: Sequence[Reuse] = (),
 ) -> ImageCustom:
-    """Return the signed custom field of ``package`` released as ``spec`` says, with ``deltas``.
+    """Return the signed custom field of ``package`` released as ``spec`` says.
+
+    ``deltas`` lead to it; ``reuse`` is what it costs where earlier releases are installed.
 
     Raises:
         MissingFactError: The facts are about another package, or not complete.
@@ -101,11 +106,12 @@ def image_custom(
             name=spec.name,
             release=release,
             unpacked_bytes=manifest.unpacked_bytes,
-            chunks=describe(package.chunks),
+            chunks=describe(package.chunks, size_bytes=package.chunk_bytes),
             requires=spec.requires,
             conflicts=spec.conflicts,
             needs_technician=spec.needs_technician,
             delta=tuple(deltas),
+            reuse=tuple(reuse),
         )
     except ValueError as error:
         raise MissingFactError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ota.metadata.custom import Delta
+from ota.metadata.custom import Delta, Reuse
 from ota.publisher.package import PackageInfo
 from ota.publisher.publish import PublishPlan
 
@@ -59,6 +59,7 @@ def _publish_lines(plan: PublishPlan, *, dry_run: bool) -> list[str]:
         f"{custom.release.criticality}: {facts.purpose}",
         f"driver: {facts.duration_s} s at worst; not usable meanwhile: {facts.unavailable}",
         *(_delta_line(each, plan.package.length) for each in custom.delta),
+        *(_reuse_line(each, plan.package.length) for each in custom.reuse),
         *(f"to {each.vehicle} {each.ecu_id} ({each.hardware_id})" for each in plan.assignments),
     ]
 
@@ -72,6 +73,11 @@ def _publish_fields(plan: PublishPlan) -> dict[str, object]:
         "custom": plan.custom,
         "assignments": plan.assignments,
     }
+
+
+def _reuse_line(reuse: Reuse, whole: int) -> str:
+    share = f"{100 * reuse.length / whole:.2f} % of the whole"
+    return f"where package {reuse.from_sha256[:12]} is installed: {reuse.length} bytes, {share}"
 
 
 def _delta_line(delta: Delta, whole: int) -> str:

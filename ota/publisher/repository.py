@@ -15,8 +15,9 @@ from typing import TypeVar
 from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 
-from ota.errors import BrokenRepositoryError, ConflictError, MalformedError, NotFoundError
+from ota.errors import MalformedError
 from ota.metadata.models import is_document, parse_metadata
+from ota.publisher.errors import BrokenRepositoryError, ConflictError, NotFoundError
 from ota.publisher.keys import KeyRing
 from ota.publisher.ports import Clock, Files, locked
 from ota.publisher.roles import Lifetimes, new_snapshot, new_targets, new_timestamp, sign

@@ -16,9 +16,9 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from ota.errors import ConflictError
 from ota.metadata.models import bound_fields
 from ota.metadata.offline import ROLES_FIELD
+from ota.publisher.errors import ConflictError
 
 T = TypeVar("T", Root, Timestamp, Snapshot, Targets)
 ROLES = ("root", "targets", "snapshot", "timestamp")

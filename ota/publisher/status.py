@@ -14,11 +14,11 @@ from ota.errors import (
     ImageMismatchError,
     LengthMismatchError,
     MissingTargetError,
-    NotFoundError,
 )
 from ota.metadata.custom import parse_director_custom, parse_image_custom
 from ota.metadata.manifest import EcuReport, VehicleManifest
 from ota.metadata.models import format_utc, sha256_of
+from ota.publisher.errors import NotFoundError
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.repository import Published, Repository

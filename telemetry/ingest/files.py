@@ -74,7 +74,7 @@ class FolderFiles:
                 path.unlink()
             except FileNotFoundError:
                 return
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def names(self) -> Iterator[str]:
         """Yield the name of every whole file."""
@@ -84,10 +84,10 @@ class FolderFiles:
 
     def _sync(self, folder: Path) -> None:
         """Sync ``folder``, and what holds its name before the first receipt that relies on it."""
-        _sync_folder(folder)
+        sync_folder(folder)
         if folder not in self._synced:
             for above in (folder.parent, self.folder, self.folder.parent):
-                _sync_folder(above)
+                sync_folder(above)
             self._synced.add(folder)
 
     def clean_unfinished(self) -> int:
@@ -108,7 +108,8 @@ def missing_file(name: str, file: str) -> NotFoundError:
     )
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` last: a rename is not on the disk before this."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from telemetry.ingest.errors import ConfigError, ConflictError, NotFoundError
+from telemetry.ingest.files import sync_folder
 from telemetry.keyset import (
     KeySet,
     KeySetError,
@@ -147,7 +148,7 @@ def drop(folder: Path, key_id: str, *, now: datetime) -> KeySet:
     changed = _save(folder, document, sealing=kept)
     for entry in found:
         key_file(folder, entry).unlink(missing_ok=True)
-    _sync_folder(folder)
+    sync_folder(folder)
     return changed
 
 
@@ -185,17 +186,9 @@ def _write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(descriptor)
         beside.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _error(path, str(error.strerror)) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _expect_document(folder: Path) -> KeySet:

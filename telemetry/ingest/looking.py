@@ -1,6 +1,6 @@
 """The commands that look at what was received: batches, one batch in a file, refusals, answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +18,7 @@ from telemetry.ingest.reports import ReportQueue
 from telemetry.ingest.store import Index, Store, open_to_read
 
 _ID_DIGITS = 64
+_IDS = ("batch_id", "report_id")
 
 
 @contextmanager
@@ -43,24 +44,15 @@ def batches_list(config_path: Path, *, limit: int, is_json: bool) -> None:
     """List stored batches, newest day first."""
     with reading(config_path) as store:
         rows = [_batch_document(batch) for batch in store.index.batches(limit=limit)]
-    if is_json:
-        print_json("batches.list", {"batches": rows})
-        return
-    print_table(
-        ("BATCH", "PURPOSE", "MONTH", "ROWS", "BYTES", "STORED"),
-        [
-            (
-                str(row["batch_id"])[:16],
-                row["purpose"],
-                row["month"],
-                row["rows"],
-                row["bytes"],
-                row["stored_day"],
-            )
-            for row in rows
-        ],
-        empty="No batch has been stored yet.",
-    )
+    columns = {
+        "BATCH": "batch_id",
+        "PURPOSE": "purpose",
+        "MONTH": "month",
+        "ROWS": "rows",
+        "BYTES": "bytes",
+        "STORED": "stored_day",
+    }
+    _print_list("batches", rows, columns, empty="No batch has been stored yet.", is_json=is_json)
 
 
 @batches.command("show")
@@ -131,17 +123,8 @@ def quarantine_list(config_path: Path, *, limit: int, is_json: bool) -> None:
         }
         for batch in found
     ]
-    if is_json:
-        print_json("quarantine.list", {"quarantine": rows})
-        return
-    print_table(
-        ("BATCH", "CODE", "BYTES", "REASON"),
-        [
-            (str(row["batch_id"])[:16], row["code"], row["bytes"], str(row["reason"])[:CELL])
-            for row in rows
-        ],
-        empty="Nothing was refused.",
-    )
+    columns = {"BATCH": "batch_id", "CODE": "code", "BYTES": "bytes", "REASON": "reason"}
+    _print_list("quarantine", rows, columns, empty="Nothing was refused.", is_json=is_json)
 
 
 @quarantine.command("show")
@@ -199,14 +182,9 @@ def reports_list(config_path: Path, *, is_json: bool) -> None:
         }
         for report in found
     ]
-    if is_json:
-        print_json("reports.list", {"reports": rows})
-        return
-    print_table(
-        ("REPORT", "BYTES", "ATTEMPTS", "CAME"),
-        [(str(r["report_id"])[:16], r["bytes"], r["attempts"], r["day"]) for r in rows],
-        empty="No report waits for the workshop.",
-    )
+    columns = {"REPORT": "report_id", "BYTES": "bytes", "ATTEMPTS": "attempts", "CAME": "day"}
+    empty = "No report waits for the workshop."
+    _print_list("reports", rows, columns, empty=empty, is_json=is_json)
 
 
 @click.group()
@@ -233,17 +211,14 @@ def receipts_list(config_path: Path, *, limit: int, is_json: bool) -> None:
         }
         for receipt in found
     ]
-    if is_json:
-        print_json("receipts.list", {"receipts": rows})
-        return
-    print_table(
-        ("BATCH", "STATUS", "CODE", "TIMES", "FIRST"),
-        [
-            (str(r["batch_id"])[:16], r["status"], r["code"] or "", r["answers"], r["day"])
-            for r in rows
-        ],
-        empty="No answer has been given yet.",
-    )
+    columns = {
+        "BATCH": "batch_id",
+        "STATUS": "status",
+        "CODE": "code",
+        "TIMES": "answers",
+        "FIRST": "day",
+    }
+    _print_list("receipts", rows, columns, empty="No answer has been given yet.", is_json=is_json)
 
 
 def _find(index: Index, prefix: str) -> StoredBatch:
@@ -264,6 +239,29 @@ def _not_one(what: str, prefix: str, count: int, command: str) -> NotFoundError:
         intact="nothing was changed",
         advice=f"okdrive-ingest {command} --json prints whole ids",
     )
+
+
+def _print_list(
+    what: str,
+    rows: Sequence[Mapping[str, object]],
+    columns: Mapping[str, str],
+    *,
+    empty: str,
+    is_json: bool,
+) -> None:
+    """Print ``rows`` whole as JSON, or as a table; ``columns`` is head -> name of the value."""
+    if is_json:
+        print_json(f"{what}.list", {what: rows})
+        return
+    cells = [tuple(_cell(name, row[name]) for name in columns.values()) for row in rows]
+    print_table(tuple(columns), cells, empty=empty)
+
+
+def _cell(name: str, value: object) -> object:
+    """Return what stands in a column; of an id so many digits as nobody else's begin with."""
+    if name in _IDS:
+        return str(value)[:16]
+    return value[:CELL] if isinstance(value, str) else value
 
 
 def _print_one(name: str, document: dict[str, Any], *, is_json: bool) -> None:

@@ -7,7 +7,6 @@ Nothing is stored twice, nothing is lost, and there is no file that no row names
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,17 +31,6 @@ class Arrival:
     day: date  # all that is known of when it came
 
 
-class Sink(Protocol):
-    """Stores each part of each batch once."""
-
-    def store(self, arrival: Arrival) -> Standing:
-        """Store durably; say whether it is stored, was known or is withdrawn.
-
-        Raises:
-            StorageError: It is not stored; the next try finds everything in order.
-        """
-
-
 class ParquetSink:
     """One Parquet file for each batch, and the row that names it. Blocks."""
 
@@ -51,7 +39,14 @@ class ParquetSink:
         self._batches = batches
 
     def store(self, arrival: Arrival) -> Standing:
-        """Write the row, the file, and the row again: now it counts."""
+        """Write the row, the file, and the row again: now it counts.
+
+        Returns:
+            Whether it is stored now, was known or is withdrawn.
+
+        Raises:
+            StorageError: It is not stored; the next try finds everything in order.
+        """
         row = _row(arrival)
         standing = self._batches.begin(row)
         if standing is not Standing.NEW:

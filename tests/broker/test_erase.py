@@ -5,10 +5,15 @@ from functools import partial
 
 import pytest
 
+from agent.delivery import Patience
+from agent.departure import DepartureLimits
 from agent.erasing import Eraser
 from agent.erasures import rows_document, rows_lines
+from agent.network.model import NetworkClass
+from agent.spending import Spending
 from agent.store.erasures import Erasures
-from agent.takeback import Takeback, TakebackSettings
+from agent.store.uplink_notes import UplinkNotes
+from agent.takeback import Takeback
 from agent.uplink import UplinkSettings
 from telemetry.ingest.wiring import Parts
 from telemetry.mqtt.link import MqttLink
@@ -41,13 +46,20 @@ async def test_erase_three_batches_and_no_row_is_left(
             vehicle.settings, client_id=client_id, on_message=take
         ),
         clock=clock,
-        settings=TakebackSettings(),
+        patience=Patience(),
+        limits=DepartureLimits(),
+        spending=Spending(
+            UplinkNotes(vehicle.sharing.state.database),
+            clock=clock,
+            network=lambda: NetworkClass.UNMETERED,
+            bytes_per_day={},
+        ),
         claim_withdrawn=eraser.claim_withdrawn,
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(ingest.service.run(stop))
         await wait_until(lambda: ingest.service.is_receiving)
-        patient = UplinkSettings(receipt_timeout_s=30.0, pause_max_s=0.0)
+        patient = UplinkSettings(patience=Patience(receipt_s=30.0), pause_max_s=0.0)
         await vehicle.deliver(vehicle.uplink(waits=patient))
         assert len(await asyncio.to_thread(home.batches)) == 3
         assert len(home.files()) == 3

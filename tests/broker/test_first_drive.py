@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from agent.consent.receipts import verify_receipt
-from agent.store.outbox import OutboxState
+from agent.delivery import Patience
+from agent.store.queued import OutboxState
 from agent.uplink import UplinkSettings
 from telemetry.codec.batch import batch_id
 from telemetry.ingest.wiring import Parts
@@ -42,7 +43,7 @@ async def test_a_confirmed_batch_arrives_exactly_once(
     async with asyncio.TaskGroup() as group:
         group.create_task(ingest.service.run(stop))
         await wait_until(lambda: ingest.service.is_receiving)
-        patient = UplinkSettings(receipt_timeout_s=30, puback_timeout_s=30)
+        patient = UplinkSettings(patience=Patience(receipt_s=30, puback_s=30))
         await vehicle.deliver(vehicle.uplink(waits=patient))
         stop.set()
     [stored] = await asyncio.to_thread(home.batches)

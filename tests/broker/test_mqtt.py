@@ -17,13 +17,13 @@ from telemetry.link import LinkError, LinkState
 from telemetry.mqtt.link import MqttLink
 from telemetry.mqtt.messages import Message, MqttSettings
 from telemetry.mqtt.session import Attempt, Session
-from telemetry.topics import UPLINK_FILTER, ack_topic, new_client_id
+from telemetry.topics import ack_topic, new_client_id
 from tests.support.broker import CONFIGS, Pki, TestBroker
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.broker]
 
-UP = "okdrive/1/up/battery"
+UP, ALL_UP = "okdrive/1/up/battery", "okdrive/1/up/#"
 IDS = [new_client_id(bytes([number]) * 16) for number in range(8)]
 
 
@@ -48,7 +48,7 @@ async def test_a_batch_goes_to_ingest_and_its_receipt_comes_back(broker: TestBro
         connected(broker.settings(broker.pki.ingest), IDS[0], at_ingest) as ingest,
         connected(broker.settings(), IDS[1], at_vehicle) as vehicle,
     ):
-        await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
+        await ingest.subscribe(ALL_UP, timeout_s=5)
         await vehicle.subscribe(ack_topic(IDS[1]), timeout_s=5)
         await vehicle.publish(
             UP,
@@ -75,7 +75,7 @@ async def test_many_small_messages_in_one_tls_record_all_arrive(broker: TestBrok
         connected(settings, IDS[0], inbox) as ingest,
         connected(broker.settings(receive_maximum=50), IDS[1]) as vehicle,
     ):
-        await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
+        await ingest.subscribe(ALL_UP, timeout_s=5)
         async with asyncio.TaskGroup() as group:
             for number in range(200):
                 group.create_task(vehicle.publish(UP, b"%d" % number, timeout_s=5))
@@ -208,10 +208,10 @@ async def test_a_vehicle_gets_neither_uplinks_nor_receipts_of_others(broker: Tes
         connected(broker.settings(), IDS[1], delivered) as vehicle,
         connected(broker.settings(broker.pki.ingest), IDS[2], delivered) as ingest,
     ):
-        for topic in (UPLINK_FILTER, "#", "okdrive/1/ack/+", ack_topic(IDS[1])):
+        for topic in (ALL_UP, "#", "okdrive/1/ack/+", ack_topic(IDS[1])):
             await spy.subscribe(topic, timeout_s=5)
         await vehicle.subscribe(ack_topic(IDS[1]), timeout_s=5)
-        await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
+        await ingest.subscribe(ALL_UP, timeout_s=5)
         await vehicle.publish(UP, b"batch", timeout_s=5)
         await ingest.publish(ack_topic(IDS[1]), b"receipt", timeout_s=5)
         # the spy's own receipt comes last, on the same ordered connection
@@ -250,11 +250,11 @@ async def test_at_the_door_of_ingest_a_vehicle_neither_speaks_nor_hears(
         connected(broker.settings(broker.pki.ingest), IDS[1], at_ingest) as ingest,
         connected(broker.settings(), IDS[2]) as other,
     ):
-        for topic in ("#", UPLINK_FILTER, ack_topic(IDS[0])):
+        for topic in ("#", ALL_UP, ack_topic(IDS[0])):
             await vehicle.subscribe(topic, timeout_s=5)
         with pytest.raises(LinkError, match="Not authorized"):
             await vehicle.publish(UP, b"x", timeout_s=5)
-        await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
+        await ingest.subscribe(ALL_UP, timeout_s=5)
         await other.publish(UP, b"batch", timeout_s=5)
         await ingest.publish(ack_topic(IDS[0]), b"receipt", timeout_s=5)
         await wait_until(lambda: at_ingest)
@@ -266,7 +266,7 @@ async def test_what_ingest_did_not_acknowledge_is_delivered_again(broker: TestBr
     first: list[Message] = []
     ingest = MqttLink(settings, client_id=IDS[0], on_message=first.append, manual_ack=True)
     await ingest.connect()
-    await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
+    await ingest.subscribe(ALL_UP, timeout_s=5)
     async with connected(broker.settings(), IDS[1]) as vehicle:
         await vehicle.publish(UP, b"dealt with", timeout_s=5)
         await vehicle.publish(UP, b"not yet", timeout_s=5)
@@ -279,7 +279,7 @@ async def test_what_ingest_did_not_acknowledge_is_delivered_again(broker: TestBr
     ingest.ack(first[2])
     await ingest.disconnect()
     await ingest.connect()
-    await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
+    await ingest.subscribe(ALL_UP, timeout_s=5)
     assert len(first) == 3
     await ingest.disconnect()
 
@@ -292,7 +292,7 @@ async def test_a_late_acknowledgement_does_not_answer_for_a_newer_message(
     ingest = MqttLink(settings, client_id=IDS[0], on_message=inbox.append, manual_ack=True)
     for payload in (b"old", b"new"):  # the broker forgets in between, and counts from 1 again
         await ingest.connect()
-        await ingest.subscribe(UPLINK_FILTER, timeout_s=5)
+        await ingest.subscribe(ALL_UP, timeout_s=5)
         async with connected(broker.settings(), IDS[1]) as vehicle:
             await vehicle.publish(UP, payload, timeout_s=5)
         await wait_until(lambda payload=payload: inbox and inbox[-1].payload == payload)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.consent.recipients import Recipients
+from agent.delivery import Patience
 from agent.uplink import UplinkSettings
 from telemetry.ingest.wiring import Parts
 from telemetry.mqtt.link import MqttLink
@@ -21,7 +22,7 @@ from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 
-PATIENT = UplinkSettings(receipt_timeout_s=30, puback_timeout_s=30)
+PATIENT = UplinkSettings(patience=Patience(receipt_s=30, puback_s=30))
 THREE_DAYS_S = 72 * 3_600.0  # longer than any record waits
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.store.outbox import OutboxState
+from agent.store.queued import OutboxState
 from telemetry.ingest.service import IngestService
 from telemetry.ingest.wiring import Parts
 from telemetry.link import Backoff, LinkError

@@ -1,5 +1,6 @@
 """A valid agent configuration to start from."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,24 @@ _SMALLEST: dict[str, dict[str, Any]] = {
 }
 
 
+def agent_toml(state_dir: str = "agent", **sections: Mapping[str, Any]) -> str:
+    """Return the same as a file; text, numbers and lists are written in JSON as in TOML."""
+    lines = [f"state_dir = {json.dumps(state_dir)}"]
+    for name, values in _merged(sections).items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join([*lines, ""])
+
+
 def agent_config(**sections: Mapping[str, Any]) -> AgentConfig:
     """Return the smallest valid configuration with ``sections`` changed or added."""
-    names = {**_SMALLEST, **sections}
-    merged = {name: {**_SMALLEST.get(name, {}), **sections.get(name, {})} for name in names}
     return msgspec.convert(
-        {"state_dir": "agent", **merged}, AgentConfig, dec_hook=lambda _kind, text: Path(text)
+        {"state_dir": "agent", **_merged(sections)},
+        AgentConfig,
+        dec_hook=lambda _kind, text: Path(text),
     )
+
+
+def _merged(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    names = {**_SMALLEST, **sections}
+    return {name: {**_SMALLEST.get(name, {}), **sections.get(name, {})} for name in names}

@@ -37,7 +37,7 @@ class _Source:
                 self._note(part[-1].time_s + turn * length_s)
 
     def _note(self, time_s: float) -> None:
-        is_recording = self.recorder is not None and self.recorder.is_recording
+        is_recording = self.recorder is not None and self.recorder.open_segment is not None
         self._began_s = (self._began_s or time_s) if is_recording else 0.0
         PROGRESS.pack_into(self._progress, 0, self._began_s, time_s)
 

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from agent.delivery import Patience
+from agent.departure import DepartureLimits, Surroundings
 from agent.erasing import Eraser
+from agent.spending import Spending
 from agent.store.erasures import Erasures
 from agent.store.events import EventFiles
-from agent.takeback import Takeback, TakebackSettings
+from agent.store.uplink_notes import UplinkNotes
+from agent.takeback import Takeback
 from telemetry.codec.erase import Erasure, decode_erase, encode_erasure, erase_id
 from telemetry.codec.receipt import pack_signed
 from telemetry.link import LinkError
@@ -31,6 +35,7 @@ class FakeEraser:
     client_ids: list[str] = field(default_factory=list)
     is_offline: bool = False
     is_silent: bool = False
+    connection_bytes: int = 0  # what a link has cost once it is up
     mangle: Callable[[bytes], bytes] = bytes
 
     def make_link(self, client_id: str, on_message: Callable[[Message], None]) -> "FakeEraseLink":
@@ -58,6 +63,7 @@ class FakeEraseLink:
     async def connect(self) -> None:
         if self.far_end.is_offline:
             raise LinkError("no network", code="link.unreachable")
+        self.traffic_bytes = self.far_end.connection_bytes
 
     async def subscribe(self, topic: str, *, timeout_s: float) -> None:
         pass
@@ -73,6 +79,7 @@ class FakeEraseLink:
         correlation_data: bytes | None = None,
     ) -> None:
         assert topic == ERASE_TOPIC
+        self.traffic_bytes += len(payload)
         assert correlation_data is None  # nothing on the message tells which batches it is about
         answer = self.far_end.answer(payload)
         if not self.far_end.is_silent:
@@ -128,14 +135,31 @@ class Bench:
     def erasures(self) -> Erasures:
         return Erasures(self.sharing.state.database)
 
-    def takeback(self) -> Takeback:
+    @property
+    def notes(self) -> UplinkNotes:
+        return UplinkNotes(self.sharing.state.database)
+
+    def takeback(
+        self,
+        surroundings: Surroundings | None = None,
+        limits: DepartureLimits | None = None,
+    ) -> Takeback:
+        here, limits = surroundings or Surroundings(), limits or DepartureLimits()
         return Takeback(
             self.erasures,
             recipients=self.sharing.recipients,
             make_link=self.far_end.make_link,
             clock=self.clock,
-            settings=TakebackSettings(receipt_timeout_s=0.2),
+            patience=Patience(receipt_s=0.2),
+            limits=limits,
+            spending=Spending(
+                self.notes,
+                clock=self.clock,
+                network=lambda: here.network,
+                bytes_per_day=limits.bytes_per_day,
+            ),
             claim_withdrawn=self.eraser.claim_withdrawn,
+            surroundings=lambda: here,
             chance=lambda: 0.5,
         )
 

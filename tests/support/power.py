@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.support.wait import wait_until_sync
 
+PROGRAMS = ("nbdkit", "nbdfuse", "losetup", "mount", "mkfs.ext4")
 SIZE_BYTES = 24 * 1024 * 1024
 PATIENCE_S = 60.0  # a busy machine
 
@@ -58,10 +59,9 @@ class VolatileDisk:
 
     def clean_up(self, number: int) -> None:
         """Take away what a cut left behind; nobody may use the mount any more."""
-        assert self._device is not None
         assert self._nbdfuse is not None
         quietly("umount", "-l", self.mount)
-        quietly("losetup", "-d", self._device)
+        self._detach()
         quietly("umount", "-l", self._folder / f"n{number}")
         self._nbdfuse.kill()
         self._nbdfuse.wait(PATIENCE_S)
@@ -75,26 +75,45 @@ class VolatileDisk:
         run("mount", "-o", "noatime", self._device, self.mount)
 
     def unmount(self) -> None:
-        assert self._device is not None
         run("umount", self.mount)
-        run("losetup", "-d", self._device)
+        self._detach()
 
     def wipe(self) -> None:
         """Empty the mounted disk."""
         for path in self.mount.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
+    def _detach(self) -> None:
+        """Give the loop device back, once: a moment later it may be somebody else's."""
+        if self._device is not None:
+            quietly("losetup", "-d", self._device)
+            self._device = None
+
     def put_away(self) -> None:
         """Take everything away, wherever a test stopped."""
         quietly("umount", "-l", self.mount)
-        if self._device is not None:
-            quietly("losetup", "-d", self._device)
+        self._detach()
         for file in self._folder.glob("n*"):
             quietly("umount", "-l", file)
         for process in (self._nbdkit, self._nbdfuse):
             if process is not None:
                 process.kill()
                 process.wait(PATIENCE_S)
+
+
+def sweep(folder: Path) -> None:
+    """Unmount and detach what a bench that was killed has left below ``folder``."""
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    loops = [
+        Path("/dev") / file.parts[3]
+        for file in Path("/sys/block").glob("loop*/loop/backing_file")
+        if Path(file.read_text().strip()).is_relative_to(folder)
+    ]
+    for mount in reversed(mounts):  # the newest first: one may stand on another
+        if Path(mount).is_relative_to(folder):
+            quietly("umount", "-l", mount)
+    for device in loops:
+        quietly("losetup", "-d", device)
 
 
 def start(*command: object) -> subprocess.Popen[bytes]:

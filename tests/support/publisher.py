@@ -5,7 +5,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from ota.metadata.custom import Criticality, Facts
+from ota.client.client import UpdateSettings
+from ota.client.offer import Ecu
+from ota.metadata.custom import Criticality, Facts, Kind
 from ota.metadata.manifest import (
     EcuReport,
     Installed,
@@ -114,3 +116,30 @@ def manifest(
 
 def signed_manifest(counter: int = 1, *, failed: str | None = None) -> bytes:
     return sign_manifest(manifest(counter, failed=failed), ecu_signer())
+
+
+def settings_of(
+    repositories: Repositories,
+    folder: Path,
+    *,
+    base: str,
+    settle_s: float = 0.0,
+    hardware: str = HARDWARE,
+) -> UpdateSettings:
+    """Return how the vehicle reaches ``repositories`` at ``base``; writes its key to ``folder``."""
+    layout, key = repositories.layout, folder / "ecu.pem"
+    key.write_bytes(ecu_signer().private_bytes)
+    key.chmod(0o600)
+    return UpdateSettings(
+        vehicle=VEHICLE,
+        primary_ecu=PRIMARY,
+        ecus=(Ecu(ecu_id=ECU, hardware_id=hardware, kind=Kind.APP, name=APP),),
+        director_url=f"{base}/director",
+        image_url=f"{base}/image",
+        director_root=layout.director_root / "1.root.json",
+        image_root=layout.image_metadata / "1.root.json",
+        ecu_key=key,
+        folder=folder / "agent" / "update",
+        apps=folder / "agent" / "apps",
+        settle_s=settle_s,
+    )

@@ -1,12 +1,14 @@
 """A running agent with an app in it, its publisher, and a vehicle that can drive off."""
 
 import asyncio
+import http.client
 import json
 import os
+import random
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,12 @@ from sim.bus import open_bus, standing
 from sim.frames import DRIVE, VehicleState
 from sim.home import APP, TEMPLATES, Home, HomeSettings, prepare
 from sim.stack import Stack
+from tests.support.proxy import Fault, counting_proxy
 from tests.support.wait import wait_until_sync
 
 BIN = Path(sys.executable).parent
 IS_WELL, IS_ILL, IS_SLOW = "exit 0\n", "echo the lamp is dark\nexit 1\n", "exec sleep 50\n"
+_MOST_CONNECTIONS = 200
 PARKED = VehicleState()
 DRIVING = VehicleState(gear=DRIVE, speed_km_h=40.0)
 
@@ -57,8 +61,13 @@ class Garage:
         document = json.loads(out) if out.strip() else {}
         return Said(process.returncode or 0, document, err.decode())
 
-    async def publish(self, version: str, counter: int, check: str, *, to: str = "all") -> None:
-        """Release a version of the app whose health check is ``check``."""
+    async def publish(
+        self, version: str, counter: int, check: str, *, to: str = "all", ballast: int = 0
+    ) -> None:
+        """Release a version of the app whose health check is ``check``.
+
+        ``ballast`` bytes come with it that no compressor makes smaller.
+        """
         spec = self.home.folder / "specs" / version
         shutil.copytree(TEMPLATES / "apps" / APP / "1.0.0", spec)
         for name in ("package.toml", "release.toml"):
@@ -66,6 +75,7 @@ class Garage:
             text = text.replace("release_counter = 1", f"release_counter = {counter}")
             (spec / name).write_text(text.replace("timeout_s = 10", "timeout_s = 60"))
         (spec / "files" / "bin" / "check").write_text(f"#!/bin/sh\n{check}")
+        (spec / "files" / "ballast").write_bytes(random.Random(counter).randbytes(ballast))
         package = spec / f"{version}.okp"
         built = await self.run("okdrive-ota", "package", "build", str(spec), "-o", str(package))
         released = await self.run("okdrive-ota", "publish", str(package), "--to", to)
@@ -88,9 +98,26 @@ class Garage:
         assert found.document["offer"] is not None, found.document
         return str(found.document["offer"]["content_hash"])
 
+    async def screen(self, path: str) -> str:
+        """Return what the driver's screen shows at ``path``."""
+        return await asyncio.to_thread(self._screen, path)
+
+    def _screen(self, path: str) -> str:
+        known = json.loads(self.home.screen_file.read_bytes())
+        connection = http.client.HTTPConnection(known["address"].removeprefix("http://"))
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {known['token']}"})
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
     async def until(self, **wanted: object) -> None:
         """Return as soon as the agent's view of the update has these values."""
         await self._until(lambda view: wanted.items() <= view.items())
+
+    async def until_comes(self, count: int) -> None:
+        """Return as soon as ``count`` bytes of the update have come."""
+        await self._until(lambda view: ((view["progress"] or {}).get("done_bytes") or 0) >= count)
 
     async def until_why(self, code: str) -> None:
         """Return as soon as the agent names ``code`` among what it waits for."""
@@ -107,11 +134,32 @@ class Garage:
 
 @asynccontextmanager
 async def garage_at(
-    folder: Path, *, countdown_s: float = 0.0
+    folder: Path, *, countdown_s: float = 0.0, way: Fault | None = None
 ) -> AsyncIterator[tuple[Garage, "Wheels"]]:
-    """Start publisher and agent below ``folder``; the vehicle is parked and well."""
+    """Start publisher and agent below ``folder``; the vehicle is parked and well.
+
+    ``way`` is what happens to every connection to the Image repository.
+    """
     settings = HomeSettings(countdown_s=countdown_s)
     home = await asyncio.to_thread(prepare, folder, clock=SystemClock(), settings=settings)
+    async with AsyncExitStack() as around:
+        if way is not None:
+            proxy = await around.enter_async_context(counting_proxy(home.director_port))
+            proxy.faults = [way] * _MOST_CONNECTIONS
+            _lead_images_to(home, proxy.port)
+        yield await around.enter_async_context(_running(home))
+
+
+def _lead_images_to(home: Home, port: int) -> None:
+    config = home.folder / "agent.toml"
+    text = config.read_text()
+    there = f'image_url = "https://127.0.0.1:{home.director_port}/image"'
+    assert there in text
+    config.write_text(text.replace(there, there.replace(str(home.director_port), str(port))))
+
+
+@asynccontextmanager
+async def _running(home: Home) -> AsyncIterator[tuple[Garage, "Wheels"]]:
     stack = Stack(home)
     home.logs.mkdir(exist_ok=True)
     try:

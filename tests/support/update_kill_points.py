@@ -4,6 +4,7 @@ Run as ``python -m tests.support.update_kill_points FOLDER STORY [FIRST STEP]``:
 object for each point, about the vehicle after its restart. A process of its own, which never starts
 a thread: it forks for every point, and a fork beside running threads may copy a lock that nobody
 ever releases. FIRST and STEP choose every STEP-th point, so that several processes share them.
+SIGTERM ends it after the point at which it is.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from ota.metadata.custom import Delta
 from ota.metadata.package import Data
 from ota.publisher.delta import make_delta
 from tests.support.bundle_simulator import SYSTEM, BundleSimulator
+from tests.support.ending import Ending
 from tests.support.packages import IS_ILL, IS_WELL, make_package
 from tests.support.repository_simulator import ECU, RepositorySimulator
 from tests.support.syscalls import Stop, watch
@@ -188,17 +190,21 @@ def difference(story: Story, simulator: RepositorySimulator) -> tuple[Delta, ...
 
 
 def main(folder: Path, story: str, first: int = 0, step: int = 1) -> None:
-    """Print one line for each chosen point of ``story``."""
+    """Print one line for each chosen point of ``story``, until somebody asks it to end."""
+    ending = Ending()
     before = folder / "before"
     simulator = prepare(STORIES[story], before)
 
     def at_stop(stop: Stop) -> None:
-        if stop.number % step == first:
+        if ending.is_asked:
+            os.kill(stop.pid, signal.SIGKILL)
+        elif stop.number % step == first:
             here = folder / str(stop.number)
             shutil.copytree(before, here, symlinks=True)
             restart(stop, simulator, here)
 
-    if watch(lambda: drop(asyncio.run(go_on(simulator, before))), before, at_stop) != 0:
+    code = watch(lambda: drop(asyncio.run(go_on(simulator, before))), before, at_stop)
+    if code != 0 and not ending.is_asked:
         raise RuntimeError("the update that was watched did not end")
 
 

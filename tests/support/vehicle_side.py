@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.consent.recipients import Recipients
+from agent.delivery import Patience
 from agent.sharing import Sharing
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.ingest.clock import SystemClock
@@ -54,7 +55,9 @@ class Vehicle:
     ) -> Uplink:
         return self.uplink(
             self.settings_for(port, connect_timeout_s=connect_timeout_s),
-            UplinkSettings(receipt_timeout_s=receipt_timeout_s, puback_timeout_s=puback_timeout_s),
+            UplinkSettings(
+                patience=Patience(receipt_s=receipt_timeout_s, puback_s=puback_timeout_s)
+            ),
         )
 
     def uplink(
@@ -67,7 +70,7 @@ class Vehicle:
                 chosen, client_id=client_id, on_message=on_message
             ),
             clock=FakeClock(),
-            settings=waits or UplinkSettings(receipt_timeout_s=1.0, puback_timeout_s=2.0),
+            settings=waits or UplinkSettings(patience=Patience(receipt_s=1.0, puback_s=2.0)),
             backoff=Backoff(lambda: 0.0),
         )
 

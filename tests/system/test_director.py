@@ -15,10 +15,10 @@ import uvicorn
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
-from ota.errors import ConflictError, SettingsError
 from ota.metadata.manifest import MAX_MANIFEST_BYTES, sign_manifest
 from ota.publisher.config import ServeSettings
 from ota.publisher.director import bind, create_app, create_server, server_context
+from ota.publisher.errors import ConflictError, SettingsError
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.ports import WallClock

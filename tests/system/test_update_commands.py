@@ -1,9 +1,12 @@
 """Every update command against a running agent: what it does, and how it says no."""
 
+import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.support.proxy import Fault
 from tests.support.update_garage import (
     DRIVING,
     IS_ILL,
@@ -47,6 +50,28 @@ async def test_an_update_is_shown_explained_approved_cancelled_and_installed(ram
         assert ended["content_hash"] == offered
         assert refused(await garage.update("rollback"), "update.committed")
         assert refused(await garage.update("mark-good"), "update.not_on_trial")
+
+
+async def test_a_slow_download_is_told_on_the_screen_and_on_the_command_line(ram: Path) -> None:
+    way = Fault(piece_bytes=4_096, delay_s=0.1)  # 40 kB/s at most
+    async with garage_at(ram / "home", way=way) as (garage, _):
+        await garage.publish("1.1.0", 2, IS_WELL, ballast=250_000)
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(garage.update("check"))
+            await garage.until_comes(60_000)
+            page, home = await garage.screen("/update"), await garage.screen("/")
+            shown = (await garage.update("show")).document["live"]["progress"]
+        view = (await asked).document
+    assert re.search(r"[\d.]+ kB of 25\d kB · [\d.]+ kB/s · about \d+ s left", page)
+    assert re.search(r'<progress max="100" value="\d\d"', page)
+    assert "Loading an update" in home
+    assert 60_000 <= shown["done_bytes"] < shown["total_bytes"]
+    assert shown["bytes_per_s"] <= 80_000
+    assert shown["left_s"] > 0
+    assert view["state"] == "awaiting_ok"
+    complaint = (await asked).complaint
+    lines = re.findall(r"downloading ([\d,]+) of 25\d,\d+ bytes, \d+ kB/s, \d+ s left", complaint)
+    assert len(lines) > 3  # a line whenever there is more to say
 
 
 async def test_a_technician_installs_at_once_and_is_told_how_it_ended(ram: Path) -> None:

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from securesystemslib.signer import CryptoSigner
 
 from agent.clock import SystemClock
-from ota.client.client import UpdateClient, UpdateSettings, open_client
+from ota.client.client import UpdateClient, open_client
 from ota.client.fetch import HttpsSettings
-from ota.client.offer import Ecu
 from ota.client.states import UpdateState
-from ota.metadata.custom import Kind
 from ota.metadata.manifest import Outcome
 from ota.publisher.config import ServeSettings
 from ota.publisher.director import bind, create_app, create_server
@@ -24,15 +21,12 @@ from ota.publisher.publish import publish_image
 from sim.pki import Authority, Identity
 from tests.support.proxy import counting_proxy
 from tests.support.publisher import (
-    APP,
     ECU,
-    HARDWARE,
-    PRIMARY,
     VEHICLE,
-    ecu_signer,
     new_package,
     new_repositories,
     release,
+    settings_of,
 )
 from tests.support.update_client import Driver
 from tests.support.wait import wait_until_sync
@@ -87,12 +81,6 @@ def desk(authority: Authority, tmp_path: Path) -> Iterator[Desk]:
         thread.join()
 
 
-def write_key(signer: CryptoSigner, path: Path) -> Path:
-    path.write_bytes(signer.private_bytes)
-    path.chmod(0o600)
-    return path
-
-
 @dataclass
 class Garage:
     """Where the vehicle is: its certificate and folders, the same at every start."""
@@ -108,29 +96,14 @@ class Garage:
             key_file=self.identity.key_file,
         )
         return open_client(
-            settings_of(self.desk, self.folder, port),
+            settings_of(
+                self.desk.repositories, self.folder, base=f"https://127.0.0.1:{port}", settle_s=0.2
+            ),
             tls,
             app_user="nobody",
             clock=SystemClock(),
             gates=Driver(),
         )
-
-
-def settings_of(desk: Desk, tmp_path: Path, port: int) -> UpdateSettings:
-    layout = desk.repositories.layout
-    return UpdateSettings(
-        vehicle=VEHICLE,
-        primary_ecu=PRIMARY,
-        ecus=(Ecu(ecu_id=ECU, hardware_id=HARDWARE, kind=Kind.APP, name=APP),),
-        director_url=f"https://127.0.0.1:{port}/director",
-        image_url=f"https://127.0.0.1:{port}/image",
-        director_root=layout.director_root / "1.root.json",
-        image_root=layout.image_metadata / "1.root.json",
-        ecu_key=write_key(ecu_signer(), tmp_path / "ecu.pem"),
-        folder=tmp_path / "agent" / "update",
-        apps=tmp_path / "agent" / "apps",
-        settle_s=0.2,
-    )
 
 
 @pytest.fixture

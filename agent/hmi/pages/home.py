@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.hmi.pages.trip import shared_view
-from agent.hmi.pages.update import scheduled_text
+from agent.hmi.pages.update import fetching_text, scheduled_text
 from agent.hmi.pages.words import (
     Button,
     Fact,
@@ -229,6 +229,9 @@ def home_view(state: ScreenState, last: TripCard | None, texts: Texts) -> HomeVi
     if state.update is not None and state.update.phase is UpdatePhase.SCHEDULED:
         planned = scheduled_text(state.update, texts)
         panels.append(Fact(icon="moon", label=texts.say("scheduled.title"), lines=(planned,)))
+    elif state.fetching is not None:
+        come = fetching_text(state.fetching, texts)
+        panels.append(Fact(icon="clock", label=texts.say("fetching.title"), lines=(come,)))
     if last is not None:
         said = shared_view(last, texts)
         panels.append(Fact(icon=said.icon, label=said.title, lines=(said.text,)))

@@ -25,7 +25,7 @@ from agent.hmi.pages.trip import (
     shared_view,
     trip_view,
 )
-from agent.hmi.pages.update import UpdateView, update_view
+from agent.hmi.pages.update import UpdateView, fetching_view, update_view
 from agent.hmi.pages.words import battery_text, percent, recording_icon
 from agent.hmi.texts import Texts
 from agent.hmi.views import (
@@ -136,6 +136,8 @@ def update_screen(state: ScreenState, texts: Texts) -> Screen:
     """Return the update page, also for an update that was answered with Later."""
     if state.update is not None:
         return Screen("update.html", update_view(state.update, texts), "update")
+    if state.fetching is not None:
+        return Screen("update.html", fetching_view(state.fetching, texts), "update")
     view = MessageView(
         title=texts.say("update.none_title"),
         text=texts.say("update.none"),
@@ -165,7 +167,7 @@ def frame(state: ScreenState, screen: Screen, texts: Texts, *, driver_side: str)
 
 def _rail(state: ScreenState, place: str, texts: Texts) -> tuple[RailItem, ...]:
     items = [("home", "/", "home"), ("data", "/purposes", "shield")]
-    if state.update is not None or place == "update":
+    if state.update is not None or state.fetching is not None or place == "update":
         items.append(("update", "/update", "star"))
     return tuple(
         RailItem(label=texts.say(f"nav.{name}"), url=url, icon=icon, is_here=name == place)

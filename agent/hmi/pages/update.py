@@ -8,6 +8,7 @@ from agent.hmi.texts import DEFAULT_LANGUAGE, Texts
 from agent.hmi.views import (
     Criticality,
     Decision,
+    Fetching,
     GateLine,
     Progress,
     UpdateCard,
@@ -53,6 +54,46 @@ def update_view(update: UpdateCard, texts: Texts) -> UpdateView:
     if update.phase is UpdatePhase.COUNTDOWN:
         return _countdown_view(update, texts)
     return _running_view(update, texts)
+
+
+def fetching_view(fetching: Fetching, texts: Texts) -> UpdateView:
+    """Return an update that is on its way into the vehicle."""
+    done = fetching.done_bytes
+    share = None if done is None else 100 * done // max(1, fetching.total_bytes)
+    return UpdateView(
+        title=texts.say("fetching.title"),
+        tag=texts.say("update.title", **_called(fetching)),
+        tag_icon="clock",
+        phase="fetching",
+        sub=_come(fetching, texts),
+        percent=None if share is None else min(share, 100),
+        bar=texts.say("fetching.bar"),
+        note=texts.say("fetching.drive"),
+    )
+
+
+def fetching_text(fetching: Fetching, texts: Texts) -> str:
+    """Return in one line what is on its way, and how far it is."""
+    return f"{texts.say('update.title', **_called(fetching))}: {_come(fetching, texts)}"
+
+
+def _called(fetching: Fetching) -> dict[str, str]:
+    return {"name": cut(fetching.name)[:40], "version": fetching.to_version[:20]}
+
+
+def _come(fetching: Fetching, texts: Texts) -> str:
+    """Return bytes, speed and time left as far as they are known, or why nothing comes."""
+    if fetching.why_not:
+        return cut(texts.find(f"reason.{fetching.code}", fetching.why_not))
+    total = texts.size(fetching.total_bytes)
+    if fetching.done_bytes is None:
+        return texts.say("fetching.begins", total=total)
+    parts = [texts.say("fetching.of", done=texts.size(fetching.done_bytes), total=total)]
+    if fetching.bytes_per_s is not None:
+        parts.append(f"{texts.size(round(fetching.bytes_per_s))}/s")
+    if fetching.left_s is not None:
+        parts.append(texts.say("installing.left", time=texts.duration(fetching.left_s)))
+    return " · ".join(parts)
 
 
 def _tag(update: UpdateCard, texts: Texts) -> str:

@@ -33,10 +33,6 @@ _GIDS_V: Final = 360.0  # mean voltage of a pack, to turn energy into charge; 5 
 _SMALL_PACK_AH: Final = 90.0  # 24 and 30 kWh packs have 66 and 79 Ah when new
 _FULL_ENERGY: Final = f"{catalog.OVERLAY}.Battery.FullEnergy"
 _OFF_A: Final = 1.0  # more than this while switched off is charging
-# judged at most once a day, and remembered from one day to the next
-DAILY: Final = frozenset(
-    {Code.CELL_BELOW_LIMIT, Code.SELF_DISCHARGE, Code.HEALTH_DROP, Code.HX_FALL}
-)
 
 WATCH_PATHS: Final = tuple(
     sorted(

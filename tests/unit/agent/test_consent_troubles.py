@@ -9,7 +9,7 @@ import pytest
 from agent.consent.ledger import ConsentEvent, read_entry
 from agent.consents import verify_lines
 from agent.sharing import Answer, Sharing, SharingError
-from agent.store.outbox import UncoveredError
+from agent.store.cover import UncoveredError
 from telemetry.purposes import Purpose
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 

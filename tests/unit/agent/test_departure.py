@@ -16,7 +16,7 @@ from agent.departure import (
     reason,
 )
 from agent.network.model import NetworkClass
-from agent.store.outbox import DropCode
+from agent.store.drops import DropCode
 
 LIMITS = DepartureLimits(
     parked_send_s=900,

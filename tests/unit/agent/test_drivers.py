@@ -10,7 +10,7 @@ from agent.consent.ledger import ConsentEvent, Entry, read_entry
 from agent.driver import PauseKind, Seat
 from agent.presence import PresenceError
 from agent.sharing import Sharing, SharingError
-from agent.store.outbox import UncoveredError
+from agent.store.cover import UncoveredError
 from agent.store.state import TripOutcome
 from telemetry.purposes import Purpose
 from tests.support.clock import FakeClock

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.departure import DepartureLimits, Surroundings
 from agent.erasing import EraseError, Scope, Wish
 from agent.erasures import rows_document, rows_lines
+from agent.network.model import NetworkClass
+from agent.store.cover import UncoveredError
 from agent.store.database import StoreError
 from agent.store.events import EventFiles, StoredEvent
-from agent.store.outbox import UncoveredError
 from agent.store.state import ReceiptRow, State
 from telemetry.purposes import Purpose
 from tests.support.erase_side import Bench
@@ -159,6 +161,51 @@ def test_without_an_answer_it_is_asked_again_later_and_not_at_once(bench: Bench)
     asyncio.run(takeback.step())
     assert asyncio.run(takeback.step()) > 30
     assert len(bench.far_end.asked) == 1
+
+
+METERED = Surroundings(network=NetworkClass.METERED)
+
+
+def a_day_of(size_bytes: int) -> DepartureLimits:
+    return DepartureLimits(bytes_per_day={NetworkClass.METERED: size_bytes})
+
+
+def spent_today(bench: Bench) -> int:
+    return bench.notes.spent(bench.clock.utc_now().date(), NetworkClass.METERED)
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_what_an_erase_request_cost_counts_against_the_budget_of_the_day(
+    bench: Bench, *, is_silent: bool
+) -> None:
+    erase(bench, bench.eraser.trip("trip-1"))
+    bench.far_end.connection_bytes, bench.far_end.is_silent = 4_000, is_silent
+    bench.wait_a_day()
+    asyncio.run(bench.takeback(METERED).step())
+    assert len(bench.far_end.asked) == 1
+    assert spent_today(bench) > 4_000
+
+
+def test_an_erase_request_waits_for_tomorrow_when_the_day_is_spent(bench: Bench) -> None:
+    erase(bench, bench.eraser.trip("trip-1"))
+    bench.wait_a_day()
+    bench.notes.spend(bench.clock.utc_now().date(), NetworkClass.METERED, 20_000)
+    takeback = bench.takeback(METERED, a_day_of(20_000))
+    assert asyncio.run(takeback.step()) == 3_600
+    assert (bench.far_end.asked, spent_today(bench)) == ([], 20_000)
+    bench.wait_a_day()
+    asyncio.run(takeback.step())
+    assert bench.erasures.waiting() == []
+
+
+def test_an_erase_request_stops_where_its_connection_has_used_the_day(bench: Bench) -> None:
+    erase(bench, bench.eraser.trip("trip-1"))
+    bench.far_end.connection_bytes = 20_000
+    bench.wait_a_day()
+    bench.notes.spend(bench.clock.utc_now().date(), NetworkClass.METERED, 1)
+    asyncio.run(bench.takeback(METERED, a_day_of(20_000)).step())
+    assert (bench.far_end.asked, spent_today(bench)) == ([], 20_001)
+    assert bench.erasures.waiting() != []
 
 
 def test_a_forged_answer_confirms_nothing(bench: Bench) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.sharing import Sharing
-from agent.store.outbox import OutboxState, Quota
+from agent.store.drops import Quota
+from agent.store.queued import OutboxState
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.link import Backoff
 from telemetry.purposes import Purpose

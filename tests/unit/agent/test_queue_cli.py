@@ -12,39 +12,14 @@ from click.testing import CliRunner
 
 from agent.cli import main
 from agent.clock import SystemClock
-from agent.store.outbox import Quota
+from agent.store.drops import Quota
 from agent.store.state import State
 from agent.store.uplink_notes import Failure, UplinkNotes
 from telemetry.purposes import Purpose
+from tests.support.configs import agent_toml
 from tests.support.trips import FakeTrip, open_sharing, write_segment
 
-CONFIG = """
-state_dir = "agent"
-[vehicle]
-definition = "nissan-leaf-ze1"
-[source]
-kind = "gateway"
-path = "can.sock"
-[identity]
-vehicle_id = "v-1"
-certificate = "c"
-certificate_key = "k"
-authority = "a"
-ecu_key = "e"
-purpose_secrets = "p"
-[uplink]
-broker_host = "127.0.0.1"
-ingest_keys = "i"
-[uplink.cost]
-network = "metered"
-[updates]
-image_url = "https://127.0.0.1/image"
-director_url = "https://127.0.0.1/director"
-image_root = "r"
-director_root = "r"
-primary_ecu = "e-1"
-ecus = []
-"""
+CONFIG = agent_toml(**{"uplink.cost": {"network": "metered"}})
 
 
 @dataclass

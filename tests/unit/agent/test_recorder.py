@@ -229,7 +229,7 @@ async def test_withdrawing_in_mid_trip_deletes_what_was_recorded(tmp_path: Path)
     recorder = bench.recorder()
     for start in range(0, len(frames) // 2, 60):
         await recorder.take(frames[start : start + 60])
-    assert recorder.is_recording
+    assert recorder.open_segment is not None
     bench.granted = False
     for start in range(len(frames) // 2, len(frames), 60):
         await recorder.take(frames[start : start + 60])
@@ -273,7 +273,7 @@ async def test_stopping_the_daemon_ends_the_trip_and_closes_its_segment(tmp_path
         await source.is_drained.wait()
         stop.set()
     assert len(bench.ended) == 1
-    assert not recorder.is_recording
+    assert recorder.open_segment is None
 
 
 async def test_silence_makes_the_present_unknown_and_then_ends_the_trip(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from agent.consent.recipients import Recipients
+from agent.delivery import Patience
 from agent.sharing import Sharing
-from agent.store.outbox import OutboxState, UncoveredError
+from agent.store.cover import UncoveredError
+from agent.store.queued import OutboxState
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
 from telemetry.keyset import KeySetError
@@ -63,7 +65,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         sharing=sharing,
         make_link=far_end.make_link,
         clock=clock,
-        settings=UplinkSettings(receipt_timeout_s=0.1),
+        settings=UplinkSettings(patience=Patience(receipt_s=0.1)),
         backoff=Backoff(lambda: 0.5),
         chance=lambda: 0.5,
     )

@@ -10,7 +10,8 @@ from agent.consent.keys import SigningKey
 from agent.consent.ledger import ConsentEvent, TimeQuality, read_entry
 from agent.privacy.pseudonyms import day_token, pseudonym_of
 from agent.sharing import Sharing, SharingError
-from agent.store.outbox import OutboxState, UncoveredError
+from agent.store.cover import UncoveredError
+from agent.store.queued import OutboxState
 from agent.store.state import OfferRow, TripOutcome
 from telemetry.codec.batch import batch_id, decode_batch
 from telemetry.purposes import Purpose
@@ -385,16 +386,6 @@ def test_a_ledger_of_another_vehicle_stops_sharing(sharing: Sharing, tmp_path: P
     again = open_sharing(tmp_path, key=SigningKey(Ed25519PrivateKey.generate()))
     assert [problem.code for problem in again.check_ledger()] == ["ledger.signature"]
     again.state.close()
-
-
-def test_a_deleted_trip_leaves_the_outbox_alone(sharing: Sharing, tmp_path: Path) -> None:
-    sharing.answer("trip-1", offered(sharing, tmp_path), share=True)
-    offered(sharing, tmp_path, "trip-2")
-    sharing.state.delete_trip("trip-1")
-    sharing.state.delete_trip("trip-2")
-    assert sharing.state.trips() == []
-    assert sharing.cards() == []
-    assert len(sharing.outbox.rows()) == 1
 
 
 def test_a_long_trip_leaves_in_slices_that_no_name_joins(tmp_path: Path) -> None:

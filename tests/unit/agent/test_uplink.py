@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.delivery import Patience
 from agent.departure import CONNECTION_BYTES, DepartureLimits, Surroundings
 from agent.network.model import NetworkClass
 from agent.sharing import Sharing
-from agent.store.outbox import OutboxState
+from agent.store.queued import OutboxState
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.ingest.signing import ReceiptSigner
 from telemetry.link import Backoff, LinkError
@@ -51,7 +52,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         sharing=sharing,
         make_link=far_end.make_link,
         clock=clock,
-        settings=UplinkSettings(receipt_timeout_s=0.1),
+        settings=UplinkSettings(patience=Patience(receipt_s=0.1)),
         backoff=Backoff(lambda: 0.5),
         chance=lambda: 0.5,
     )
@@ -409,7 +410,7 @@ def uplink_at(bench: Bench, surroundings: Surroundings, limits: DepartureLimits)
         sharing=bench.sharing,
         make_link=bench.far_end.make_link,
         clock=bench.clock,
-        settings=UplinkSettings(receipt_timeout_s=0.1, limits=limits),
+        settings=UplinkSettings(patience=Patience(receipt_s=0.1), limits=limits),
         backoff=Backoff(lambda: 0.5),
         surroundings=lambda: surroundings,
     )

@@ -30,6 +30,7 @@ HEADER = ["Time [s]", *(signal.header for signal in SIGNALS)]
 
 
 def write_trip(path: Path, seconds: int) -> Path:
+    path.parent.mkdir(exist_ok=True)
     rows = [";".join(HEADER)]
     for tenth in range(seconds * 10):
         second = tenth // 10
@@ -89,6 +90,19 @@ def test_the_command_prints_every_figure(trip: Path, tmp_path: Path, window: str
     assert len(written) == (3 if window == "60" else 1)
     for name in ("fleetwise_snappy", "json_gzip", "parquet", "pcodec"):
         assert total[f"{name}_bytes"] > total["okdrive_bytes"]
+
+
+def test_batches_of_namesakes_do_not_overwrite_each_other(trip: Path, tmp_path: Path) -> None:
+    other = write_trip(tmp_path / "other" / trip.name, 30)
+    folder = tmp_path / "batches"
+    arguments = [str(trip), str(other), str(trip), "--window", "trip", "--write", str(folder)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    written = {file.name: len(decode(file.read_bytes())[0]) for file in folder.iterdir()}
+    assert written == {
+        "TripX01-0000.cbor": 150,
+        "TripX01-2-0000.cbor": 30,
+        "TripX01-3-0000.cbor": 150,
+    }
 
 
 def test_the_command_prints_a_table_too(trip: Path) -> None:

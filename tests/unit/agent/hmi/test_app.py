@@ -63,6 +63,22 @@ async def test_every_further_page_opens(name: str) -> None:
     assert (await client.get(path)).status == 200
 
 
+async def test_an_update_on_its_way_says_how_far_how_fast_and_how_long() -> None:
+    _, client = await agent_and_client(STATES["update-fetching"])
+    for path in ("/", "/update"):
+        page = (await client.get(path)).text
+        assert "3.2 MB of 12.4 MB · 52.0 kB/s · about 3 min left" in page
+    assert '<progress max="100" value="25"' in page
+
+
+async def test_a_download_that_waits_says_why() -> None:
+    _, client = await agent_and_client(STATES["update-fetching-waits"])
+    for path in ("/", "/update"):
+        page = (await client.get(path)).text
+        assert "It waits for a network that costs less." in page
+        assert "<progress" not in page
+
+
 @pytest.mark.parametrize("path", ["/", "/purposes", f"/preview/{BATCH_ID}", f"/exact/{BATCH_ID}"])
 async def test_while_moving_every_page_is_the_ambient_tile(path: str) -> None:
     played, client = await agent_and_client(replace(STATES["trip"], driving=DrivingState.MOVING))

@@ -34,6 +34,8 @@ EXPECTED = {
     "shared-queued": Card.SHARED,
     "update-ready": Card.UPDATE,
     "update-recall": Card.RECALL,
+    "update-fetching": Card.HOME,
+    "update-fetching-waits": Card.HOME,
     "update-scheduled": Card.HOME,
     "update-countdown": Card.RUNNING_UPDATE,
     "update-installing": Card.RUNNING_UPDATE,

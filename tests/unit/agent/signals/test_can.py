@@ -2,7 +2,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import can
 import pytest
 
 from agent.signals.bus import BusWatch, Trouble
@@ -12,6 +11,7 @@ from agent.signals.errors import SourceError
 from agent.signals.live import LiveSource
 from agent.signals.model import Frame, SignalSource
 from agent.signals.polls import Poller
+from agent.signals.pythoncan import can
 from agent.signals.table import load_table
 from tests.support.clock import FakeClock
 from tests.support.wait import wait_until

@@ -1,15 +1,19 @@
+import gc
 import gzip
+import importlib
 import itertools
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import can
 import pytest
 
 from agent.signals.batches import BATCH_FRAMES, BATCH_S, in_batches
 from agent.signals.candump import format_line, parse_line
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
+from agent.signals.pythoncan import can
 from agent.signals.replay import MAX_PAUSE_S, ReplaySource
 from tests.support.clock import FakeClock
 
@@ -209,11 +213,64 @@ async def test_a_file_without_a_frame_is_one_sentence(
         await taken(as_fast_as_possible(path))
 
 
-def test_a_format_that_needs_a_package_says_which(tmp_path: Path) -> None:
+@pytest.fixture
+def mf4(tmp_path: Path) -> Path:
+    """The frames as python-can writes them to MF4."""
+    writer = importlib.reload(can.io.mf4).MF4Writer  # it may have been loaded without its package
+    path = tmp_path / "drive.mf4"
+    with writer(path) as log:
+        for frame in FRAMES:
+            log.on_message_received(
+                can.Message(
+                    frame.time_s, frame.can_id, is_extended_id=False, channel=0, data=frame.data
+                )
+            )
+    return path
+
+
+def test_an_mf4_recording_tells_the_same_frames(mf4: Path) -> None:
+    source = as_fast_as_possible(mf4)
+    read = list(source.read_all())
+    assert [(f.bus, f.can_id, f.data) for f in read] == [(f.bus, f.can_id, f.data) for f in FRAMES]
+    gone_s = [later.time_s - earlier.time_s for earlier, later in itertools.pairwise(read)]
+    assert gone_s == pytest.approx([0.01] * (len(FRAMES) - 1), abs=1e-6)
+    assert (source.skipped, source.is_truncated) == (0, False)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 100, 2000, -10])
+def test_a_truncated_mf4_recording_is_one_sentence_and_nothing_else(
+    kept: int, mf4: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mf4.write_bytes(mf4.read_bytes()[:kept])
+    with pytest.raises(
+        SourceError, match=r"expected a recording with CAN frames, found none that can be read: "
+    ):
+        list(as_fast_as_possible(mf4).read_all())
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_mf4_without_its_package_says_which_and_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "drive.mf4"
     path.write_bytes(b"MDF     4.10    ")
-    with pytest.raises(SourceError, match=r"1 unreadable lines \(.+\)"):
+    monkeypatch.setitem(sys.modules, "asammdf", None)  # how Python marks a package as absent
+    with pytest.raises(SourceError, match=r"expected the package asammdf.*its extra `mf4`"):
         list(as_fast_as_possible(path).read_all())
+
+
+def test_what_only_mf4_needs_is_not_loaded_for_anything_else() -> None:
+    code = "import agent.signals.can, agent.signals.replay, sys; print('asammdf' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert told.stdout == "False\n"
+
+
+async def test_a_file_of_other_frames_says_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "fd.log"
+    path.write_text("(1.0) can0 1DB##1001122\n(1.0) can0 1DB#R8\nnoise\n")
+    with pytest.raises(SourceError, match="1 unreadable line and 2 remote, error or CAN FD frames"):
+        await taken(as_fast_as_possible(path))
 
 
 async def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:

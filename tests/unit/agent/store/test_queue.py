@@ -7,14 +7,9 @@ from pathlib import Path
 import pytest
 
 from agent.sharing import Sharing
-from agent.store.outbox import (
-    PRIORITIES,
-    DropCode,
-    Outbox,
-    OutboxState,
-    Priority,
-    Quota,
-)
+from agent.store.drops import DropCode, Quota
+from agent.store.outbox import Outbox
+from agent.store.queued import PRIORITIES, OutboxState, Priority
 from agent.store.state import TripOutcome
 from telemetry.purposes import Purpose
 from tests.support.clock import FakeClock

@@ -23,37 +23,14 @@ from agent.watch.events import event_paths
 from agent.watch.keeper import KEPT_PATHS, Keeper
 from sim.frames import DRIVE, PARK, POWER_OFF, POWER_ON, VehicleState, frames_of
 from tests.support.clock import FakeClock
+from tests.support.configs import agent_toml
 
 ZE1 = load_table("nissan-leaf-ze1")
 STILL = VehicleState(gear=PARK)
 CHARGING = VehicleState(
     gear=PARK, power=POWER_OFF, pack_current_a=80.0, charger_status=1, soc_percent=50.0
 )
-CONFIG = """
-state_dir = "."
-[vehicle]
-definition = "nissan-leaf-ze1"
-[source]
-kind = "gateway"
-path = "gateway"
-[identity]
-vehicle_id = "v-1"
-certificate = "c"
-certificate_key = "k"
-authority = "a"
-ecu_key = "e"
-purpose_secrets = "p"
-[uplink]
-broker_host = "localhost"
-ingest_keys = "i"
-[updates]
-director_url = "https://localhost"
-image_url = "https://localhost"
-director_root = "d"
-image_root = "i"
-primary_ecu = "e-1"
-ecus = []
-"""
+CONFIG = agent_toml(".")
 
 
 class Bench:
@@ -129,6 +106,9 @@ async def test_an_alert_is_shown_kept_and_explained(tmp_path: Path) -> None:
     assert (shown.alert.code, shown.is_acknowledged) == (Code.ISOLATION, False)
     assert bench.changes == 1
     await bench.stop()
+    every = await asyncio.to_thread(bench.command, "battery", "explain")
+    assert "isolation          warning   now      The insulation sensor reports a fault" in every
+    assert "hx_fall            advisory  never    The battery's Hx fell fast this year" in every
     text = await asyncio.to_thread(bench.command, "battery", "explain", "isolation")
     assert "HasIsolationFault" in text
     assert "valid_readings" in text

@@ -12,23 +12,16 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
 
-from ota.client.client import UpdateClient, UpdateSettings
+from ota.client.client import UpdateClient
 from ota.client.floor import Floor
-from ota.client.offer import Ecu
 from ota.client.pace import DataUse
 from ota.client.ports import RangeAnswer
 from ota.client.states import UpdateState
-from ota.errors import (
-    ConflictError,
-    KeyMissingError,
-    NetworkError,
-    NotFoundError,
-    ServerRefusedError,
-)
-from ota.metadata.custom import Kind
+from ota.errors import NetworkError, ServerRefusedError
 from ota.metadata.manifest import Outcome, VehicleManifest, verify_manifest
 from ota.metadata.offline import SNAPSHOT, TARGETS
 from ota.publisher.bundle import write_bundle
+from ota.publisher.errors import ConflictError, KeyMissingError, NotFoundError
 from ota.publisher.inventory import Inventory
 from ota.publisher.keys import load_signer
 from ota.publisher.layout import Layout, Repositories
@@ -39,12 +32,12 @@ from tests.support.publisher import (
     APP,
     ECU,
     HARDWARE,
-    PRIMARY,
     VEHICLE,
     ecu_signer,
     new_package,
     new_repositories,
     release,
+    settings_of,
 )
 from tests.support.update_client import Driver, FakeRunner, update
 
@@ -116,22 +109,7 @@ class Bench:
         return stick
 
     async def client(self, hardware: str = HARDWARE, **doors: object) -> UpdateClient:
-        layout = self.repositories.layout
-        key = self.folder / "ecu.pem"
-        key.write_bytes(ecu_signer().private_bytes)
-        settings = UpdateSettings(
-            vehicle=VEHICLE,
-            primary_ecu=PRIMARY,
-            ecus=(Ecu(ecu_id=ECU, hardware_id=hardware, kind=Kind.APP, name=APP),),
-            director_url=f"{BASE}/director",
-            image_url=f"{BASE}/image",
-            director_root=layout.director_root / "1.root.json",
-            image_root=layout.image_metadata / "1.root.json",
-            ecu_key=key,
-            folder=self.folder / "update",
-            apps=self.folder / "apps",
-            settle_s=0.0,
-        )
+        settings = settings_of(self.repositories, self.folder, base=BASE, hardware=hardware)
         return await asyncio.to_thread(
             UpdateClient,
             settings,
@@ -248,7 +226,7 @@ async def test_a_stick_outlives_the_image_snapshot_and_not_its_own_list(bench: B
 async def test_a_release_below_the_committed_counter_is_refused_from_a_stick_too(
     bench: Bench,
 ) -> None:
-    floor = Floor(bench.folder / "update" / "floor.sqlite")
+    floor = Floor(bench.folder / "agent" / "update" / "floor.sqlite")
     await asyncio.to_thread(floor.raise_release_counter, ECU, 2)
     client = await bench.update_from(await asyncio.to_thread(bench.write))
     assert client.entry.attack == "ota.repository.release_counter"

@@ -12,12 +12,13 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ota.errors import NotStoredError, PatchError, UnsafePackageError
+from ota.errors import PatchError, UnsafePackageError
 from ota.metadata.archive import PackageReader
 from ota.metadata.delta import MAGIC, Copy, Data, Patch, read_records, write_record
 from ota.metadata.rebuild import rebuild
 from ota.metadata.stored import BLOCK_BYTES, StoredWriter
 from ota.publisher.delta import make_delta, read_delta
+from ota.publisher.errors import NotStoredError
 from tests.support.packages import make_package
 
 DICE = random.Random(7)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ota.errors import DocumentError, KeyMissingError, NotFoundError, NotNewerError
+from ota.errors import DocumentError
 from ota.publisher.commands import Commands
 from ota.publisher.documents import INGEST_KEYS, publish_document
+from ota.publisher.errors import KeyMissingError, NotFoundError, NotNewerError
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.publish import publish_image

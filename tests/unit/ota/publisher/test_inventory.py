@@ -5,14 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ota.errors import (
-    BrokenRepositoryError,
-    ConflictError,
-    ManifestForeignError,
-    ManifestReplayError,
-    UnknownVehicleError,
-)
+from ota.errors import ManifestForeignError, ManifestReplayError
 from ota.metadata.manifest import sign_manifest
+from ota.publisher.errors import BrokenRepositoryError, ConflictError, UnknownVehicleError
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.orders import Orders

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ota.errors import NoMatchError, UnmetNeedError
 from ota.metadata.custom import parse_director_custom
 from ota.metadata.manifest import Outcome, UpdateResult, VehicleManifest, sign_manifest
+from ota.publisher.errors import NoMatchError, UnmetNeedError
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.needs import Needs, agreeing, why_not

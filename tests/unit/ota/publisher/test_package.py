@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ota.errors import NotFoundError, SettingsError, UnsafePackageError
+from ota.errors import UnsafePackageError
 from ota.metadata.archive import PackageReader
 from ota.metadata.package import PackageLimits, parse_package_manifest
+from ota.publisher.errors import NotFoundError, SettingsError
 from ota.publisher.package import build_package, inspect_package, plan_package, verify_package
 from tests.support.publisher import new_package, write_spec
 

@@ -12,17 +12,19 @@ from ota.errors import (
     FreezeError,
     HashMismatchError,
     ImageMismatchError,
-    KeyMissingError,
     LengthMismatchError,
-    MissingFactError,
     MissingTargetError,
+    UnsafePackageError,
+)
+from ota.metadata.custom import parse_director_custom, parse_image_custom
+from ota.publisher.errors import (
+    KeyMissingError,
+    MissingFactError,
     NoMatchError,
     NotFoundError,
     NotNewerError,
     UnknownVehicleError,
-    UnsafePackageError,
 )
-from ota.metadata.custom import parse_director_custom, parse_image_custom
 from ota.publisher.inventory import Inventory
 from ota.publisher.layout import Repositories
 from ota.publisher.orders import Orders

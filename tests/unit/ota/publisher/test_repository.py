@@ -10,14 +10,14 @@ from tuf.api.exceptions import DownloadHTTPError
 from tuf.api.metadata import TargetFile
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
-from ota.errors import (
+from ota.metadata.models import issued_of, vehicle_of
+from ota.publisher.errors import (
     BrokenRepositoryError,
     ConflictError,
     KeyMissingError,
     NotFoundError,
     SettingsError,
 )
-from ota.metadata.models import issued_of, vehicle_of
 from ota.publisher.keys import KeyRing, load_signer, write_key
 from ota.publisher.layout import Layout, Repositories, Threshold, init_repositories
 from ota.publisher.ports import DurableFiles, WallClock

@@ -1,0 +1,1 @@
+"""Faults for as long as you like; ``python -m tests.soak --help``."""
