@@ -69,6 +69,7 @@ from agent.watch.events import event_paths, event_rules
 from agent.watch.keeper import KEPT_PATHS, Keeper
 from agent.watch.rules import battery_rules
 from agent.workbench import Workbench
+from agent.zonedesk import ZoneDesk
 from ota.client.client import UpdateClient, UpdateSettings, open_client
 from ota.client.durable import replace_file
 from ota.client.fetch import HttpsSettings
@@ -131,6 +132,9 @@ class Agent:
             clock=clock,
             people=People(
                 self._sharing, battery_file=self._folders.battery, touched=self._people_changed
+            ),
+            zones=ZoneDesk(
+                self._sharing, position=self._last_position, touched=self._people_changed
             ),
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
@@ -245,6 +249,7 @@ class Agent:
                 "network": self._network_sentence,
                 "consents": self._reload_consents,
                 "erased": self._erased,
+                "here": self._here,
             },
             Workbench(self._updates).questions(),
         )
@@ -267,6 +272,16 @@ class Agent:
         self._takeback.wake()
         self._desk.touch()
         return "erased"
+
+    def _last_position(self) -> tuple[float, float] | None:
+        fix = self._gnss.last_fix() if self._gnss else None
+        return None if fix is None else fix[:2]
+
+    async def _here(self) -> str:
+        fix = self._gnss.last_fix() if self._gnss else None
+        if fix is None:
+            return "unknown"
+        return json.dumps(dict(zip(("latitude", "longitude", "age_s"), fix, strict=True)))
 
     def _people_changed(self) -> None:
         self._uplink.wake()

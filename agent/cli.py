@@ -25,8 +25,11 @@ from agent.commands.token import token
 from agent.commands.trips import trips
 from agent.commands.update import update
 from agent.commands.vehicle import vehicle
+from agent.commands.zones import zones
 from agent.config import AgentConfig
 from agent.folders import Folders
+from agent.wording import counted, labelled
+from telemetry.logs import start_logging
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -51,9 +54,9 @@ def main(context: click.Context, config: Path | None, *, debug: bool, verbose: b
       okdrive-agent status           one page: consents, trips, queue, apps
       okdrive-agent doctor           every check: ok, warn or fail, and what to do
       okdrive-agent preview          exactly what would leave, before you say OK
-      okdrive-agent trips list       what was driven and charged, and what became of it
-      okdrive-agent battery show     how the battery is; needs no consent and no network
-      okdrive-agent queue list       what was confirmed and has not left yet, and why
+      okdrive-agent trips list       what was driven and charged
+      okdrive-agent battery show     how the battery is; needs no consent
+      okdrive-agent queue list       what has not left yet, and why
       okdrive-agent export -o FILE   everything the vehicle keeps of you, as files
       okdrive-agent erase --trip ID  take a trip back, here and at ingest
       okdrive-agent vehicle decode LOG --vehicle NAME --json
@@ -61,11 +64,7 @@ def main(context: click.Context, config: Path | None, *, debug: bool, verbose: b
     Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 verification failed, 4 not allowed
     now, 6 not found, 7 conflict, 8 temporary, 130/143 interrupted with everything intact.
     """  # noqa: D301 (\\b keeps click from re-wrapping the block)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    start_logging("%(asctime)s %(levelname)s %(name)s %(message)s", is_verbose=verbose)
     context.obj = Caller(config or _default_config(), debug=debug)
 
 
@@ -133,10 +132,11 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"screen    {found['screen']}"
     on = [name for name, is_on in found["consents"].items() if is_on]
     yield f"sharing   {', '.join(on) or 'nothing is switched on'}"
-    yield f"trips     {found['trips_waiting_for_an_answer']} wait for an answer"
+    waiting = found["trips_waiting_for_an_answer"]
+    yield f"trips     {waiting} {'waits' if waiting == 1 else 'wait'} for an answer"
     queue = found["queue"]
-    size = f"{queue['bytes']:,} bytes"
-    yield f"queue     {queue['batches']} batches, {size}, {queue['stopped']} stopped"
+    batches = counted(queue["batches"], "batch", "batches")
+    yield f"queue     {batches}, {queue['bytes']:,} bytes, {queue['stopped']} stopped"
     receipt = found["last_receipt"]
     yield (
         f"receipt   {receipt['status']} {receipt['batch_id'][:16]}… {receipt['received_utc']}"
@@ -167,12 +167,12 @@ def doctor(caller: Caller, *, is_json: bool) -> None:
 
 def _doctor_lines(document: dict[str, Any]) -> Iterator[str]:
     for check in document["checks"]:
-        yield f"{check['level']:<5} {check['name']:<12} {check['text']}"
+        yield from labelled(f"{check['level']:<5} {check['name']:<12} ", check["text"])
         if check["todo"]:
-            yield f"{'':<19}→ {check['todo']}"
+            yield from labelled(f"{'':<19}→ ", check["todo"])
     levels = [check["level"] for check in document["checks"]]
     well, warned, failed = (levels.count(level) for level in ("ok", "warn", "fail"))
-    yield f"{well} ok, {warned} warnings, {failed} failures"
+    yield f"{well} ok, {counted(warned, 'warning')}, {counted(failed, 'failure')}"
 
 
 @main.group()
@@ -215,6 +215,7 @@ for group in (
     pause,
     preview,
     workshop,
+    zones,
     erase,
     erasures,
     wipe,

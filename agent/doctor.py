@@ -5,21 +5,26 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from agent.config import AgentConfig, IdentityConfig
+from agent.consent.keys import load_purpose_secret
 from agent.consent.ledger import switch_problems, verify_chain
 from agent.consent.recipients import NoKeyError, load_recipients
 from agent.consents import signing_key_of
 from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
+from agent.privacy.zones import ZoneError
 from agent.store.battery import BatteryHistory
 from agent.store.outbox import Outbox
 from agent.store.queued import OutboxState
 from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
 from agent.store.vault import SEGMENT, TRIP, vault_of
+from agent.wording import counted
+from agent.zones import Zones
 from telemetry.purposes import Purpose
 
 _LOW_BYTES = 200 << 20
@@ -39,6 +44,7 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="frames", look=lambda: _frames(folders)),
         Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
+        Check(name="places", look=lambda: _with_state(folders, lambda s: _places(config, s))),
         Check(name="trips", look=lambda: _with_state(folders, _trips)),
         Check(name="battery", look=lambda: _battery(folders)),
         Check(name="network", look=lambda: _network(config, folders)),
@@ -89,6 +95,15 @@ def _keys(folders: Folders) -> Finding:
     return ok("what is stored can be read")
 
 
+def _places(config: AgentConfig, state: State) -> Finding:
+    secret = partial(load_purpose_secret, config.identity.purpose_secrets, Purpose.TRAFFIC)
+    try:
+        drawn = Zones(state.database, secret).drawn()
+    except ZoneError as error:
+        return fail(str(error), "okdrive-agent zones remove --all, then draw them again")
+    return ok(f"{len(drawn)} drawn places, nothing that touches them is told")
+
+
 def _certificate(identity: IdentityConfig, now: datetime) -> Finding:
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 (slow to import)
     from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
@@ -127,7 +142,8 @@ def _frames(folders: Folders) -> Finding:
             f"{text}; {sum(broken.values()):,} refused, most often {worst}",
             "look at the wiring, or at the vehicle definition named above",
         )
-    return ok(f"{text}; {sum(rejected.values()):,} values were not available or stale")
+    absent = counted(sum(rejected.values()), "value")
+    return ok(f"{text}; {absent} not available or stale")
 
 
 def _buses(folders: Folders) -> Finding:
@@ -158,15 +174,16 @@ def _ledger(config: AgentConfig, state: State) -> Finding:
     ]
     if problems:
         return fail(problems[0].sentence, "sharing has stopped; restore the state folder")
-    return ok(f"{len(entries)} entries, chain and signatures verified")
+    return ok(f"{counted(len(entries), 'entry', 'entries')}, chain and signatures verified")
 
 
 def _trips(state: State) -> Finding:
     sessions = Sessions(state.database)
     damaged = state.damaged_trips() + sessions.damaged()
     if damaged:
-        return warn(f"{damaged} damaged rows were left out", "check the disk")
-    return ok(f"{len(state.trips(limit=-1))} trips, {len(sessions.rows(limit=-1))} charges")
+        return warn(f"{counted(damaged, 'damaged row')} left out", "check the disk")
+    driven, charged = len(state.trips(limit=-1)), len(sessions.rows(limit=-1))
+    return ok(f"{counted(driven, 'trip')}, {counted(charged, 'charge')}")
 
 
 def _battery(folders: Folders) -> Finding:
@@ -174,7 +191,7 @@ def _battery(folders: Folders) -> Finding:
         damaged = history.damaged()
         raised = [row.code for row in history.alerts(limit=-1) if row.cleared_utc is None]
     if damaged:
-        return warn(f"{damaged} damaged rows were left out", "check the disk")
+        return warn(f"{counted(damaged, 'damaged row')} left out", "check the disk")
     if raised:
         return warn(f"raised: {', '.join(raised)}", f"okdrive-agent battery explain {raised[0]}")
     return ok("no alert")
@@ -188,7 +205,8 @@ def _queue(state: State) -> Finding:
             f"{len(stopped)} of {len(rows)} batches were refused: {stopped[0].refusal}",
             "they stay here and expire; tell the receiver named on the card",
         )
-    return ok(f"{len(rows)} batches wait to be sent")
+    waits = "waits" if len(rows) == 1 else "wait"
+    return ok(f"{counted(len(rows), 'batch', 'batches')} {waits} to be sent")
 
 
 def _network(config: AgentConfig, folders: Folders) -> Finding:

@@ -6,6 +6,8 @@ Families are named by the prefix of their stable code, so that this table import
 
 from typing import NamedTuple
 
+from agent.wording import COLUMNS, labelled
+
 
 class Family(NamedTuple):
     """What errors whose code starts with ``prefix`` mean for the shell and for a person."""
@@ -52,6 +54,10 @@ _FAMILIES = (  # first match counts
     Family("consent.receipt", 3, "the ledger is as it was", "`okdrive-agent consent history`"),
     Family("consent.export", 6, _NOTHING_STARTED, "name a file that `consent history -o` wrote"),
     Family("consent.not_on_offer", 6, "nothing was changed", "`okdrive-agent preview` names them"),
+    Family("zones.not_found", 6, "nothing was changed", "`okdrive-agent zones list` names them"),
+    Family("zones.no_position", 6, "nothing was changed", "give it: --at LATITUDE,LONGITUDE"),
+    Family("zones.unreadable", 1, "nothing with a place is offered", "remove --all, draw again"),
+    Family("zones", 2, "the drawn places are as they were", "`okdrive-agent zones list`"),
     Family("driver", 4, "nothing was changed", "`okdrive-agent driver list`"),
     Family("consent", 4, "consents and queue are as they were", "`okdrive-agent consent show`"),
     Family("store.busy", 8, "what was stored before is intact", "try again"),
@@ -73,17 +79,23 @@ def family(error: BaseException) -> Family:
     return next((known for known in _FAMILIES if code.startswith(known.prefix)), _UNEXPECTED)
 
 
-def explain(doing: str, error: BaseException) -> str:
-    """Return four lines: what failed, expected and found, what is intact and next, the code."""
+def explain(doing: str, error: BaseException, *, columns: int | None = None) -> str:
+    """Return four lines: what failed, expected and found, what is intact and next, the code.
+
+    With ``columns``, the width of a terminal, a longer line goes on below itself.
+    """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     known = family(error)
     code = getattr(error, "code", type(error).__name__)
-    return "\n".join(
-        (
-            f"okdrive-agent: {doing} failed",
-            f"  why       {error}",
-            f"  intact    {known.intact}. Next: {known.advice}",
-            f"  see       docs/reference/exit-codes.md  {code}  [exit {known.exit_code}]",
-        )
-    )
+    told = {
+        "  why       ": str(error),
+        "  intact    ": f"{known.intact}. Next: {known.advice}",
+        "  see       ": f"docs/reference/exit-codes.md  {code}  [exit {known.exit_code}]",
+    }
+    lines = [f"{label}{text}" for label, text in told.items()]
+    if columns is not None:
+        lines = [
+            line for item in told.items() for line in labelled(*item, columns=max(columns, COLUMNS))
+        ]
+    return "\n".join([f"okdrive-agent: {doing} failed", *lines])

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import socket
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -137,6 +138,36 @@ def battery_summary(folders: Folders) -> dict[str, Any]:
     return {"months": [msgspec.to_builtins(month) for month in months]}
 
 
+def battery_alerts(config: AgentConfig) -> dict[str, Any]:
+    """Return every alert there can be: its severity, title, and whether it is raised.
+
+    Raises:
+        StoreError: The history cannot be read.
+        ConfigError: The configuration names an alert that does not exist.
+    """
+    texts = load_texts()["en"]
+    with closing(BatteryHistory.open_to_read(Folders(root=config.state_dir).battery)) as history:
+        rows = history.alerts(limit=-1)
+    return {
+        "alerts": [
+            {
+                "code": code,
+                "severity": rule.severity,
+                "title": texts.say(f"battery.{code}.title"),
+                "state": _alert_state([row for row in rows if row.code == code]),
+            }
+            for code, rule in battery_rules(config.battery).items()
+        ]
+    }
+
+
+def _alert_state(rows: Sequence[AlertRow]) -> str:
+    """Return how it stands with the alert of ``rows``, newest first."""
+    if not rows:
+        return "never raised"
+    return "raised" if rows[0].cleared_utc is None else "cleared"
+
+
 def battery_explain(config: AgentConfig, code: str) -> dict[str, Any]:
     """Return rule, advice and the latest evidence of one alert.
 
@@ -157,9 +188,7 @@ def battery_explain(config: AgentConfig, code: str) -> dict[str, Any]:
         "title": texts.say(f"battery.{code}.title"),
         "advice": texts.say(f"battery.{code}.advice"),
         "rule": msgspec.to_builtins(rule),
-        "state": "never raised"
-        if not rows
-        else ("raised" if rows[0].cleared_utc is None else "cleared"),
+        "state": _alert_state(rows),
         "latest": latest,
         "around": json.loads(rows[0].event) if rows else [],
     }
@@ -354,15 +383,17 @@ def live_explanation(folders: Folders, vehicle: str, path: str) -> dict[str, Any
         UnknownPathError: The vehicle does not tell ``path``, or the agent does not follow it.
     """
     from agent.signals.errors import UnknownPathError  # noqa: PLC0415 (as above)
-    from agent.signals.explain import explanation  # noqa: PLC0415
+    from agent.signals.explain import explanation, full_paths  # noqa: PLC0415
     from agent.signals.table import load_table  # noqa: PLC0415
 
     now, table = live_signals(folders), load_table(vehicle)
-    line = next((line for line in now.signals if line.path == path), None)
+    line = next((line for line in now.signals if line.path in full_paths(path)), None)
     if line is None:
         raise UnknownPathError(table.name, path, [line.path for line in now.signals])
     found: dict[str, Any] = msgspec.to_builtins(explanation(table, line, None))
-    return {**found, "t": now.now_s - line.t, "rejections": now.rejected.get(line.frame, {})}
+    del found["t"]  # of an agent that runs it is its own clock: how long ago says more
+    age_s = max(0.0, now.now_s - line.t)
+    return {**found, "age_s": age_s, "rejections": now.rejected.get(line.frame, {})}
 
 
 def screen(folders: Folders) -> str | None:

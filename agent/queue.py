@@ -18,6 +18,7 @@ from agent.store.outbox import Outbox
 from agent.store.queued import Moment, OutboxLine, OutboxState
 from agent.store.state import State
 from agent.store.uplink_notes import UplinkNotes
+from agent.wording import counted, labelled
 
 _DROPPED = {
     DropCode.NO_ROOM: "given up: the queue was full of batches that leave before it",
@@ -98,27 +99,27 @@ def flush(folders: Folders) -> str:
 
 def list_lines(document: dict[str, Any]) -> Iterator[str]:
     """Return the text of ``listing``."""
-    yield document["why"]
+    yield from labelled("", document["why"])
     if document["batches"]:
         yield f"{'BATCH':<18}{'PURPOSE':<12}{'BYTES':>9}{'TRIES':>7}{'DAYS':>6}  STATE"
     for batch in document["batches"]:
-        yield (
+        head = (
             f"{batch['batch_id'][:16]:<18}{batch['purpose']:<12}{batch['size_bytes']:>9,}"
-            f"{batch['attempts']:>7}{batch['age_days']:>6}  {_state_text(batch)}"
+            f"{batch['attempts']:>7}{batch['age_days']:>6}  "
         )
+        yield from labelled(head, _state_text(batch))
     for drop in document["dropped"]:
-        yield (
-            f"{drop['batch_id'][:16]:<18}{drop['purpose']:<12}{drop['size_bytes']:>9,}  "
-            + (drop["sentence"])
-        )
+        head = f"{drop['batch_id'][:16]:<18}{drop['purpose']:<12}{drop['size_bytes']:>9,}  "
+        yield from labelled(head, drop["sentence"])
 
 
 def stats_lines(document: dict[str, Any]) -> Iterator[str]:
     """Return the text of ``stats``."""
-    yield document["why"]
+    yield from labelled("", document["why"])
     size = f"{document['queued_bytes']:,} bytes"
-    yield f"queued    {document['queued']} batches, {size}, {document['stopped']} stopped"
-    yield f"oldest    {document['oldest_days_of_use']} days of use"
+    queued = counted(document["queued"], "batch", "batches")
+    yield f"queued    {queued}, {size}, {document['stopped']} stopped"
+    yield f"oldest    {counted(document['oldest_days_of_use'], 'day')} of use"
     yield f"attempts  {document['attempts']} for what is still here"
     yield f"receipts  {_counted(document['receipts'])}"
     yield f"dropped   {_counted(document['dropped'])}"
@@ -160,10 +161,8 @@ def _stored_reason(config: AgentConfig, state: State, now: Moment) -> str:
     )
     if found:
         return found.sentence
-    count = len(waiting)
-    return (
-        "1 batch leaves when it starts." if count == 1 else f"{count} batches leave when it starts."
-    )
+    leaves = "leaves" if len(waiting) == 1 else "leave"
+    return f"{counted(len(waiting), 'batch', 'batches')} {leaves} when it starts."
 
 
 def _now() -> Moment:

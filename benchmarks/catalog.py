@@ -26,8 +26,11 @@ CATALOG = (
     Bench("live_path", "read, decode, sessions, segments in real time", 35),
     Bench("recording", "bytes the disk writes for each byte of a segment", 30),
     Bench("agent_memory", "memory and processor time of the whole agent on a drive", 60),
+    Bench("running", "start to first stored sample, status, a check for updates", 40),
+    Bench("page", "the driver's page with all it needs", 15),
     Bench("ingest_rate", "trip batches opened, decoded and stored by one core", 40, needs="trips"),
     Bench("ingest_workers", "one and two receivers behind a broker", 45),
+    Bench("director", "manifests in, signed metadata out", 20),
     Bench("download", "written, fetched again, memory; beside python-tuf", 200),
 )
 BENCHES = {bench.name: bench for bench in CATALOG}

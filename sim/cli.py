@@ -33,7 +33,7 @@ def main() -> None:
 
     \b
     Start here:
-      okdrive-sim demo               one drive, one OK, one good and one bad update
+      okdrive-sim demo               one drive, an OK, a good and a bad update
       okdrive-sim demo --driver me   the same with you in front of the screen
       okdrive-sim stack              everything up until Ctrl-C
       okdrive-sim battery-faults     what the battery watch tells, and how soon

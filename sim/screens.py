@@ -9,7 +9,17 @@ from dataclasses import replace
 from datetime import date
 
 from agent.consent.keepsake import qr_svg
-from agent.hmi.door import Door, DoorRefusedError, PeopleDoor, Receipt, WorkshopWish
+from agent.hmi.door import (
+    Door,
+    DoorRefusedError,
+    DrawnPlace,
+    NewPlace,
+    PeopleDoor,
+    PlacesDoor,
+    Receipt,
+    TakenBack,
+    WorkshopWish,
+)
 from agent.hmi.views import (
     BatchPreview,
     BatteryAlert,
@@ -309,6 +319,17 @@ STATES: Mapping[str, ScreenState] = {
 }
 """Home screens by name."""
 
+PLACES: tuple[DrawnPlace, ...] = tuple(
+    DrawnPlace(
+        zone_id=f"{number:08x}",
+        name=name,
+        latitude=48.0 + number,
+        longitude=11.5,
+        radius_m=500.0 * (1 + number),
+        drawn=date(2026, 11, 1 + number),
+    )
+    for number, name in enumerate(("Home", "A name of 24 characters!", "", "", ""))
+)
 PAGES: Mapping[str, tuple[str, str]] = {
     "purposes": ("home-quiet", "/purposes"),
     "update-fetching-page": ("update-fetching", "/update"),
@@ -328,6 +349,11 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "pause": ("home-all", "/pause"),
     "pause-today": ("home-all", "/pause/today"),
     "pause-end": ("home-paused", "/pause"),
+    "language": ("home-all", "/language"),
+    "zones": ("home-all", "/zones"),
+    "zones-2": ("home-all", "/zones?page=2"),
+    "zone-here": ("home-all", "/zones/here"),
+    "zone-remove": ("home-all", "/zones/00000001"),
     "receipts": ("home-all", "/receipts"),
     "receipt": ("home-all", "/receipts/trip-0007"),
     "workshop": ("home-all", "/workshop"),
@@ -346,6 +372,7 @@ class PlayedAgent:
     def __init__(self, state: ScreenState) -> None:
         self.state = state
         self.asked: list[tuple[object, ...]] = []
+        self.zones = PLACES
         self.languages: list[str] = []  # in which each answer's text was shown
         self._number = 1
         self._changed = asyncio.Condition()
@@ -364,6 +391,7 @@ class PlayedAgent:
             acknowledge_alert=self.acknowledge_alert,
             preview_rows=self.preview_rows,
             people=self._people(),
+            places=self._places(),
         )
 
     def _people(self) -> PeopleDoor:
@@ -377,6 +405,33 @@ class PlayedAgent:
             ask_workshop=self.ask_workshop,
             notice=lambda _purpose, _language: ("The whole text of a notice.",) * 30,
         )
+
+    def _places(self) -> PlacesDoor:
+        return PlacesDoor(drawn=self.drawn, add=self.add_place, remove=self.remove_place)
+
+    async def drawn(self) -> tuple[DrawnPlace, ...]:
+        """Return the places that were drawn."""
+        return self.zones
+
+    async def add_place(self, place: NewPlace) -> TakenBack:
+        """Draw a place; this vehicle always stands in the middle of Munich."""
+        self.asked.append(("add_place", place))
+        latitude, longitude = place.position or (48.1371, 11.5754)
+        drawn = DrawnPlace(
+            zone_id=f"{len(self.zones):08x}",
+            name=place.name,
+            latitude=latitude,
+            longitude=longitude,
+            radius_m=place.radius_m,
+            drawn=date(2026, 11, 22),
+        )
+        self.zones = (*self.zones, drawn)
+        return TakenBack(offered=1, queued=0, under_way=0)
+
+    async def remove_place(self, zone_id: str) -> None:
+        """Forget a place."""
+        self.asked.append(("remove_place", zone_id))
+        self.zones = tuple(one for one in self.zones if one.zone_id != zone_id)
 
     async def set_standing(self, purpose: Purpose, *, is_on: bool, language: str) -> None:
         """Share without asking, or ask again."""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from agent.commands.common import Caller, as_json, print_document
+from agent.wording import counted, labelled
 
 
 @click.group()
@@ -48,7 +49,7 @@ def _battery_lines(document: dict[str, Any]) -> Iterator[str]:
     if document["alerts"]:
         yield f"what to do: okdrive-agent battery explain {document['alerts'][0]['code']}"
     if document["damaged_rows"]:
-        yield f"{document['damaged_rows']} damaged rows were left out"
+        yield f"{counted(document['damaged_rows'], 'damaged row')} left out"
 
 
 def _alert_lines(alerts: list[dict[str, Any]]) -> Iterator[str]:
@@ -134,22 +135,39 @@ def _one(value: float | None) -> str:
 
 
 @battery.command("explain")
-@click.argument("code")
+@click.argument("code", required=False)
 @as_json
 @click.pass_obj
-def battery_explain(caller: Caller, code: str, *, is_json: bool) -> None:
-    """Say what the alert CODE means: rule, source, evidence, what to do."""
+def battery_explain(caller: Caller, code: str | None, *, is_json: bool) -> None:
+    """Say what the alert CODE means: rule, source, evidence, what to do.
+
+    Without CODE: every alert there is.
+    """
     with caller.doing("battery explain"):
         from agent import inspect  # noqa: PLC0415
 
+        if code is None:
+            known = inspect.battery_alerts(caller.config())
+            print_document("battery.alerts", known, is_json=is_json, lines=_known_lines)
+            return
         document = inspect.battery_explain(caller.config(), code)
         print_document("battery.explain", document, is_json=is_json, lines=_alert_words)
+
+
+_RAISED = {"never raised": "never", "raised": "now", "cleared": "once"}
+
+
+def _known_lines(document: dict[str, Any]) -> Iterator[str]:
+    yield f"{'ALERT':<19}{'SEVERITY':<10}{'RAISED':<9}WHAT THE DRIVER READS"
+    for one in document["alerts"]:
+        head = f"{one['code']:<19}{one['severity']:<10}{_RAISED[one['state']]:<9}"
+        yield from labelled(head, one["title"])
 
 
 def _alert_words(document: dict[str, Any]) -> Iterator[str]:
     rule, latest = document["rule"], document["latest"]
     yield f"{document['code']}: {document['title']}"
-    yield from _wrapped("do", document["advice"])
+    yield from labelled(f"{'do':<10}", document["advice"])
     yield f"{'state':<10}{document['state']}"
     limit = f"{rule['raise_at']:g} {rule['unit']}".strip()
     yield (
@@ -157,15 +175,10 @@ def _alert_words(document: dict[str, Any]) -> Iterator[str]:
         f"{rule['apart_s']:g} s apart"
     )
     yield f"{'':<10}taken back after {rule['good_readings']} below {rule['clear_at']:g}"
-    yield from _wrapped("source", rule["source"])
+    yield from labelled(f"{'source':<10}", rule["source"])
     if latest:
         since = latest["raised_utc"][:19].replace("T", " ")
         yield f"{'since':<10}{since} UTC, {latest['readings']} readings agree"
         for one in latest["evidence"]:
             yield f"{'':<10}{one['name']:<22}{one['value']} {one['unit']}".rstrip()
         yield f"{'':<10}{len(document['around'])} readings around it are in --json"
-
-
-def _wrapped(name: str, text: str) -> Iterator[str]:
-    for number, line in enumerate(textwrap.wrap(text, 68)):
-        yield f"{name if number == 0 else '':<10}{line}"

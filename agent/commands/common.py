@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,8 +57,13 @@ class Caller:
                 raise
             from agent.exits import explain, family  # noqa: PLC0415 (only errors need it)
 
-            click.echo(explain(what, error), err=True)
+            click.echo(explain(what, error, columns=_columns()), err=True)
             sys.exit(family(error).exit_code)
+
+
+def _columns() -> int | None:
+    """Return how wide the terminal is; None if errors go to a file or another program."""
+    return shutil.get_terminal_size().columns if sys.stderr.isatty() else None
 
 
 def print_document(

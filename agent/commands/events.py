@@ -23,8 +23,9 @@ def signals_events(caller: Caller, number: int | None, *, limit: int, is_json: b
     What counts as an event stands in agent.toml:
       [[events.rules]]
       name = "very-fast"
-      condition = "Vehicle.Speed > 130 and Vehicle.OKDrive.Battery.LimitReason == 3"
+      condition = "Vehicle.Speed > 130 and Vehicle.Exterior.AirTemperature < 3"
       lasting_s = 2.0
+
     Built-in events are listed too; `events.without` leaves some out. Events stay in the vehicle.
     """  # noqa: D301 (\\b keeps click from re-wrapping the block)
     with caller.doing("signals events"):

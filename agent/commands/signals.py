@@ -47,7 +47,7 @@ def signals_watch(caller: Caller, pattern: str, *, once: bool, is_json: bool) ->
 def _print_signals(now: "SignalsNow", pattern: str, *, is_json: bool, once: bool) -> None:
     from msgspec import to_builtins  # noqa: PLC0415
 
-    from agent.signals.explain import chosen, watch_row  # noqa: PLC0415
+    from agent.signals.explain import WATCH_HEAD, chosen, watch_row  # noqa: PLC0415
 
     lines = list(chosen(now, pattern))
     document = {"now_s": now.now_s, "signals": to_builtins(lines)}
@@ -59,13 +59,14 @@ def _print_signals(now: "SignalsNow", pattern: str, *, is_json: bool, once: bool
         "signals.watch",
         document,
         is_json=is_json,
-        lines=lambda _: fitting([watch_row(line, now.now_s) for line in lines], height),
+        lines=lambda _: fitting(WATCH_HEAD, [watch_row(line, now.now_s) for line in lines], height),
     )
 
 
-def fitting(rows: Sequence[str], height: int | None) -> Iterator[str]:
+def fitting(head: str, rows: Sequence[str], height: int | None) -> Iterator[str]:
     """Yield as many ``rows`` as a terminal of ``height`` lines shows, and how many are left."""
-    room = len(rows) if height is None else max(1, height - 2)
+    room = len(rows) if height is None else max(1, height - 3)
+    yield head if rows else "no signal of this vehicle matches"
     yield from rows[:room]
     if len(rows) > room:
         yield f"and {len(rows) - room} more: give a PATTERN, as '*Battery*', or --once"

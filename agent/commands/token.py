@@ -19,8 +19,10 @@ def token() -> None:
     """Keep the ledger's key and the keys of what is stored in a PKCS#11 token.
 
     \b
-    Name it in agent.toml ([token]: module, label, pin_file), then, before the first start:
+    Name it in agent.toml ([token]: module, label, pin_file), then, before the
+    first start:
       okdrive-agent token init       make the keys in it, and print the public one
+
     Lost with the token: what was stored and not sent, and sharing stops. Updates go on.
     """  # noqa: D301 (\\b keeps click from re-wrapping the block)
 

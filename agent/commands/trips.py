@@ -6,6 +6,7 @@ from typing import Any, Final
 import click
 
 from agent.commands.common import Caller, as_json, print_document
+from agent.wording import counted
 
 _HOUR_S: Final = 3_600
 _SMALL_ERROR_WH: Final = 5.0  # reads 0.00 kWh
@@ -35,6 +36,8 @@ def trips_list(caller: Caller, *, limit: int, is_json: bool) -> None:
 
 def _trip_lines(document: dict[str, Any]) -> Iterator[str]:
     yield f"{'TRIP':<18}{'KIND':<8}{'ENDED (UTC)':<18}{'KM':>7}{'MIN':>7}{'KWH':>8}  DATA"
+    if not document["trips"]:
+        yield "none yet; trips are kept once a purpose is switched on"
     for trip in document["trips"]:
         is_charge = trip["kind"] == "charge"
         kwh = (trip["energy_out_wh"] - trip["energy_in_wh"]) / 1_000
@@ -90,7 +93,7 @@ def _lasted(known: dict[str, Any]) -> str:
     unheard = known["unknown_s"]
     restarts = known.get("restarts", 0)
     notes = [f"{_minutes(unheard)} of it unheard"] if unheard else []
-    notes += [f"{_counted(restarts, 'restart')} of the agent"] if restarts else []
+    notes += [f"{counted(restarts, 'restart')} of the agent"] if restarts else []
     return ", ".join([_minutes(known["duration_s"]), *notes])
 
 
@@ -99,10 +102,6 @@ def _minutes(seconds: float) -> str:
         return f"{seconds / 60:.1f} min"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02} min"
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _kwh(energy_wh: float, error_wh: float) -> str:
@@ -163,7 +162,7 @@ def _flows(known: dict[str, Any]) -> str:
     parts = [f"{_minutes(known['charging_s'])} charging"]
     if known["discharging_s"]:
         parts.append(f"{_minutes(known['discharging_s'])} supplying")
-    parts.append(f"{_minutes(known['paused_s'])} without, {_counted(known['pauses'], 'pause')}")
+    parts.append(f"{_minutes(known['paused_s'])} without, {counted(known['pauses'], 'pause')}")
     return ", ".join(parts)
 
 

@@ -19,7 +19,7 @@ def update() -> None:
     The usual way:
       okdrive-agent update check            look now, and fetch what is offered
       okdrive-agent update show             what is offered, and its content hash
-      okdrive-agent update approve HASH     the driver's OK: counts down, then installs
+      okdrive-agent update approve HASH     the driver's OK: counts down, installs
       okdrive-agent update why-not          why it is not installed yet
       okdrive-agent update history          how it ended
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.commands.common import FILE, Caller, as_json, print_document
+from agent.wording import counted, labelled
 
 if TYPE_CHECKING:
     from agent.signals.decode import Decoder
@@ -69,8 +70,7 @@ def _problem_lines(document: dict[str, Any]) -> Iterator[str]:
     for problem in document["problems"]:
         line = "" if problem["line"] is None else f"{problem['line']}:"
         yield f"{problem['file']}:{line} {problem['text']}"
-    count = len(document["problems"])
-    yield "1 problem" if count == 1 else f"{count} problems"
+    yield counted(len(document["problems"]), "problem")
 
 
 @vehicle.command("decode")
@@ -91,11 +91,12 @@ def vehicle_decode(
         from agent.signals.table import known_vehicles, load_table  # noqa: PLC0415
 
         decoder, recording = _recording(log, name, buses)
-        for line in decode_lines(decoder, recording.frames()):
+        for line in decode_lines(decoder, recording.frames(decoder.needed)):
             click.echo(line.json() if is_json else line.text())
         known = [load_table(vehicle) for vehicle in known_vehicles()]
         for note in recording.notes(decoder, known):
-            click.echo(note, err=True)
+            for part in labelled("", note) if sys.stderr.isatty() else (note,):
+                click.echo(part, err=True)
 
 
 def _recording(log: Path, name: str, buses: tuple[str, ...]) -> "tuple[Decoder, Recording]":
@@ -159,15 +160,20 @@ def _explained(path: str, log: Path, name: str, buses: tuple[str, ...]) -> dict[
 
 
 def _why_lines(found: dict[str, Any]) -> Iterator[str]:
-    value = "no value" if found["value"] is None else f"{found['value']} {found['unit']}".rstrip()
+    known = found["value"]
+    known = f"{known:.6g}" if isinstance(known, float) else known
+    value = "no value" if known is None else f"{known} {found['unit']}".rstrip()
     yield found["path"]
-    yield f"now       {value}: {found['quality']} - {found['said']}"
-    yield f"since     {found['t']:.3f} s"
-    yield f"source    {found['source']}"
+    yield from labelled("now       ", f"{value}: {found['quality']} - {found['said']}")
+    if "t" in found:  # of a recording
+        yield f"since     {found['t']:.3f} s"
+    else:
+        yield f"since     {found['age_s']:.1f} s ago"
+    yield from labelled("source    ", found["source"])
     for place, rule in enumerate(found["rules"]):
-        yield f"{'valid if' if place == 0 else '     and':<10}{rule}"
+        yield from labelled(f"{'valid if' if place == 0 else '     and':<10}", rule)
     counts = ", ".join(f"{count} {reason}" for reason, count in found["rejections"].items())
-    yield f"refused   {counts or 'nothing'} of its frame"
+    yield from labelled("refused   ", f"{counts or 'nothing'} of its frame")
 
 
 @vehicle.command("detect")
@@ -190,10 +196,9 @@ def vehicle_detect(caller: Caller, log: Path, *, is_json: bool) -> None:
         found = matches(verdicts)
         vehicle_name = found[0].vehicle if len(found) == 1 else None
         document = {"vehicle": vehicle_name, "verdicts": to_builtins(verdicts)}
-        lines = [verdict.text() for verdict in verdicts]
         answer = vehicle_name or "none of the known vehicles, or more than one"
-        print_document(
-            "vehicle.detect", document, is_json=is_json, lines=lambda _: iter((answer, *lines))
-        )
+        told = (line for one in verdicts for line in labelled(one.answer(), one.evidence()))
+        lines = [answer, *told]
+        print_document("vehicle.detect", document, is_json=is_json, lines=lambda _: iter(lines))
         if vehicle_name is None:
             sys.exit(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from agent.hmi.views import Decision, ScreenState
@@ -90,6 +91,48 @@ class PeopleDoor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnPlace:
+    """A place that nobody may see; degrees in WGS 84."""
+
+    zone_id: str
+    name: str
+    latitude: float
+    longitude: float
+    radius_m: float
+    drawn: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPlace:
+    """A place to keep secret; ``position`` None: where the vehicle is."""
+
+    position: tuple[float, float] | None
+    radius_m: float
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """Batches dropped from cards, taken back from the queue, and of those under way already."""
+
+    offered: int
+    queued: int
+    under_way: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacesDoor:
+    """What the screen may ask about drawn places. Each may raise DoorRefusedError.
+
+    A guest may add a place, but neither see nor remove one: that would show where others live.
+    """
+
+    drawn: Callable[[], Awaitable[tuple[DrawnPlace, ...]]]
+    add: Callable[[NewPlace], Awaitable[TakenBack]]
+    remove: Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """What the screen may ask of the agent. Each action may raise DoorRefusedError.
 
@@ -109,3 +152,4 @@ class Door:
     acknowledge_alert: Callable[[str], Awaitable[None]]
     preview_rows: Callable[[str], Awaitable[object]]
     people: PeopleDoor
+    places: PlacesDoor

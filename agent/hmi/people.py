@@ -38,6 +38,7 @@ class PeoplePages:
         """Return the table of these addresses."""
         return [
             Route("/more", self.more),
+            Route("/language", self.language),
             Route("/purposes/{purpose}/text", self.notice),
             Route("/purposes/{purpose}/always", self.always),
             Route("/driver", self.drivers),
@@ -61,6 +62,10 @@ class PeoplePages:
     async def more(self, request: Request) -> Response:
         """Show the ways to everything about people."""
         return self._data(request, pages.more_view)
+
+    async def language(self, request: Request) -> Response:
+        """Show the way to the other language."""
+        return self._data(request, lambda _, texts: pages.language_view(texts))
 
     async def notice(self, request: Request) -> Response:
         """Show the whole notice of a purpose."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from agent.signals.model import Frame
 from agent.signals.table import Evidence, VehicleTable
+from agent.wording import counted
 
 MAX_KEYS: Final = 4_096  # (bus, id, length) that a census tells apart; a bus has about 60
 _FEW: Final = 3  # frames of a role's own ids that are no accident
@@ -53,13 +54,16 @@ class Verdict(Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...]  # required and not seen
     against: tuple[str, ...]  # seen, though this vehicle does not send it
 
-    def text(self) -> str:
-        """Return one line for a person."""
+    def answer(self) -> str:
+        """Return yes or no and the vehicle, in columns."""
+        return f"{'yes' if self.is_match else 'no':<4}{self.vehicle:<18}"
+
+    def evidence(self) -> str:
+        """Return one sentence on what was seen, what is missing, and what speaks against it."""
         parts = [f"seen {', '.join(self.seen)}" if self.seen else "nothing of it seen"]
         parts += [f"missing {', '.join(self.missing)}"] if self.missing else []
         parts += [f"but also {', '.join(self.against)}"] if self.against else []
-        mark = "yes" if self.is_match else "no "
-        return f"{mark} {self.vehicle:<17} {self.interface}: {'; '.join(parts)}"
+        return f"{self.interface}: {'; '.join(parts)}"
 
 
 def detect(tables: Iterable[VehicleTable], census: Census) -> list[Verdict]:
@@ -155,7 +159,9 @@ def _rank(verdict: Verdict) -> tuple[bool, int, int, str]:
 
 
 def _told(counts: Mapping[Evidence, int]) -> tuple[str, ...]:
-    return tuple(f"{_name(evidence)} ({count} frames)" for evidence, count in counts.items())
+    return tuple(
+        f"{_name(evidence)} ({counted(count, 'frame')})" for evidence, count in counts.items()
+    )
 
 
 def _name(evidence: Evidence) -> str:

@@ -21,9 +21,13 @@ from agent.signals.table import (
     SignalRule,
     VehicleTable,
 )
+from agent.wording import COLUMNS
 
 _AGE_EVERY_S: Final = 0.1
 _NAME_COLUMNS: Final = 46
+_LARGE: Final = 1e6  # `g` would write an exponent, and people do not read those
+_ROOT: Final = "Vehicle."
+WATCH_HEAD: Final = f"{'SIGNAL':<46} {'VALUE':>10} {'UNIT':<7} CHANGED"
 
 
 class DecodedLine(Struct, frozen=True):
@@ -46,10 +50,11 @@ class DecodedLine(Struct, frozen=True):
 
     def text(self) -> str:
         """Return the line for an 80-column terminal."""
-        shown = "-" if self.value is None else str(self.value)
+        shown = "-" if self.value is None else _short(self.value)
         reason = "" if self.quality is Quality.OK else f" ({self.quality})"
-        name = self.path.removeprefix("Vehicle.")
-        return f"{self.t:13.3f} {self.frame:>4} {name} = {shown} {self.unit}".rstrip() + reason
+        told = f" = {shown} {self.unit}".rstrip() + reason
+        head = f"{self.t:13.3f} {self.frame:>4} "
+        return f"{head}{_fitting(self.path.removeprefix(_ROOT), COLUMNS - len(head + told))}{told}"
 
 
 class VehicleSummary(Struct, frozen=True):
@@ -152,11 +157,17 @@ def explain(decoder: Decoder, path: str) -> Explanation:
     Raises:
         UnknownPathError: This vehicle does not tell ``path``.
     """
-    if path not in decoder.latest:
+    known = next((name for name in full_paths(path) if name in decoder.latest), None)
+    if known is None:
         raise UnknownPathError(decoder.table.name, path, decoder.table.paths())
     return explanation(
-        decoder.table, _line(decoder.latest[path], frame_ids(decoder.table)), decoder
+        decoder.table, _line(decoder.latest[known], frame_ids(decoder.table)), decoder
     )
+
+
+def full_paths(path: str) -> tuple[str, str]:
+    """Return what ``path`` may stand for: people leave out the `Vehicle.` that begins them all."""
+    return path, f"{_ROOT}{path}"
 
 
 def explanation(table: VehicleTable, now: DecodedLine, counted: "Decoder | None") -> Explanation:
@@ -218,16 +229,26 @@ def chosen(now: SignalsNow, pattern: str) -> Iterator[DecodedLine]:
 
 def watch_row(line: DecodedLine, now_s: float) -> str:
     """Return one row of at most 80 columns: path, value, unit, and how old or why not."""
-    name = line.path.removeprefix("Vehicle.")
-    name = name if len(name) <= _NAME_COLUMNS else f"…{name[1 - _NAME_COLUMNS :]}"
+    name = _fitting(line.path.removeprefix(_ROOT), _NAME_COLUMNS)
     value = "-" if line.value is None else _short(line.value)
     age_s = max(0.0, now_s - line.t)
-    state = f"{age_s:6.1f} s" if line.quality is Quality.OK else line.quality.value
+    state = f"{age_s:6.1f} s ago" if line.quality is Quality.OK else line.quality.value
     return f"{name:<{_NAME_COLUMNS}} {value:>10} {line.unit:<7} {state}"[:80]
 
 
+def _fitting(name: str, room: int) -> str:
+    """Return ``name`` without as many of its first branches as it has too many for ``room``."""
+    if len(name) <= room:
+        return name
+    starts = (at + 1 for at, letter in enumerate(name) if letter == ".")
+    start = next((start for start in starts if len(name) - start < room), len(name) + 1 - room)
+    return f"…{name[start:]}"
+
+
 def _short(value: float | bool | str) -> str:  # noqa: FBT001 (as it reads)
-    return f"{value:.6g}" if isinstance(value, float) else str(value).lower()
+    if not isinstance(value, float):
+        return str(value).lower()
+    return f"{value:.6g}" if abs(value) < _LARGE else f"{value:.0f}"
 
 
 def _source(table: VehicleTable, rule: Rule) -> str:

@@ -9,11 +9,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-from agent.signals.decode import Decoder
+from agent.signals.decode import Decoder, FrameKey
 from agent.signals.detect import Census, ambiguous_ids, detect, matches, nobody, roles_of
 from agent.signals.model import Frame
 from agent.signals.replay import Clock, ReplaySource
 from agent.signals.table import VehicleTable
+from agent.wording import counted
 
 HEAD_FRAMES: Final = 10_000  # enough to see every frame of a Leaf a few times
 
@@ -34,15 +35,21 @@ class Recording:
         self.census.take(self._head)
         self.buses = roles_of(table, self.census)
         self.mixed = ambiguous_ids(table, self.census, self.buses)
-        self.left_out = 0
+        self.left_out = self.unknown = 0
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames once, but none that could be of either of two buses."""
+    def frames(self, known: Collection[FrameKey] = ()) -> Iterator[Frame]:
+        """Yield the frames once, but none that could be of either of two buses.
+
+        With ``known``, the frames that a decoder needs, the others are counted as ``unknown``.
+        """
+        wanted = frozenset(known)
         for frame in chain(self._head, self._all):
-            if self.mixed and (frame.bus, frame.can_id) in self.mixed:
+            key = (frame.bus, frame.can_id)
+            if self.mixed and key in self.mixed:
                 self.left_out += 1
-            else:
-                yield frame
+                continue
+            self.unknown += bool(wanted) and key not in wanted
+            yield frame
 
     def notes(self, decoder: Decoder, others: Collection[VehicleTable]) -> Iterator[str]:
         """Yield sentences on what was read, refused and left out, after ``frames`` ended.
@@ -53,26 +60,32 @@ class Recording:
             f"no {role}" if name == nobody(role) else f"{role} is {name}"
             for role, name in decoder.buses.items()
         )
-        yield f"{decoder.frames} frames decoded as {self._table.name} ({roles})"
+        yield f"{counted(decoder.frames, 'frame')} read as {self._table.name} ({roles})"
         refused = [
-            f"{count} x {key.can_id:X} {key.reason}"
+            f"{count:,} x {key.can_id:X} {key.reason}"
             for key, count in sorted(decoder.counters.items())
         ]
         if refused:
             yield f"refused: {', '.join(refused)}"
+        if self.unknown:
+            every = "every one of them" if self.unknown == decoder.frames else f"{self.unknown:,}"
+            yield f"ids that {self._table.name} has no use for: {every}"
         if missed := sum(decoder.missed.values()):
-            yield f"lost before they were recorded, by their counters: {missed} frames"
+            lost = counted(missed, "frame")
+            yield f"lost before they were recorded, by their counters: {lost}"
         yield from self._unread()
         yield from self._doubts(others)
 
     def _unread(self) -> Iterator[str]:
         source = self._source
         if source.skipped:
-            yield f"unreadable: {source.skipped} lines or messages, first {source.first_skipped}"
+            many = counted(source.skipped, "line or message", "lines or messages")
+            yield f"unreadable: {many}, first {source.first_skipped}"
         if source.other_frames:
-            yield f"left out: {source.other_frames} remote, error or CAN FD frames"
+            many = counted(source.other_frames, "remote, error or CAN FD frame")
+            yield f"left out: {many}"
         if source.backwards:
-            yield f"time goes back {source.backwards} times"
+            yield f"time goes back {counted(source.backwards, 'time')}"
         if source.is_truncated:
             yield "the file is cut off or damaged; what comes before was decoded"
 
@@ -80,8 +93,8 @@ class Recording:
         if self.left_out:
             ids = ", ".join(sorted({f"{can_id:X}" for _, can_id in self.mixed}))
             yield (
-                f"left out: {self.left_out} frames of {ids}, because the file mixes two buses "
-                "under one name and these ids mean something else on each"
+                f"left out: {counted(self.left_out, 'frame')} of {ids}, because the file mixes "
+                "two buses under one name and these ids mean something else on each"
             )
         found = [verdict.vehicle for verdict in matches(detect(others, self.census))]
         if found and self._table.name not in found and self._table.detection:

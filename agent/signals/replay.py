@@ -20,6 +20,7 @@ from agent.signals.candump import MAX_LINE_BYTES, parse_line
 from agent.signals.errors import SourceError
 from agent.signals.model import Frame
 from agent.signals.pythoncan import can, reader_of
+from agent.wording import counted
 
 CHUNK_FRAMES: Final = 2_048  # read ahead in one visit to the thread
 MAX_PAUSE_S: Final = 2.0  # a longer gap in a recording is not waited for
@@ -102,8 +103,12 @@ class ReplaySource:
             raise SourceError(self._nothing_found())
 
     def _nothing_found(self) -> str:
-        many = "1 unreadable line" if self.skipped == 1 else f"{self.skipped} unreadable lines"
-        found = self._reason or (many if self.skipped else "nothing")
+        kinds = {
+            "unreadable line": self.skipped,
+            "remote, error or CAN FD frame": self.other_frames,
+        }
+        many = " and ".join(counted(count, kind) for kind, count in kinds.items() if count)
+        found = f"none that can be read: {self._reason}" if self._reason else many or "nothing"
         return (
             f"{self.path}: expected a recording with CAN frames, found {found}; "
             "nothing was recorded; choose another file (candump -L, ASC, BLF, MF4, TRC ...)"

@@ -206,6 +206,8 @@ class SegmentWriter:
     def append(self, time_ms: int, row: Sequence[Cell]) -> None:
         """Add a row; flush if the next one may come ten seconds after the last on the disk.
 
+        The first row goes to the disk at once: a start that is cut off soon has left a trace.
+
         Raises:
             SegmentError: As ``flush``; the row is kept and tried again.
             ValueError: Another number of values than columns.
@@ -216,7 +218,8 @@ class SegmentWriter:
         last_ms = self._pending[0][0] if self._kept_ms is None else self._kept_ms
         gap_ms = time_ms - (self._pending[-2][0] if len(self._pending) > 1 else last_ms)
         next_ms = time_ms + gap_ms * 3 // 2  # rows do not come on the millisecond
-        if not 0 <= next_ms - last_ms <= FLUSH_EVERY_MS or len(self._pending) >= MAX_BLOCK_ROWS:
+        is_due = self._kept_ms is None or not 0 <= next_ms - last_ms <= FLUSH_EVERY_MS
+        if is_due or len(self._pending) >= MAX_BLOCK_ROWS:
             self.flush()
 
     def flush(self) -> None:

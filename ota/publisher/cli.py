@@ -59,7 +59,8 @@ def main(context: click.Context, config: Path | None, *, debug: bool) -> None:
     \b
     A first release:
       okdrive-ota init --threshold root=1of2 --expires root=1y,timestamp=1d
-      okdrive-ota vehicle add car-7f3a --primary ecu-0 --key ecu.pub --ecu ecu-1=app-host:trip-light
+      okdrive-ota vehicle add car-7f3a --primary ecu-0 --key ecu.pub \\
+          --ecu ecu-1=app-host:trip-light
       okdrive-ota package build trip-light/ -o trip-light-1.0.0.okp
       okdrive-ota publish trip-light-1.0.0.okp --to all --dry-run
       okdrive-ota serve

@@ -1,7 +1,6 @@
 """okdrive-ingest: receive what drivers confirmed, and look at what was received."""
 
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from telemetry.ingest.keycommands import keys
 from telemetry.ingest.looking import batch, batches, quarantine, reading, receipts, reports
 from telemetry.ingest.printing import as_json, print_error, print_json
 from telemetry.ingest.running import among_others, is_running, receive
+from telemetry.logs import start_logging
 
 
 def _default_config() -> Path:
@@ -47,11 +47,7 @@ def cli(context: click.Context, *, config: Path | None, verbose: bool) -> None:
     Every command takes --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 4 not allowed now,
     6 not found, 7 conflict, 130/143 interrupted with everything intact.
     """  # noqa: D301 (\\b keeps click from re-wrapping the block)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(levelname)s %(name)s %(message)s",
-    )
+    start_logging("%(levelname)s %(name)s %(message)s", is_verbose=verbose)
     context.obj = config or _default_config()
 
 

@@ -31,10 +31,10 @@ def keys() -> None:
 
     \b
     A rotation that loses nothing:
-      okdrive-ingest keys make            a new key beside the old one
-      okdrive-ota keys publish FILE       vehicles learn of it at their next update check
-      okdrive-ingest keys retire KEY      vehicles stop using the old one; it still opens here
-      okdrive-ingest keys drop KEY        when nothing that was sealed to it is under way
+      okdrive-ingest keys make        a new key beside the old one
+      okdrive-ota keys publish FILE   vehicles learn of it at their next check
+      okdrive-ingest keys retire KEY  vehicles stop using it; it still opens here
+      okdrive-ingest keys drop KEY    when nothing sealed to it is under way
     """  # noqa: D301 (\\b keeps click from re-wrapping the block)
 
 

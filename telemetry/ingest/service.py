@@ -202,7 +202,7 @@ class IngestService:
             log.info("erased", extra={"batches": answer.batches, "rows": answer.rows})
             return
         self.counters[f"batches.{'part' if answer.part else answer.status}"] += 1
-        log.info("batch", extra={"batch": answer.batch_id.hex(), "batch_status": answer.status})
+        log.info("batch", extra={"batch_status": answer.status})
 
     async def _send(self, link: Link, message: Message, answer: Receipt | Erasure) -> None:
         topic = message.response_topic

@@ -8,18 +8,22 @@ on. The exit code is 1 if anything was lost, doubled or ill. The same seed plays
 import argparse
 import asyncio
 import math
+import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 from tests.soak.book import Book
-from tests.soak.children import Children, Ended, Line, Slice
+from tests.soak.children import Children, Ended, Limits, Line, Slice
 from tests.soak.parts import PARTS
 from tests.soak.patience import Patience, say
 from tests.soak.report import Progress, report
+from tests.support.power import PROGRAMS
 
-MEMORY = Path("/dev/shm")
+MEMORY, CORES = Path("/dev/shm"), len(os.sched_getaffinity(0))
 EXAMPLES = """examples:
   python -m tests.soak                              everything; about an hour of two cores
   python -m tests.soak --minutes 10                 a bit of everything
@@ -48,7 +52,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         )
     parser.add_argument("--seed", type=int, default=7, help="of all dice; default 7")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end all parts by then")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at once; 2")
+    parser.add_argument(
+        "--jobs", type=int, default=CORES, metavar="N", help=f"processes at once; here {CORES}"
+    )
     parser.add_argument(
         "--folder",
         type=Path,
@@ -64,9 +70,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     for name in chosen.parts:
         if name not in PARTS:
             parser.error(f"expected a part ({', '.join(PARTS)}), got {name!r}")
+    chosen.parts = [name for name in PARTS if name in (chosen.parts or PARTS)]
+    if "power-cuts" in chosen.parts and chosen.cuts and (lacks := missing(os.geteuid(), which)):
+        others = " ".join(name for name in chosen.parts if name != "power-cuts")
+        parser.error(f"power-cuts: expected {', '.join(lacks)}; without: {others or 'other parts'}")
     if chosen.resume and chosen.json is None:
         parser.error("--resume: expected --json FILE as well")
     return chosen
+
+
+def missing(user: int, find: Callable[[str], str | None]) -> list[str]:
+    """Return what a disk that forgets needs and does not have here."""
+    lacks = [program for program in PROGRAMS if find(program) is None]
+    return lacks if user == 0 else ["root", *lacks]
 
 
 async def soak(chosen: argparse.Namespace, book: Book, patience: Patience) -> None:
@@ -80,9 +96,8 @@ async def soak(chosen: argparse.Namespace, book: Book, patience: Patience) -> No
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
-    parts = [name for name in PARTS if name in (chosen.parts or PARTS)]
-    for number, name in enumerate(parts):
-        patience.share(len(parts) - number)
+    for number, name in enumerate(chosen.parts):
+        patience.share(len(chosen.parts) - number)
         if not patience.is_over:
             await play(name, chosen, book, patience)
 
@@ -93,7 +108,6 @@ async def play(name: str, chosen: argparse.Namespace, book: Book, patience: Pati
     command = f"python -m tests.soak {name} --{part.unit} {amount} --seed {chosen.seed}"
     plan = part.plan(amount, chosen.seed)
     slices = book.still_to_play(name, plan)
-    progress = Progress(name, book, patience, asked=sum(one.amount for one in plan))
 
     def on_line(one: Slice, line: Line) -> None:
         said = part.read(one, line)
@@ -108,8 +122,10 @@ async def play(name: str, chosen: argparse.Namespace, book: Book, patience: Pati
         book.save()
 
     pages = {one.name: book.page(name, one, command) for one in slices}
+    progress = Progress(name, book, patience, asked=sum(one.amount for one in plan))
     with tempfile.TemporaryDirectory(prefix="okdrive-soak-", dir=chosen.folder) as folder:
-        children = Children(Path(folder), patience, on_line, on_end, progress.line)
+        limits = Limits(silence_s=part.silence_s)
+        children = Children(Path(folder), patience, on_line, on_end, progress.line, limits)
         await children.run(slices, jobs=chosen.jobs)
 
 

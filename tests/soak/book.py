@@ -105,10 +105,11 @@ class Book:
     def ill(self, part: str) -> list[str]:
         """Return every complaint of ``part`` in words."""
         said = [f"{one.name}: {text}" for one in self.of(part) for text in one.ill]
-        counts, above = self.counts(part), PARTS[part].above
+        counts = self.counts(part)
         said += [f"{name}: {counts[name]}, not 0" for name in PARTS[part].zero if counts[name]]
-        if above and counts[above[0]] and not counts[above[1]]:
-            said.append(f"{counts[above[0]]} {above[0]}, and the bench noticed nothing")
+        for name in counts:
+            if name.startswith("without ") and not counts[name.replace("without", "noticed", 1)]:
+                said.append(f"{counts[name]} {name}, and the bench noticed nothing")
         return said
 
     @property

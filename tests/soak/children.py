@@ -52,11 +52,11 @@ class Ended:
 class Limits:
     """``grace_s``: to end where nothing is half done, one vehicle, one input, one power cut.
 
-    ``silence_s``: who says nothing for so long hangs; a town takes minutes.
+    ``silence_s``: who says nothing for so long hangs.
     """
 
     grace_s: float = 120.0
-    silence_s: float = 1_800.0
+    silence_s: float = 600.0
 
 
 @dataclass(eq=False)

@@ -26,7 +26,13 @@ POINTS = {  # of each story, about
     "long_good": 2_320,
     "long_bad": 2_800,
 }
-SLICE_ROUNDS, SLICE_POINTS, SLICE_CUTS, BROKEN_CUTS = 1_000, 250, 100, 30
+SYNCS = {  # what tests.support.update_power_cuts can leave out
+    "unpacked": "the files of the new version, once they are unpacked",
+    "files": "what any file holds: image, journal, new version",
+    "names": "what any folder holds: each rename",
+    "floor": "the floor of versions",
+}
+SLICE_ROUNDS, SLICE_POINTS, SLICE_CUTS, BROKEN_CUTS = 1_000, 250, 100, 10
 SEEDS = 1_000  # slices of one seed at most: slice n of seed s plays seed 1,000 s + n
 
 
@@ -43,8 +49,8 @@ class Said:
 class Part:
     """One way to look for faults; ``unit`` is a case, and the option that says how many.
 
-    ``zero``: the counts that must be 0 in the end. ``above``: of the count before it, some must be
-    left, or the bench would notice nothing.
+    ``zero``: the counts that must be 0 in the end. A count "without X" is of cases in which X was
+    left out on purpose: some must count as "noticed X", or the bench would notice nothing.
     """
 
     about: str
@@ -54,7 +60,7 @@ class Part:
     plan: Callable[[int, int], list[Slice]]  # how many, seed
     read: Callable[[Slice, Line], Said]
     shown: tuple[str, ...] = ()
-    above: tuple[str, str] | None = None
+    silence_s: float = 600.0  # who says nothing for so long hangs
 
 
 def shares(amount: int, most: int) -> list[int]:
@@ -108,15 +114,25 @@ def plan_points(points: int, _seed: int) -> list[Slice]:
 
 
 def plan_cuts(cuts: int, seed: int) -> list[Slice]:
-    """Cut in slices; once more often without a sync, so that it shows that the bench can see."""
-    module = "tests.support.update_power_cuts"
+    """Cut at any moment; a tenth more when it is done; and a few with a sync left out."""
     slices = [
-        Slice(f"seed {SEEDS * seed + number}", count, module, (str(count), str(at)))
+        cut_slice(f"seed {at}", count, at, "random")
         for number, count in enumerate(shares(cuts, SLICE_CUTS))
         for at in [SEEDS * seed + number]
     ]
-    broken = Slice(f"without a sync, seed {seed}", 0, module, (str(BROKEN_CUTS), "1", "broken"))
-    return [*slices, broken] if cuts >= SLICE_CUTS else slices
+    for number, count in enumerate(shares(cuts // 10, SLICE_CUTS)):
+        at = SEEDS * seed + number
+        slices.append(cut_slice(f"when done, seed {at}", count, at, "done"))
+    if cuts >= SLICE_CUTS:
+        slices += [
+            cut_slice(f"without {name}, seed {seed}", BROKEN_CUTS, seed, "done", name)
+            for name in SYNCS
+        ]
+    return slices
+
+
+def cut_slice(name: str, cuts: int, seed: int, *others: str) -> Slice:
+    return Slice(name, cuts, "tests.support.update_power_cuts", (str(cuts), str(seed), *others))
 
 
 def read_plain(_slice: Slice, line: Line) -> Said:
@@ -131,10 +147,11 @@ def read_point(one: Slice, line: Line) -> Said:
 
 
 def read_cut(one: Slice, line: Line) -> Said:
-    is_ill = not is_well(line)
-    if "broken" in one.arguments:
-        return Said({"without a sync": 1, "of these ill": int(is_ill)})
-    return Said({"cuts": 1, "ill": int(is_ill)}, f"{line}" if is_ill else "")
+    ill = int(not is_well(line))
+    if one.name.startswith("without "):
+        left_out = one.name.removeprefix("without ").partition(",")[0]
+        return Said({f"without {left_out}": 1, f"noticed {left_out}": ill})
+    return Said({"cuts": 1, "ill": ill}, f"{line}" if ill else "")
 
 
 PARTS: Mapping[str, Part] = {
@@ -173,11 +190,11 @@ PARTS: Mapping[str, Part] = {
         shown=("ill",),
         plan=plan_cuts,
         read=read_cut,
-        above=("without a sync", "of these ill"),
     ),
     "towns": Part(
         about="the privacy attacks on another town of 4,000 vehicles",
         unit="towns",
+        silence_s=3_600.0,  # a town is 90 s of a core, and speaks once
         default=1,
         zero=("missed",),
         shown=("missed",),

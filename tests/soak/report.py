@@ -46,9 +46,7 @@ def _lines(book: Book, part: str) -> list[str]:
     counts, table = book.counts(part), PARTS[part]
     shown = " / ".join(f"{name} {counts[name]:,}" for name in table.shown)
     head = f"{part}: {counts[table.unit]:,} {table.unit}: {shown}"
-    if table.above and counts[table.above[0]]:
-        head += "; " + ", ".join(f"{counts[name]} {name}" for name in table.above)
-    known = {table.unit, *table.zero, *table.shown, *(table.above or ())}
+    known = {table.unit, *table.zero, *table.shown}
     rest = [f"{count:>9,}  {name}" for name, count in sorted(counts.items()) if name not in known]
     tables = [line for one in book.of(part) for line in one.table.splitlines()]
     return [head, *rest, *tables, ""]

@@ -42,6 +42,7 @@ def is_well(end: End) -> bool:
     """Return whether a vehicle whose power was cut is as it should be, every file included."""
     wanted = {
         "changed": [],
+        "undone": [],
         "is_idle": True,
         "is_reported": True,
         "outcome": "installed",

@@ -47,17 +47,28 @@ def more_view(state: ScreenState, texts: Texts) -> TilesView:
             _more("pause", _paused(state, texts), "clock", texts),
             _more("workshop", texts.say("more.workshop_what"), "hand", texts),
             _more("receipts", texts.say("more.receipts_what"), "shield", texts),
-        ),
-        buttons=(
-            Button(
+            _more("zones", texts.say("more.zones_what"), "cross", texts),
+            Tile(
                 label=texts.say("language.other"),
-                url="/language",
-                action="language",
+                sub=texts.say("language.what"),
                 icon="globe",
-                fields=(("language", texts.say("language.other.code")),),
+                url="/language",
+                action="language-open",
             ),
         ),
     )
+
+
+def language_view(texts: Texts) -> PurposeView:
+    """Return the way to the other language; its name is in that language."""
+    button = Button(
+        label=texts.say("language.other"),
+        url="/language",
+        action="language",
+        icon="globe",
+        fields=(("language", texts.say("language.other.code")),),
+    )
+    return _ask(texts.say("language.title"), "", (), button, "/more", texts)
 
 
 def _more(name: str, sub: str, icon: str, texts: Texts) -> Tile:

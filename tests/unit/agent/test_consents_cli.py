@@ -40,13 +40,13 @@ class Home:
         (folder / "agent.toml").write_text(CONFIG)
         (folder / "agent").mkdir()
         private = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (folder / "e").write_bytes(private)
-        (folder / "e").chmod(0o600)
+        (folder / "ecu.key").write_bytes(private)
+        (folder / "ecu.key").chmod(0o600)
         public = KEY.public_key()
         (folder / "vehicle.pem").write_bytes(
             public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         )
-        (folder / "i").write_bytes(encode_key_set(RECIPIENT.keys))
+        (folder / "keys.json").write_bytes(encode_key_set(RECIPIENT.keys))
 
     def run(self, *arguments: object, code: int = 0, typed: str = "") -> str:
         return self.call("consent", *arguments, code=code, typed=typed)

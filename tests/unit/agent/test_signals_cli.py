@@ -90,11 +90,14 @@ async def test_watch_shows_what_the_running_agent_hears(config: Path) -> None:
 async def test_explain_asks_the_running_agent_why_a_value_is_invalid(config: Path) -> None:
     async with running_agent(config, heard()):
         shown = await run(config, "vehicle", "explain", catalog.PACK_VOLTAGE)
+        short = await run(config, "vehicle", "explain", "Powertrain.TractionBattery.CurrentVoltage")
         document = await run(config, "vehicle", "explain", catalog.PACK_VOLTAGE, "--json")
     assert "now       no value: crc - the checksum of its frame is wrong" in shown.stdout
     assert "refused   1 crc of its frame" in shown.stdout
+    assert "since     0.0 s ago" in shown.stdout
     found = json.loads(document.stdout)
     assert (found["rejections"], found["quality"]) == ({"crc": 1}, "crc")
+    assert short.stdout == shown.stdout
     assert "1DB" in found["source"]
 
 
@@ -118,11 +121,21 @@ async def test_without_an_agent_both_say_how_to_start_it(
     assert "start it with `okdrive-agent run`" in result.stderr
 
 
-@pytest.mark.parametrize(("height", "rows"), [(None, 9), (5, 4), (11, 9), (1, 2)])
+async def test_doctor_fits_into_eighty_columns_whatever_fails(config: Path) -> None:
+    shown = await run(config, "doctor")  # of a folder without a single file
+    assert shown.exit_code == 1
+    assert "fail  identity     the check itself failed:" in shown.stdout
+    assert "                   → report this with the line above" in shown.stdout
+    words = [line for line in shown.stdout.splitlines() if str(config.parent) not in line]
+    assert max(len(line) for line in words) <= 80
+
+
+@pytest.mark.parametrize(("height", "rows"), [(None, 10), (6, 5), (12, 10), (1, 3)])
 def test_no_more_rows_are_shown_than_a_terminal_has(height: int | None, rows: int) -> None:
-    shown = list(fitting([f"row {n}" for n in range(9)], height))
+    shown = list(fitting("HEAD", [f"row {n}" for n in range(9)], height))
     assert len(shown) == rows
-    assert shown[-1].startswith("and ") == (rows < 9)
+    assert shown[0] == "HEAD"
+    assert shown[-1].startswith("and ") == (rows < 10)
 
 
 def buses_line(config: Path) -> tuple[str, str]:

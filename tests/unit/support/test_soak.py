@@ -6,15 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.__main__ import parse
+from tests.soak.__main__ import missing, parse
 from tests.soak.book import Book
 from tests.soak.children import Children, Ended, Limits, Line, Slice
 from tests.soak.page import section
-from tests.soak.parts import CODEC, OTA, PARTS, POINTS, Said, plan_cuts, plan_points, read_cut
+from tests.soak.parts import (
+    CODEC,
+    OTA,
+    PARTS,
+    POINTS,
+    SYNCS,
+    Said,
+    plan_cuts,
+    plan_points,
+    read_cut,
+)
 from tests.soak.patience import Patience, duration
 from tests.soak.report import Progress, report
 from tests.support.update_ends import LONG, WANTED
 from tests.support.update_kill_points import STORIES
+from tests.support.update_power_cuts import LEFT_OUT
 from tests.support.wait import wait_until
 
 WELL = Ended(is_whole=True, seconds=1.0, complaint=None)
@@ -46,11 +57,16 @@ def test_few_points_are_spread_over_the_stories_of_the_suite() -> None:
 
 def test_the_same_seed_plans_the_same_dice_and_another_seed_others() -> None:
     def seeds(seed: int) -> set[str]:
-        return {one.arguments[1] for one in plan_cuts(500, seed)[:-1]}
+        return {one.arguments[1] for one in plan_cuts(500, seed) if "random" in one.arguments}
 
     assert seeds(7) == seeds(7)
     assert not seeds(7) & seeds(8)
     assert len(seeds(7)) == 5
+
+
+def test_each_sync_that_the_bench_can_leave_out_is_left_out() -> None:
+    assert set(SYNCS) == set(LEFT_OUT)
+    assert {one.arguments[-1] for one in plan_cuts(100, 7)} >= set(SYNCS)
 
 
 def test_every_parser_that_is_fuzzed_is_in_the_soak() -> None:
@@ -76,10 +92,11 @@ def test_a_bench_that_notices_nothing_is_ill() -> None:
     broken = plan_cuts(100, 7)[-1]
     well = {"changed": [], "is_idle": True, "is_reported": True, "outcome": "installed"}
     well |= {"version": "1.1.0", "runs_current": True, "is_on_trial": False, "counter_floor": 2}
+    well |= {"undone": []}
     book = Book(None)
     page = book.page("power-cuts", broken, "")
     page.take(read_cut(broken, well))
-    assert book.ill("power-cuts") == ["1 without a sync, and the bench noticed nothing"]
+    assert book.ill("power-cuts") == ["1 without floor, and the bench noticed nothing"]
     page.take(read_cut(broken, {**well, "changed": ["bin/run"]}))
     assert book.is_well
     assert read_cut(plan_cuts(100, 7)[0], {**well, "changed": ["bin/run"]}).counts["ill"] == 1
@@ -141,6 +158,11 @@ def test_a_wrong_choice_is_refused_in_a_sentence(
     with pytest.raises(SystemExit, match="2"):
         parse(arguments)
     assert complaint in capsys.readouterr().err
+
+
+def test_a_disk_that_forgets_names_what_it_needs() -> None:
+    assert missing(0, lambda _: "/usr/bin/it") == []
+    assert missing(1000, lambda name: None if name == "nbdkit" else name) == ["root", "nbdkit"]
 
 
 def test_the_page_shows_the_cases_and_the_numbers_that_must_be_0() -> None:

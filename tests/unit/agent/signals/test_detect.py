@@ -30,7 +30,7 @@ def census(seen: list[tuple[int, int]], bus: str = "can0") -> Census:
 def test_each_generation_is_told_by_its_ids_and_lengths(name: str) -> None:
     (found,) = matches(detect(TABLES, census(LEAF[name], "can7")))
     assert (found.vehicle, found.interface) == (name, "can7")
-    assert all("frames)" in evidence for evidence in found.seen)
+    assert all("(1 frame)" in evidence for evidence in found.seen)
 
 
 def test_a_mixture_of_two_vehicles_is_neither() -> None:
@@ -42,8 +42,8 @@ def test_a_verdict_says_what_is_missing_and_what_speaks_against() -> None:
     verdicts = detect(TABLES, census(LEAF["nissan-leaf-aze0"]))
     (other,) = [verdict for verdict in verdicts if verdict.vehicle == "nissan-leaf-ze1"]
     assert other.missing == ("1ED/3", "355/8")
-    assert other.against == ("5A9 (1 frames)", "5B9 (1 frames)")
-    assert "missing 1ED/3, 355/8; but also 5A9 (1 frames)" in other.text()
+    assert other.against == ("5A9 (1 frame)", "5B9 (1 frame)")
+    assert "missing 1ED/3, 355/8; but also 5A9 (1 frame)" in other.evidence()
 
 
 def test_a_census_is_bounded() -> None:
@@ -75,7 +75,7 @@ def test_the_command_names_the_vehicle_and_its_evidence(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[0] == "nissan-leaf-ze1"
     shown = json.loads(CliRunner().invoke(main, ["vehicle", "detect", str(log), "--json"]).stdout)
     assert shown["vehicle"] == "nissan-leaf-ze1"
-    assert shown["verdicts"][0]["seen"] == ["1ED/3 (1 frames)", "355/8 (1 frames)"]
+    assert shown["verdicts"][0]["seen"] == ["1ED/3 (1 frame)", "355/8 (1 frame)"]
 
 
 def test_the_command_fails_where_it_cannot_be_told(tmp_path: Path) -> None:

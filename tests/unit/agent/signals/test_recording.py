@@ -33,7 +33,7 @@ def recording(frames: Iterable[Frame], path: Path, *, vehicle: str = ZE1.name) -
 
 def said(of: Recording, vehicle: str = ZE1.name) -> str:
     decoder = Decoder(load_table(vehicle), buses=of.buses)
-    decoder.feed_all(list(of.frames()))
+    decoder.feed_all(list(of.frames(decoder.needed)))
     return "\n".join(of.notes(decoder, KNOWN))
 
 
@@ -84,6 +84,25 @@ def test_what_was_refused_or_left_out_is_said(tmp_path: Path) -> None:
     assert "time goes back" in text
 
 
+def test_ids_that_nobody_knows_are_counted_and_said(tmp_path: Path) -> None:
+    strange = [Frame(f.time_s, "can0", 0x700 + f.can_id % 16, f.data) for f in DRIVE]
+    assert "ids that nissan-leaf-ze1 has no use for: every one" in said(
+        recording(strange, tmp_path / "strange.log")
+    )
+    assert "has no use for: 6,000\n" in said(recording([*DRIVE, *strange], tmp_path / "both.log"))
+    assert "has no use for" not in said(recording(DRIVE[:50], tmp_path / "known.log"))
+
+
+def test_a_line_for_a_person_fits_into_eighty_columns(tmp_path: Path) -> None:
+    path = tmp_path / "drive.log"
+    write_candump(DRIVE, path)
+    shown = CliRunner().invoke(main, ["vehicle", "decode", str(path), "--vehicle", ZE1.name])
+    assert max(len(line) for line in shown.stdout.splitlines()) <= 80
+    seen = CliRunner().invoke(main, ["vehicle", "detect", str(path)])
+    assert max(len(line) for line in seen.stdout.splitlines()) <= 80
+    assert "no  nissan-leaf-ze1   can0: seen 355/8 (" in seen.stdout
+
+
 def test_a_recording_of_another_vehicle_is_doubted(tmp_path: Path) -> None:
     found = recording(
         [Frame(1.0, "can0", i, bytes(n)) for i, n in ((0x390, 8), (0x5A9, 7), (0x5B9, 7))],
@@ -99,5 +118,5 @@ def test_the_command_says_it_on_standard_error_only(tmp_path: Path, *, is_json: 
     arguments = ["vehicle", "decode", str(path), "--vehicle", ZE1.name]
     result = CliRunner().invoke(main, [*arguments, *(["--json"] if is_json else [])])
     assert result.exit_code == 0
-    assert "6000 frames decoded as nissan-leaf-ze1 (ev is can0, " in result.stderr
-    assert "frames decoded" not in result.stdout
+    assert "6,000 frames read as nissan-leaf-ze1 (ev is can0, " in result.stderr
+    assert "frames read" not in result.stdout

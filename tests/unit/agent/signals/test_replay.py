@@ -242,7 +242,9 @@ def test_a_truncated_mf4_recording_is_one_sentence_and_nothing_else(
     kept: int, mf4: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     mf4.write_bytes(mf4.read_bytes()[:kept])
-    with pytest.raises(SourceError, match=r"expected a recording with CAN frames, found \S+ "):
+    with pytest.raises(
+        SourceError, match=r"expected a recording with CAN frames, found none that can be read: "
+    ):
         list(as_fast_as_possible(mf4).read_all())
     gc.collect()
     assert capfd.readouterr() == ("", "")
@@ -262,6 +264,13 @@ def test_what_only_mf4_needs_is_not_loaded_for_anything_else() -> None:
     code = "import agent.signals.can, agent.signals.replay, sys; print('asammdf' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert told.stdout == "False\n"
+
+
+async def test_a_file_of_other_frames_says_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "fd.log"
+    path.write_text("(1.0) can0 1DB##1001122\n(1.0) can0 1DB#R8\nnoise\n")
+    with pytest.raises(SourceError, match="1 unreadable line and 2 remote, error or CAN FD frames"):
+        await taken(as_fast_as_possible(path))
 
 
 async def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from agent.signals import catalog
 from agent.signals.decode import Decoder
-from agent.signals.explain import chosen, explain, signals_now, watch_row
-from agent.signals.model import Frame
+from agent.signals.explain import DecodedLine, chosen, explain, signals_now, watch_row
+from agent.signals.model import Frame, Quality
 from agent.signals.table import load_table
 from sim import frames as sim
 from sim.frames import VehicleState
@@ -28,9 +28,25 @@ def test_every_row_fits_into_eighty_columns() -> None:
 def test_a_row_tells_value_unit_and_age_or_why_there_is_none() -> None:
     now = signals_now(decoder(), 10.5)
     rows = {line.path: watch_row(line, now.now_s).split() for line in now.signals}
-    assert rows[catalog.SPEED] == ["Speed", "50", "km/h", "0.5", "s"]
+    assert rows[catalog.SPEED] == ["Speed", "50", "km/h", "0.5", "s", "ago"]
     assert rows[catalog.PACK_VOLTAGE][-3:] == ["-", "V", "crc"]
     assert rows[catalog.SOC][-1] == "missing"
+
+
+def row(path: str, value: float) -> str:
+    line = DecodedLine(t=10.0, path=path, value=value, unit="m", quality=Quality.OK, frame="5C5")
+    return watch_row(line, 10.5)
+
+
+def test_a_large_number_has_no_exponent() -> None:
+    assert row(catalog.ODOMETER, 77_665_000.0).split()[:3] == ["TraveledDistance", "77665000", "m"]
+    assert row(catalog.ODOMETER, 999_999.0).split()[1] == "999999"
+
+
+def test_a_path_that_is_too_long_loses_its_first_branches() -> None:
+    path = "Vehicle.Powertrain.TractionBattery.StateOfCharge.CurrentEnergy"
+    assert row(path, 1.0).startswith("…TractionBattery.StateOfCharge.CurrentEnergy ")
+    assert len(row(f"Vehicle.{'x' * 90}", 1.0)) <= 80
 
 
 def test_a_pattern_is_a_part_of_the_path_or_has_stars() -> None:

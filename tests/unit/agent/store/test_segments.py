@@ -53,6 +53,14 @@ def test_what_was_appended_is_read_back_with_its_columns(tmp_path: Path) -> None
     assert (segment.torn_bytes, segment.damaged_bytes) == (0, 0)
 
 
+def test_the_first_row_is_on_the_disk_at_once_and_after_a_restart_too(tmp_path: Path) -> None:
+    path = tmp_path / "trip.seg"
+    SegmentWriter.create(path, COLUMNS, boot_id="boot-1").append(*ROWS[0])
+    assert read_segment(path).rows == ROWS[:1]
+    SegmentWriter.reopen(path).append(*ROWS[1])
+    assert read_segment(path).rows == ROWS[:2]
+
+
 def test_ten_seconds_of_rows_are_on_the_disk_before_the_next(tmp_path: Path) -> None:
     path = tmp_path / "trip.seg"
     writer = SegmentWriter.create(path, COLUMNS, boot_id="boot-1")
@@ -128,7 +136,7 @@ def test_a_file_cut_at_any_byte_keeps_every_whole_block(tmp_path: Path) -> None:
         segment = read_segment(path)
         assert segment.torn_bytes == cut - whole
         assert segment.rows == ROWS[: len(segment.rows)]
-        assert len(segment.rows) == (0, 10, 19, 28, 35)[sizes.index(whole)]
+        assert len(segment.rows) == (0, 1, 10, 19, 28, 35)[sizes.index(whole)]
 
 
 def test_a_file_cut_within_its_header_is_refused(tmp_path: Path) -> None:
@@ -146,13 +154,13 @@ def test_any_flipped_bit_in_a_block_costs_that_block_only(tmp_path: Path) -> Non
     path = tmp_path / "trip.seg"
     sizes = write(path, ROWS)
     data = path.read_bytes()
-    for at in range(sizes[1], sizes[2]):
+    for at in range(sizes[2], sizes[3]):
         flipped = bytearray(data)
         flipped[at] ^= 1 << at % 8
         path.write_bytes(flipped)
         segment = read_segment(path)
         assert segment.rows == ROWS[:10] + ROWS[19:]
-        assert segment.damaged_bytes == sizes[2] - sizes[1]
+        assert segment.damaged_bytes == sizes[3] - sizes[2]
         assert segment.torn_bytes == 0
 
 
@@ -168,10 +176,10 @@ def test_reopening_cuts_the_torn_tail_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "trip.seg"
     sizes = write(path, ROWS)
     with path.open("r+b") as file:
-        file.truncate(sizes[2] + 5)
+        file.truncate(sizes[3] + 5)
     writer = SegmentWriter.reopen(path)
     assert writer.torn_bytes == 5
-    assert path.stat().st_size == sizes[2]
+    assert path.stat().st_size == sizes[3]
     for time_ms, row in ROWS[19:]:
         writer.append(time_ms, row)
     writer.close()
@@ -245,16 +253,16 @@ def test_a_full_disk_leaves_the_file_whole_and_the_rows_pending(tmp_path: Path) 
 def test_rows_that_find_no_room_for_too_long_are_dropped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "trip.seg"
     writer = SegmentWriter.create(path, COLUMNS, boot_id="boot-1")
-    for at in range(MAX_BLOCK_ROWS - 1):
+    for at in range(MAX_BLOCK_ROWS):
         writer.append(at, [1, 1])
     with (
-        disk_full_behind(path.stat().st_size + 5),
+        disk_full_behind(writer.size_bytes + 5),
         pytest.raises(SegmentError, match="4096 rows not written"),
     ):
         writer.append(MAX_BLOCK_ROWS, [1, 1])
     assert writer.dropped_rows == MAX_BLOCK_ROWS
     writer.close()
-    assert read_segment(path).rows == []
+    assert read_segment(path).rows == [(0, [1, 1])]  # the first one was on the disk at once
 
 
 def test_a_full_disk_at_the_start_leaves_no_file(tmp_path: Path) -> None:

@@ -104,6 +104,9 @@ async def test_an_alert_is_shown_kept_and_explained(tmp_path: Path) -> None:
     assert (shown.alert.code, shown.is_acknowledged) == (Code.ISOLATION, False)
     assert bench.changes == 1
     await bench.stop()
+    every = await asyncio.to_thread(bench.command, "battery", "explain")
+    assert "isolation          warning   now      The insulation sensor reports a fault" in every
+    assert "hx_fall            advisory  never    The battery's Hx fell fast this year" in every
     text = await asyncio.to_thread(bench.command, "battery", "explain", "isolation")
     assert "HasIsolationFault" in text
     assert "valid_readings" in text
