@@ -188,7 +188,8 @@ def test_a_key_under_another_name_stops_the_start(tmp_path: Path, name: str, why
 def test_the_key_of_a_workshop_keeps_its_name_when_it_is_made_anew(tmp_path: Path) -> None:
     for workshop in ("Garage Huber", ""):
         made = make_keys(
-            tmp_path, [Purpose.WORKSHOP, Purpose.BATTERY], recipient="us", now=FakeClock().utc_now(), days=30,
+            tmp_path, [Purpose.WORKSHOP, Purpose.BATTERY], recipient="us", days=30,
+            now=FakeClock().utc_now(),
             workshop=workshop,
         )  # fmt: skip
     assert [made.name_of(entry) for entry in made.of("workshop")] == ["Garage Huber"] * 2
