@@ -49,8 +49,8 @@ def test_the_southern_hemisphere_can_be_typed(home: Home) -> None:
 
 
 def test_without_a_fix_here_is_where_the_last_trip_ended(home: Home) -> None:
-    (home.folder / "p").mkdir()
-    secret = home.folder / "p" / "traffic.secret"
+    (home.folder / "secrets").mkdir()
+    secret = home.folder / "secrets" / "traffic.secret"
     secret.write_bytes(SECRET)
     secret.chmod(0o600)
     life = Life(home.folder / "agent", Purpose.TRAFFIC, on=day_of(Purpose.TRAFFIC))
@@ -122,7 +122,7 @@ def test_what_is_not_a_place_is_said_with_exit_code_two(home: Home, arguments: l
 
 def test_places_whose_key_is_lost_are_said_and_can_be_begun_anew(home: Home) -> None:
     zones(home, "add", "--at", "48,11")
-    (home.folder / "p" / "traffic.secret").write_bytes(bytes(32))
+    (home.folder / "secrets" / "traffic.secret").write_bytes(bytes(32))
     assert "zones.unreadable" in zones(home, "list", code=1)
     assert "zones.unreadable" in zones(home, "add", "--at", "49,11", code=1)
     zones(home, "remove", "--all")
