@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.sharing import Sharing
-from agent.store.segments import SegmentError, read_segment
+from agent.store.segment_records import SegmentError
+from agent.store.segments import read_segment
 from agent.store.tracks import delete_segment
 from agent.store.vault import segment_item, vault_of
 from telemetry.codec.batch import batch_id
