@@ -392,7 +392,8 @@ class Agent:
             sessions=Sessions(self._state.database),
             clock=self._clock,
             may_record=self._sharing.may_keep_trip,
-            may_hold=self._sharing.may_hold,
+            whose=self._sharing.holder,
+            holders=self._sharing.holders,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
             event_files=EventFiles(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.consent.keepsake import qr_svg, receipt_document
+from agent.consent.keys import KeyFileError
 from agent.driver import PauseKind, Seat
 from agent.hmi.door import DoorRefusedError, PeopleDoor, Receipt, WorkshopWish
 from agent.hmi.views import DriverChoice, PauseState, PurposeToggle
@@ -144,7 +145,7 @@ class People:
     async def _do(self, call: Callable[[], T]) -> T:
         try:
             done = await asyncio.to_thread(call)
-        except (SharingError, PresenceError, ReportError, StoreError) as error:
+        except (SharingError, PresenceError, ReportError, KeyFileError, StoreError) as error:
             raise DoorRefusedError(error.code, str(error)) from error
         self._touched()
         return done

@@ -323,7 +323,7 @@ def sweep_keys(folder: Path) -> int:
     """Overwrite the keys of files that are not in ``folder`` any more; return how many. Blocks."""
     vault = _vault(folder / "any")
     with vault.lock:
-        return vault.keep_only_segments(segment_item(path) for path in folder.glob("*"))
+        return vault.keep_only_files(SEGMENT, (segment_item(path) for path in folder.glob("*")))
 
 
 def _read(path: Path) -> bytes:
