@@ -1,7 +1,7 @@
 """The parts of a soak as a table: what is played, in which slices, what must be 0 in the end."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from tests.soak.children import Line, Slice
@@ -147,10 +147,11 @@ def plan_cuts(cuts: int, seed: int) -> list[Slice]:
         at = SEEDS * seed + number
         slices.append(cut_slice(f"when done, seed {at}", count, at, "done"))
     if cuts >= SLICE_CUTS:
-        slices += [
+        broken = [
             cut_slice(f"without {name}, seed {seed}", BROKEN_CUTS, seed, "done", name)
             for name in SYNCS
         ]
+        slices += [replace(one, amount=0) for one in broken]  # beside those that are asked for
     return slices
 
 
