@@ -1,10 +1,11 @@
-"""docs/reference/kill-points.md lists the statements at which the agent is killed in tests."""
+"""docs/reference/kill-points.md lists where the agent is killed, and what the long soak found."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from tests.soak.page import read, section
 from tests.support.far_end import FakeFarEnd
 from tests.support.kill_points import Plug
 from tests.support.trips import open_sharing, write_segment
@@ -18,6 +19,7 @@ consent, offer, OK, attempt and receipt to the deleted row. The agent is killed 
 each of them (`tests/unit/agent/test_kill_points.py`), started again, and must end with each
 confirmed batch stored once. The kernel's own calls (every write and sync) are in
 `tests/system/test_disk_errors.py`, the moments of a power cut in `tests/system/test_power_cuts.py`.
+Updates, and all of it at random for hours, are at the end: what `make soak` found.
 
 """
 
@@ -42,7 +44,7 @@ def table(title: str, statements: list[str]) -> str:
 def test_the_list_of_kill_points_is_fresh(tmp_path: Path) -> None:
     whole = table("A batch that travels whole", statements_of(tmp_path / "whole", None))
     parts = table("A batch in parts", statements_of(tmp_path / "parts", 120))
-    page = f"{HEAD}{whole}\n{parts}"
+    page = f"{HEAD}{whole}\n{parts}\n{section(read())}"
     if os.environ.get("OKDRIVE_GOLDEN") == "rewrite":
         PAGE.write_text(page)
     assert PAGE.read_text() == page

@@ -17,7 +17,7 @@ from tests.soak.tables import Figures, calls, kill_points
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 FIGURES, PAGE = REFERENCE / "soak.json", REFERENCE / "figures.md"
 
-HEAD = """## Updates, ended for hours: {points:,} points, {pairs:,} of pairs
+HEAD = """## Updates ended for hours: {points:,} points and {pairs:,} pairs
 
 From `soak.json`, the sums of a `make soak`; the rest of it is in [figures](figures.md#soak).
 

@@ -34,13 +34,13 @@ def tables(figures: Figures) -> list[Table]:
         Table(
             title="All parts",
             note=NOTE,
-            head=["command", "cases", "found", "ill"],
+            head=["what", "cases", "found", "ill"],
             rows=[_part(name, part) for name, part in parts.items()],
         ),
         Table(
             title="Faults on the way",
             note=FAULTS,
-            head=["fault", "times"],
+            head=["what", "times"],
             rows=[[name, count] for name, count in counts["batches"].items() if " " in name],
         ),
         kill_points(counts["kill-points"], counts["kill-pairs"]),
@@ -48,7 +48,7 @@ def tables(figures: Figures) -> list[Table]:
         Table(
             title="Syncs left out on purpose",
             note=BROKEN,
-            head=["what is not synced", "cuts", "noticed"],
+            head=["what", "cuts", "noticed"],
             rows=_broken(counts["power-cuts"]),
         ),
     ]
@@ -63,7 +63,7 @@ def kill_points(points: Counts, pairs: Counts) -> Table:
     return Table(
         title="Updates ended, by story",
         note=STORIES,
-        head=["story", "kill points", "and again"],
+        head=["what", "kill points", "and again"],
         rows=[*rows, total] if rows else [],
     )
 
@@ -73,7 +73,7 @@ def calls(points: Counts) -> Table:
     return Table(
         title="Updates ended, by system call",
         note="The call that did not happen any more.",
-        head=["call", "kill points"],
+        head=["what", "kill points"],
         rows=[[call, count] for call, count in beginning("call ", points).items()],
     )
 

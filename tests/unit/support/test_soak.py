@@ -196,7 +196,7 @@ def test_the_pages_show_the_cases_and_the_numbers_that_must_be_0() -> None:
     for text in (soak, section(found)):
         assert "| good | 3 | 5 |" in text
         assert "| fsync | 3 |" in text
-    assert "ended for hours: 3 points, 5 of pairs" in section(found)
+    assert "ended for hours: 3 points and 5 pairs" in section(found)
 
 
 def test_the_section_of_the_page_of_figures_is_put_in_place_of_the_old_one() -> None:
