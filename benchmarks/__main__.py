@@ -12,7 +12,7 @@ import click
 from agent.clock import SystemClock
 from benchmarks.book import Book, BookError, measured
 from benchmarks.catalog import BENCHES, CATALOG, Bench, missing
-from benchmarks.figures import PAGE, write_page
+from benchmarks.figures import PAGE, number, write_page
 from benchmarks.result import Part
 from benchmarks.runner import BenchError, Interrupted, interrupts, run
 
@@ -27,7 +27,7 @@ def _row(result: Mapping[str, Any]) -> str:
         "" if result[name] is None else f"{result[name]:.4g}" for name in ("ratio", "must", "aim")
     )
     verdict = {True: "ok", False: "MISSED", None: ""}[result["ok"]]
-    value = f"{result['value']:,.4g} {result['unit']}"
+    value = f"{number(result['value'])} {result['unit']}"
     return f"{result['name']:<60} {value:>18}  {ratio:>7}  {must:>6}  {aim:>6}  {verdict}".rstrip()
 
 

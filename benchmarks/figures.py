@@ -126,13 +126,14 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "**no**"
     if isinstance(value, float):
-        return _number(value)
+        return number(value)
     if isinstance(value, int):
         return f"{value:,}"
     return str(value).replace("|", "\\|")
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a number for a person: four digits, or all before the point."""
     return f"{value:,.0f}" if abs(value) >= 10_000 or value.is_integer() else f"{value:,.4g}"  # noqa: PLR2004 (five digits are whole)
 
 
