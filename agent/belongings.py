@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
-from functools import partial
 
 from agent.config import AgentConfig
-from agent.consent.keys import load_purpose_secret
+from agent.consents import secrets_of
 from agent.folders import Folders
 from agent.offering import book_note, contact_key, read_book
 from agent.privacy.zones import ZoneError
@@ -39,7 +38,7 @@ def belongings(config: AgentConfig, state: State) -> Iterator[Kept]:
     Raises:
         StoreError, KeyFileError: The state or a key cannot be read.
     """
-    secret_of = partial(load_purpose_secret, config.identity.purpose_secrets)
+    secret_of = secrets_of(config)
     yield _drawn(Zones(state.database, lambda: secret_of(Purpose.TRAFFIC)))
     yield _learnt(book_note(state.database, secret_of))
     yield Kept(

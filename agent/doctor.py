@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from agent.config import AgentConfig, IdentityConfig
-from agent.consent.keys import load_purpose_secret
 from agent.consent.ledger import switch_problems, verify_chain
 from agent.consent.recipients import NoKeyError, load_recipients
-from agent.consents import signing_key_of
+from agent.consents import secrets_of, signing_key_of
 from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
@@ -22,7 +21,7 @@ from agent.store.outbox import Outbox
 from agent.store.queued import OutboxState
 from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
-from agent.store.vault import SEGMENT, TRIP, vault_of
+from agent.store.vault import EVENT, SEGMENT, TRIP, vault_of
 from agent.wording import counted
 from agent.zones import Zones
 from telemetry.purposes import Purpose
@@ -86,7 +85,7 @@ def _ingest_keys(config: AgentConfig, folders: Folders, now: datetime) -> Findin
 
 def _keys(folders: Folders) -> Finding:
     vault = vault_of(folders.root)
-    lost = [kind for kind in (TRIP, SEGMENT, *Purpose) if vault.is_lost(kind)]
+    lost = [kind for kind in (TRIP, SEGMENT, EVENT, *Purpose) if vault.is_lost(kind)]
     if lost:
         return fail(
             f"the key of {', '.join(lost)} is lost: what was stored with it cannot be read",
@@ -96,7 +95,7 @@ def _keys(folders: Folders) -> Finding:
 
 
 def _places(config: AgentConfig, state: State) -> Finding:
-    secret = partial(load_purpose_secret, config.identity.purpose_secrets, Purpose.TRAFFIC)
+    secret = partial(secrets_of(config), Purpose.TRAFFIC)
     try:
         drawn = Zones(state.database, secret).drawn()
     except ZoneError as error:

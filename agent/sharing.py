@@ -257,8 +257,10 @@ class Sharing(Grants):
         return None if stop is None else (stop.latitude, stop.longitude)
 
     def _recall_hidden(self) -> Recalled:
+        if not self._is_intact:  # perhaps the token is gone, and with it every secret
+            return Recalled()
         covers = self.offering.zones.covers()
-        if not covers or not self._is_intact:
+        if not covers:
             return Recalled()
         queued = (
             OfferRow(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from agent.consent.keys import KeyFileError
 from agent.hmi.door import DoorRefusedError, DrawnPlace, NewPlace, PlacesDoor, TakenBack
 from agent.privacy.zones import ZoneError
 from agent.sharing import Sharing, SharingError
@@ -86,6 +87,6 @@ class ZoneDesk:
     async def _do(self, call: Callable[[], T]) -> T:
         try:
             return await asyncio.to_thread(call)
-        except (SharingError, ZoneError, StoreError) as error:
+        except (SharingError, ZoneError, KeyFileError, StoreError) as error:
             status = 404 if getattr(error, "code", "") == "zones.not_found" else 409
             raise DoorRefusedError(error.code, str(error), status) from error

@@ -9,8 +9,7 @@ import msgspec
 
 from agent.clock import SystemClock
 from agent.config import AgentConfig
-from agent.consent.keys import load_purpose_secret
-from agent.consents import sharing_of
+from agent.consents import secrets_of, sharing_of
 from agent.control import ask
 from agent.folders import Folders
 from agent.privacy.zones import MAX_ZONES, DrawnZone, ZoneError
@@ -38,7 +37,7 @@ def listing(config: AgentConfig, folders: Folders) -> dict[str, Any]:
         ZoneError: They cannot be read. StoreError, KeyFileError: Nor can the state or a key.
     """
     with closing(State.open_to_read(folders.state)) as state:
-        secret = partial(load_purpose_secret, config.identity.purpose_secrets, Purpose.TRAFFIC)
+        secret = partial(secrets_of(config), Purpose.TRAFFIC)
         return {"zones": [document(zone) for zone in Zones(state.database, secret).drawn()]}
 
 
