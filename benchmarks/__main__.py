@@ -35,8 +35,8 @@ def _measured(
     benches: Sequence[Bench], book: Book, *, quick: bool
 ) -> Iterator[tuple[Bench, Part | None]]:
     """Measure and keep; yield each bench with its part, None where it could not be measured."""
-    for number, bench in enumerate(benches, start=1):
-        sys.stderr.write(f"{number}/{len(benches)} {bench.name}: {bench.about}\n")
+    for at, bench in enumerate(benches, start=1):
+        sys.stderr.write(f"{at}/{len(benches)} {bench.name}: {bench.about}\n")
         lack = missing(bench)
         part: Part | None = None
         began_s = time.monotonic()
@@ -47,7 +47,7 @@ def _measured(
         if lack:
             sys.stderr.write(f"{lack}\n")
         if part and not quick:
-            at = measured(SystemClock().utc_now(), time.monotonic() - began_s)
+            where = measured(SystemClock().utc_now(), time.monotonic() - began_s)
             book.keep(
                 bench.name, {"results": part["results"], "tables": part["tables"]}, measured=at
             )
