@@ -48,9 +48,7 @@ def _measured(
             sys.stderr.write(f"{lack}\n")
         if part and not quick:
             where = measured(SystemClock().utc_now(), time.monotonic() - began_s)
-            book.keep(
-                bench.name, {"results": part["results"], "tables": part["tables"]}, measured=at
-            )
+            book.keep(bench.name, part, measured=where)
         yield bench, part
 
 

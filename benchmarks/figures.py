@@ -30,6 +30,7 @@ Cycles", IEEE DataPort, 2020. Models were trained on trips A01 to A05 and B02 on
 are of A06 to A12, B03, B05 and B06.
 """
 _FIGURES = ("figure", "value", "unit", "peer", "ratio", "must", "aim", "")
+_ALL_DIGITS = 10_000  # from here on nothing behind the point
 _TEXT_COLUMNS = {"figure", "unit", "", "file", "what"}
 
 
@@ -134,7 +135,8 @@ def _text(value: object) -> str:
 
 def number(value: float) -> str:
     """Return a number for a person: four digits, or all before the point."""
-    return f"{value:,.0f}" if abs(value) >= 10_000 or value.is_integer() else f"{value:,.4g}"  # noqa: PLR2004 (five digits are whole)
+    is_whole = abs(value) >= _ALL_DIGITS or float(value).is_integer()
+    return f"{value:,.0f}" if is_whole else f"{value:,.4g}"
 
 
 def _verdict(ok: object) -> str:
