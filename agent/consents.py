@@ -29,6 +29,7 @@ from agent.consent.keys import (
     load_signing_key,
 )
 from agent.consent.ledger import (
+    KEY_LOST,
     ChainProblem,
     StoredEntry,
     read_entry,
@@ -36,6 +37,7 @@ from agent.consent.ledger import (
     verify_chain,
 )
 from agent.consent.notices import DEFAULT_LANGUAGE, Notice, all_notices, load_notices
+from agent.consent.policy import signing_key_lost
 from agent.consent.recipients import load_recipients
 from agent.control import ask
 from agent.driver import Seated
@@ -220,6 +222,8 @@ def changing(config: AgentConfig, folders: Folders) -> Iterator[Sharing]:
     """
     with _opened(config, folders) as sharing:
         for problem in sharing.start():
+            if problem.code == KEY_LOST:
+                raise SharingError("consent.signing_key", signing_key_lost(problem.sentence))
             raise SharingError("consent.ledger_broken", f"{problem.sentence}; nothing was changed")
         yield sharing
     ask(folders.control, "consents")
