@@ -160,7 +160,8 @@ def _driver(sharing: Sharing, seated: Seated) -> dict[str, Any]:
 
 def _purpose_row(sharing: Sharing, purpose: Purpose, row: ConsentRow | None) -> dict[str, Any]:
     standing, is_on = sharing.standing().get(purpose), bool(row and row.is_granted)
-    turn = sharing.offering.next_turn(purpose) if is_on else None
+    knows_turns = is_on and sharing.is_intact()  # a lost token takes the secrets with it
+    turn = sharing.offering.next_turn(purpose) if knows_turns else None
     return {
         "purpose": purpose,
         "is_granted": is_on,
@@ -168,6 +169,7 @@ def _purpose_row(sharing: Sharing, purpose: Purpose, row: ConsentRow | None) -> 
         "title": sharing.notice(purpose).title,
         "notice_id": sharing.notice(purpose).notice_id,
         "always_until_utc": standing and standing.until_utc.isoformat(timespec="seconds"),
+        "always_waits": purpose in sharing.standing_waits(),
         "next_told": turn and turn.isoformat(),
     }
 
@@ -307,6 +309,7 @@ def show_lines(document: dict[str, Any]) -> Iterator[str]:
         since = row["since_utc"][:16].replace("T", " ") if row["since_utc"] else "never"
         until = row["always_until_utc"]
         asks = f"not to {until[:10]}" if until else "each time"
+        asks = "no clock: asks" if row["always_waits"] else asks
         told = row["next_told"] or ("every time" if row["is_granted"] else "-")
         yield f"{row['purpose']:<13}{state:<5}{since:<18}{asks:<18}{told}"
 

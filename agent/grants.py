@@ -300,6 +300,17 @@ class Grants:
             if row.since_utc <= now < row.until_utc and self._is_recorded(row)
         }
 
+    def standing_waits(self) -> frozenset[Purpose]:
+        """Return the purposes whose standing OK waits: nobody proves what time it is.
+
+        Meanwhile every batch is asked about, and the OK holds again once the clock is proven.
+        """
+        profile_id = self.presence.seated().profile_id
+        if profile_id is None or self._clock.is_proven():
+            return frozenset()
+        rows = self.drivers.standing(profile_id).values()
+        return frozenset(Purpose(row.purpose) for row in rows if self._is_recorded(row))
+
     def _is_recorded(self, row: StandingRow) -> bool:
         """Tell whether the ledger holds this standing OK, with this end."""
         body = self.state.entry(row.entry_hash)
