@@ -236,7 +236,7 @@ def _metadata(folders: Folders, now: datetime) -> Finding:
 
 
 def _apps(folders: Folders) -> Finding:
-    from agent.inspect import installed_apps  # noqa: PLC0415 (below this module's other imports)
+    from agent.standing import installed_apps  # noqa: PLC0415 (below this module's other imports)
 
     found = installed_apps(folders)
     return ok(", ".join(f"{name} {version}" for name, version in found.items()) or "none installed")

@@ -38,7 +38,8 @@ from agent.store.claims import Claim
 from agent.store.database import Database
 from agent.store.drivers import Drivers
 from agent.store.sealed import DamagedNoteError, SealedNote
-from agent.store.segments import SegmentError, read_segment
+from agent.store.segment_records import SegmentError
+from agent.store.segments import read_segment
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import PLACES_NOTE, OfferRow, State, TripRow
 from agent.store.tracks import StoredTrack, read_track

@@ -219,6 +219,15 @@ class UpdateService:
         is_done = word is Word.BACK and last is not None and last.result.code is None
         return COMMITTED if is_done or state is UpdateState.COMMITTING else NOT_ON_TRIAL
 
+    async def signed_manifest(self) -> bytes:
+        """Return what the Director would be told now, signed; for a stick.
+
+        Raises:
+            InstallError: The state directory cannot be used.
+        """
+        async with self._turn:
+            return await self._client.signed_manifest()
+
     @property
     def is_reached(self) -> bool | None:
         """Return whether the last check reached the repositories; None before the first."""

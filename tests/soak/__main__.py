@@ -9,18 +9,16 @@ import argparse
 import asyncio
 import math
 import os
-import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from shutil import which
 
 from tests.soak.book import Book
-from tests.soak.children import Children, Ended, Limits, Line, Slice
 from tests.soak.parts import PARTS
 from tests.soak.patience import Patience, say
-from tests.soak.report import Progress, report
+from tests.soak.play import Play, soak
+from tests.soak.report import report
 from tests.support.power import PROGRAMS
 
 MEMORY, CORES = Path("/dev/shm"), len(os.sched_getaffinity(0))
@@ -85,56 +83,16 @@ def missing(user: int, find: Callable[[str], str | None]) -> list[str]:
     return lacks if user == 0 else ["root", *lacks]
 
 
-async def soak(chosen: argparse.Namespace, book: Book, patience: Patience) -> None:
-    """Play the chosen parts one after the other, each in its share of the time."""
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-        patience.interrupt()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    for number, name in enumerate(chosen.parts):
-        patience.share(len(chosen.parts) - number)
-        if not patience.is_over:
-            await play(name, chosen, book, patience)
-
-
-async def play(name: str, chosen: argparse.Namespace, book: Book, patience: Patience) -> None:
-    """Play what is missing of one part."""
-    part, amount = PARTS[name], getattr(chosen, PARTS[name].unit)
-    command = f"python -m tests.soak {name} --{part.unit} {amount} --seed {chosen.seed}"
-    plan = part.plan(amount, chosen.seed)
-    slices = book.still_to_play(name, plan)
-
-    def on_line(one: Slice, line: Line) -> None:
-        said = part.read(one, line)
-        pages[one.name].take(said)
-        if said.ill:
-            say(f"{name}, {one.name}: {said.ill}")
-
-    def on_end(one: Slice, ended: Ended) -> None:
-        pages[one.name].end(ended)
-        if ended.complaint:
-            say(f"{name}, {one.name}: {ended.complaint}")
-        book.save()
-
-    pages = {one.name: book.page(name, one, command) for one in slices}
-    progress = Progress(name, book, patience, asked=sum(one.amount for one in plan))
-    with tempfile.TemporaryDirectory(prefix="okdrive-soak-", dir=chosen.folder) as folder:
-        limits = Limits(silence_s=part.silence_s)
-        children = Children(Path(folder), patience, on_line, on_end, progress.line, limits)
-        await children.run(slices, jobs=chosen.jobs)
-
-
 def main() -> int:
     chosen = parse()
     book, patience = Book(chosen.json, resume=chosen.resume), Patience(chosen.minutes)
+    plays = [
+        Play(name, getattr(chosen, PARTS[name].unit), chosen.seed, book, patience)
+        for name in chosen.parts
+    ]
     try:
-        asyncio.run(soak(chosen, book, patience))
-    except KeyboardInterrupt:
+        asyncio.run(soak(plays, patience, jobs=chosen.jobs, folder=chosen.folder))
+    except (asyncio.CancelledError, KeyboardInterrupt):
         say("ended at once")
         return 130
     finally:
