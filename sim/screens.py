@@ -13,6 +13,8 @@ from agent.hmi.door import (
     Door,
     DoorRefusedError,
     DrawnPlace,
+    Erased,
+    ErasedReceipt,
     NewPlace,
     PeopleDoor,
     PlacesDoor,
@@ -319,6 +321,35 @@ STATES: Mapping[str, ScreenState] = {
 }
 """Home screens by name."""
 
+ERASED: tuple[Erased, ...] = (
+    Erased(
+        wish="trip 3f9a1c07d2e45b86",
+        time="2026-11-22 18:03 UTC",
+        requests=3,
+        waiting=1,
+        batches=2,
+        rows=31,
+        left=0,
+        receipts=(
+            ErasedReceipt(
+                request="9d0c6f1be2a47350" * 4,
+                time="2026-11-22 18:05 UTC",
+                batches=2,
+                rows=31,
+                left=0,
+            ),
+        ),
+    ),
+    Erased(
+        wish="withdrawn",
+        time="2026-11-20 07:41 UTC",
+        requests=1,
+        waiting=0,
+        batches=1,
+        rows=10,
+        left=0,
+    ),
+)
 PLACES: tuple[DrawnPlace, ...] = tuple(
     DrawnPlace(
         zone_id=f"{number:08x}",
@@ -354,6 +385,7 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "zones-2": ("home-all", "/zones?page=2"),
     "zone-here": ("home-all", "/zones/here"),
     "zone-remove": ("home-all", "/zones/00000001"),
+    "erasures": ("home-all", "/erasures"),
     "receipts": ("home-all", "/receipts"),
     "receipt": ("home-all", "/receipts/trip-0007"),
     "workshop": ("home-all", "/workshop"),
@@ -373,6 +405,7 @@ class PlayedAgent:
         self.state = state
         self.asked: list[tuple[object, ...]] = []
         self.zones = PLACES
+        self.erased = ERASED
         self.languages: list[str] = []  # in which each answer's text was shown
         self._number = 1
         self._changed = asyncio.Condition()
@@ -404,6 +437,7 @@ class PlayedAgent:
             contact=self.contact,
             ask_workshop=self.ask_workshop,
             notice=lambda _purpose, _language: ("The whole text of a notice.",) * 30,
+            erasures=self.erasures,
         )
 
     def _places(self) -> PlacesDoor:
@@ -472,6 +506,10 @@ class PlayedAgent:
             qr=qr_svg("OKD1:" + "0123456789ABCDEF" * 32),
             document={"proof": {"sequence": 14}},
         )
+
+    async def erasures(self) -> tuple[Erased, ...]:
+        """Return what ingest has confirmed, and what waits."""
+        return self.erased
 
     async def contact(self) -> tuple[str, str]:
         """Return what was kept."""

@@ -197,7 +197,7 @@ PARTS: Mapping[str, Part] = {
     "fuzz": Part(
         about=f"so many inputs for each of {len(CODEC + OTA)} parsers of what comes from outside",
         unit="inputs",
-        default=400,
+        default=2_000,
         zero=("faults",),
         shown=("faults",),
         plan=plan_fuzz,
