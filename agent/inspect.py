@@ -17,8 +17,9 @@ from agent.standing import installed_apps, is_running
 from agent.store.battery import AlertRow, BatteryHistory, DayFigure
 from agent.store.events import EventFiles, StoredEvent
 from agent.store.figures import TripFigures, figures
+from agent.store.rows import TripRow
 from agent.store.sessions import SessionRow, Sessions
-from agent.store.state import State, TripRow
+from agent.store.state import State
 from agent.vehicle.battery.rules import Code
 from agent.vehicle.trip import Trip
 from agent.watch.events import event_rules
