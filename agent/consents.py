@@ -45,6 +45,7 @@ from agent.offers import AgentHealth
 from agent.sharing import Sharing, SharingError, SharingSettings
 from agent.store.state import LEDGER_LENGTH, ConsentRow, LedgerRow, State
 from agent.store.vault import vault_of
+from agent.wording import counted
 from telemetry.purposes import Purpose
 
 EXPORT = "okdrive.consent.export/1"
@@ -343,7 +344,8 @@ def verify_lines(document: dict[str, Any]) -> Iterator[str]:
     for problem in document["problems"]:
         yield f"BROKEN  {problem['sentence']} ({problem['code']})"
     if not document["problems"]:
-        yield f"whole   {document['entries']} entries, each signed by key {document['key_id']}"
+        many = counted(document["entries"], "entry", "entries")
+        yield f"whole   {many}, each signed by key {document['key_id']}"
 
 
 def _verified(
