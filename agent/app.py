@@ -1,7 +1,6 @@
 """Composition root: configuration -> parts -> services. It wires, and computes nothing."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import secrets
@@ -13,21 +12,21 @@ from pathlib import Path
 import msgspec
 
 from agent.clock import SystemClock
-from agent.config import AgentConfig, IdentityConfig
+from agent.config import AgentConfig
+from agent.connections import https_settings, link_maker, update_settings
 from agent.consents import sharing_of
 from agent.control import Control
 from agent.daylight import is_dark
-from agent.delivery import Patience
 from agent.desk import Desk
 from agent.documents import INGEST_KEYS, ingest_keys_taker
 from agent.erasures import eraser_of
 from agent.folders import Folders
-from agent.gatekeeper import Gatekeeper, UpdatePolicy
+from agent.gatekeeper import Gatekeeper
 from agent.hmi.app import create_app
 from agent.hmi.owner import create_owner_app
 from agent.hmi.server import serve, serve_unix
-from agent.limits import departure_limits, said_network
-from agent.network.model import NetworkClass
+from agent.hmi.token import boot_token
+from agent.limits import data_use, departure_limits, patience, said_network, update_policy
 from agent.network.watch import NetworkWatch
 from agent.offers import AgentHealth, release_of
 from agent.owner import owner_door
@@ -37,17 +36,10 @@ from agent.recovery import permitted, recover_trips
 from agent.scheduler import Job, run_calendar
 from agent.services import Service, run_services
 from agent.sharing import Sharing
-from agent.signals.bus import BusWatch
-from agent.signals.can import CanSource
-from agent.signals.decode import Decoder, FrameKey
+from agent.signals.decode import Decoder
 from agent.signals.explain import SignalsNow
-from agent.signals.gateway import GatewaySource
 from agent.signals.gnss import GnssReader
-from agent.signals.live import LiveSource
-from agent.signals.model import SignalSource
-from agent.signals.polls import Poller
-from agent.signals.replay import ReplaySource
-from agent.signals.states import any_row
+from agent.signals.sources import make_source
 from agent.signals.table import VehicleTable, load_table
 from agent.spending import Spending
 from agent.store.battery import BatteryHistory
@@ -59,7 +51,7 @@ from agent.store.state import State
 from agent.store.uplink_notes import UplinkNotes
 from agent.surroundings import SurroundingsWatch
 from agent.takeback import Takeback
-from agent.timesources import ChronyNtsTime, GnssTime, KernelTime, MarkerTime
+from agent.timesources import time_sources
 from agent.updates import UpdateService
 from agent.uplink import Uplink, UplinkSettings
 from agent.vehicle.live import LiveView, Motion
@@ -69,16 +61,10 @@ from agent.watch.events import event_paths, event_rules
 from agent.watch.keeper import KEPT_PATHS, Keeper
 from agent.watch.rules import battery_rules
 from agent.workbench import Workbench
-from ota.client.client import UpdateClient, UpdateSettings, open_client
+from agent.zonedesk import ZoneDesk
+from ota.client.client import UpdateClient, open_client
 from ota.client.durable import replace_file
-from ota.client.fetch import HttpsSettings
-from ota.client.gates import GateLimits, VehicleState
-from ota.client.offer import Ecu
-from ota.client.pace import DataUse
-from ota.client.timekeeper import BatteryTime, TimeSource
-from ota.metadata.custom import Kind
-from telemetry.mqtt.link import MqttLink
-from telemetry.mqtt.messages import Message, MqttSettings
+from ota.client.gates import VehicleState
 
 log = logging.getLogger(__name__)
 _LOSSES = ("dropped", "malformed", "skipped", "other_frames", "backwards", "jumps")
@@ -110,7 +96,9 @@ class Agent:
         self._buses = {"ev": config.vehicle.ev_bus, "car": config.vehicle.car_bus}
         self._event_rules = event_rules(config.events)
         decoder = self._make_decoder(table)
-        self._live_source = self._make_source(decoder)
+        self._live_source = make_source(
+            config.source, decoder, buses=self._buses, clock=clock, may_poll=config.polls.enabled
+        )
         self._source = self._live_source.source
         gnss = config.gnss
         self._gnss = GnssReader(gnss.host, gnss.port, clock=clock) if gnss.enabled else None
@@ -131,6 +119,9 @@ class Agent:
             clock=clock,
             people=People(
                 self._sharing, battery_file=self._folders.battery, touched=self._people_changed
+            ),
+            zones=ZoneDesk(
+                self._sharing, position=self._last_position, touched=self._people_changed
             ),
             memory_file=self._folders.desk,
             unanswered_days=config.recording.unanswered_days,
@@ -245,6 +236,7 @@ class Agent:
                 "network": self._network_sentence,
                 "consents": self._reload_consents,
                 "erased": self._erased,
+                "here": self._here,
             },
             Workbench(self._updates).questions(),
         )
@@ -267,6 +259,16 @@ class Agent:
         self._takeback.wake()
         self._desk.touch()
         return "erased"
+
+    def _last_position(self) -> tuple[float, float] | None:
+        fix = self._gnss.last_fix() if self._gnss else None
+        return None if fix is None else fix[:2]
+
+    async def _here(self) -> str:
+        fix = self._gnss.last_fix() if self._gnss else None
+        if fix is None:
+            return "unknown"
+        return json.dumps(dict(zip(("latitude", "longitude", "age_s"), fix, strict=True)))
 
     def _people_changed(self) -> None:
         self._uplink.wake()
@@ -343,7 +345,6 @@ class Agent:
         )
 
     def _make_uplink(self) -> Uplink:
-        uplink = self._config.uplink
         watch = SurroundingsWatch(self._live, network=self._network.now, clock=self._clock)
         return Uplink(
             sharing=self._sharing,
@@ -351,15 +352,11 @@ class Agent:
             surroundings=watch.look,
             clock=self._clock,
             settings=UplinkSettings(
-                patience=self._patience(),
-                pause_max_s=uplink.pause_max_s,
+                patience=patience(self._config),
+                pause_max_s=self._config.uplink.pause_max_s,
                 limits=departure_limits(self._config),
             ),
         )
-
-    def _patience(self) -> Patience:
-        uplink = self._config.uplink
-        return Patience(puback_s=uplink.puback_timeout_s, receipt_s=uplink.receipt_timeout_s)
 
     def _make_takeback(self) -> Takeback:
         limits = departure_limits(self._config)
@@ -371,7 +368,7 @@ class Agent:
             surroundings=watch.look,
             clock=self._clock,
             claim_withdrawn=eraser_of(self._config, self._sharing, self._clock).claim_withdrawn,
-            patience=self._patience(),
+            patience=patience(self._config),
             limits=limits,
             spending=Spending(
                 UplinkNotes(self._state.database),
@@ -386,43 +383,6 @@ class Agent:
         wanted = wanted_paths(table).union(kept)
         return Decoder(table, wanted, buses=self._buses)
 
-    def _make_source(self, decoder: Decoder) -> LiveSource:
-        polls = decoder.table.polls
-        interfaces = {**decoder.table.buses, **self._buses}
-        watch = BusWatch(
-            {interfaces[role] for role in self._buses},
-            periods_s=decoder.periods_s(),
-            requests={(interfaces[poll.bus], poll.request_id) for poll in polls},
-            silent_s=self._config.source.silent_s,
-        )
-        if self._config.source.kind != "can":
-            return LiveSource(self._make_plain_source(), watch)
-        asked = {FrameKey(interfaces[poll.bus], poll.request_id) for poll in polls}
-        source = CanSource(
-            [*self._buses.values()],
-            asked.union(decoder.needed),
-            clock=self._clock,
-            watch=watch,
-            kind=self._config.source.driver,
-        )
-        if not self._config.polls.enabled:
-            return LiveSource(source, watch)
-        poller = Poller(
-            polls,
-            interfaces,
-            is_state=lambda name: any_row(decoder.table.states[name], decoder.latest),
-            is_tester_there=watch.is_tester_there,
-        )
-        return LiveSource(source, watch, poller=poller, send=source.send)
-
-    def _make_plain_source(self) -> SignalSource:
-        source = self._config.source
-        if source.path is None:  # the configuration has refused it
-            raise RuntimeError(f"source: expected a path for kind {source.kind}, got none")
-        if source.kind == "gateway":
-            return GatewaySource(source.path, [*self._buses.values()])
-        return ReplaySource(source.path, speed=source.speed, clock=self._clock)
-
     def _make_recorder(self, table: VehicleTable, decoder: Decoder) -> Recorder:
         recording = self._config.recording
         self._keeper = Keeper(
@@ -432,7 +392,8 @@ class Agent:
             sessions=Sessions(self._state.database),
             clock=self._clock,
             may_record=self._sharing.may_keep_trip,
-            may_hold=self._sharing.may_hold,
+            whose=self._sharing.holder,
+            holders=self._sharing.holders,
             new_session_id=lambda: secrets.token_hex(8),
             on_change=self._touch,
             event_files=EventFiles(
@@ -462,24 +423,10 @@ class Agent:
         )
 
     def _make_updates(self) -> UpdateService:
-        updates = self._config.updates
         return UpdateService(
             self._open_client,
             vehicle_state=self._vehicle_state,
-            policy=UpdatePolicy(
-                check_every_s=updates.check_every_s,
-                countdown_s=updates.countdown_s,
-                window=updates.window,
-                limits=GateLimits(
-                    soc_percent=updates.min_soc_percent,
-                    aux_battery_v=updates.min_low_voltage_v,
-                    needs_ignition_off=updates.needs_ignition_off,
-                    needs_charging=updates.needs_charging,
-                    needs_link=updates.needs_link,
-                    min_ambient_c=updates.min_ambient_c,
-                    max_ambient_c=updates.max_ambient_c,
-                ),
-            ),
+            policy=update_policy(self._config),
             clock=self._clock,
         )
 
@@ -500,103 +447,3 @@ class Agent:
         """Look at the outbox again: what waited for a key may leave. In the check's thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._uplink.wake)
-
-
-def time_sources(
-    config: AgentConfig, clock: SystemClock, gnss: GnssReader | None
-) -> list[TimeSource]:
-    """Return who may say what time it is in this vehicle, as configured."""
-    updates = config.updates
-    marker = updates.clock_set_file
-    makers: dict[str, Callable[[], TimeSource]] = {
-        "nts": lambda: ChronyNtsTime(clock),
-        "gnss": lambda: GnssTime(lambda: None if gnss is None else gnss.utc_now()),
-        "ntp": lambda: KernelTime(clock),
-        "file": lambda: MarkerTime(marker or Path(), clock),
-        "battery": lambda: BatteryTime(clock),
-    }
-    named = updates.time_sources or (("battery",) if marker is None else ("file",))
-    return [makers[name]() for name in named]
-
-
-def boot_token(path: Path, boot_id: str) -> str:
-    """Return the screen's token of this boot, so that an open page survives a restart. Blocks."""
-    with contextlib.suppress(OSError, ValueError):
-        known_boot, token = path.read_text().split()
-        if known_boot == boot_id:
-            return token
-    token = secrets.token_urlsafe(24)
-    replace_file(path, f"{boot_id} {token}\n".encode())
-    return token
-
-
-def link_maker(
-    config: AgentConfig, *, is_parked: Callable[[], bool] = lambda: False
-) -> Callable[[str, Callable[[Message], None]], MqttLink]:
-    """Return what makes a connection to the configured broker under a given client id."""
-    cost = config.uplink.cost
-
-    def make(client_id: str, on_message: Callable[[Message], None]) -> MqttLink:
-        settings = MqttSettings(
-            host=config.uplink.broker_host,
-            port=config.uplink.broker_port,
-            ca_file=config.identity.authority,
-            cert_file=config.identity.certificate,
-            key_file=config.identity.certificate_key,
-            keepalive_s=cost.keepalive_parked_s if is_parked() else cost.keepalive_driving_s,
-        )
-        return MqttLink(settings, client_id=client_id, on_message=on_message)
-
-    return make
-
-
-def https_settings(identity: IdentityConfig) -> HttpsSettings:
-    """Return the TLS settings towards the repositories."""
-    return HttpsSettings(
-        ca_file=identity.authority,
-        cert_file=identity.certificate,
-        key_file=identity.certificate_key,
-    )
-
-
-def data_use(config: AgentConfig, network: NetworkClass) -> DataUse:
-    """Return what a download may cost on ``network``."""
-    updates = config.updates
-    budgets = {
-        NetworkClass.UNMETERED: None,
-        NetworkClass.METERED: updates.metered_bytes_per_image,
-        NetworkClass.ROAMING: updates.roaming_bytes_per_image,
-        NetworkClass.NONE: 0,
-    }
-    months = {
-        NetworkClass.UNMETERED: None,
-        NetworkClass.METERED: updates.metered_bytes_per_month,
-        NetworkClass.ROAMING: updates.roaming_bytes_per_month,
-        NetworkClass.NONE: 0,
-    }
-    return DataUse(
-        network=network,
-        budget_bytes=budgets[network],
-        month_bytes=months[network],
-        bytes_per_s=updates.max_bytes_per_s,
-    )
-
-
-def update_settings(config: AgentConfig, folders: Folders) -> UpdateSettings:
-    """Return the update client's settings."""
-    updates = config.updates
-    return UpdateSettings(
-        vehicle=config.identity.vehicle_id,
-        primary_ecu=updates.primary_ecu,
-        ecus=tuple(
-            Ecu(ecu_id=ecu.ecu_id, hardware_id=ecu.hardware_id, kind=Kind(ecu.kind), name=ecu.name)
-            for ecu in updates.ecus
-        ),
-        director_url=updates.director_url,
-        image_url=updates.image_url,
-        director_root=updates.director_root,
-        image_root=updates.image_root,
-        ecu_key=config.identity.ecu_key,
-        folder=folders.update,
-        apps=folders.apps,
-    )

@@ -1,11 +1,9 @@
 """okdrive-agent: parse, call, print, exit code; no logic."""
 
-import asyncio
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from agent.commands.token import token
 from agent.commands.trips import trips
 from agent.commands.update import update
 from agent.commands.vehicle import vehicle
+from agent.commands.zones import zones
 from agent.config import AgentConfig
 from agent.folders import Folders
 from agent.wording import counted, labelled
@@ -81,7 +80,9 @@ def run(caller: Caller, *, check: bool) -> None:
         with only_one(folders):
             if folders.wipe.exists():
                 _finish_wipe(config)
-            sys.exit(asyncio.run(_serve(config)))
+            from agent.daemon import serve  # noqa: PLC0415 (loads everything)
+
+            sys.exit(serve(config))
 
 
 def _finish_wipe(config: AgentConfig) -> None:
@@ -91,37 +92,15 @@ def _finish_wipe(config: AgentConfig) -> None:
     logging.getLogger(__name__).warning("wipe_finished", extra={"requests": finish_wipe(config)})
 
 
-async def _serve(config: AgentConfig) -> int:
-    from agent.app import Agent  # noqa: PLC0415 (loads everything)
-    from agent.clock import SystemClock  # noqa: PLC0415
-    from agent.egress import allow_list, guard_process  # noqa: PLC0415
-
-    guard_process(allow_list(config))
-    stop, caught = asyncio.Event(), [0]
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, _catch(number, stop, caught))
-    agent = await asyncio.to_thread(Agent, config, SystemClock())
-    await agent.run(stop)
-    return caught[0]
-
-
-def _catch(number: int, stop: asyncio.Event, caught: list[int]) -> Callable[[], None]:
-    def act() -> None:
-        caught[0] = 128 + number  # what a shell expects of an interrupted program
-        stop.set()
-
-    return act
-
-
 @main.command()
 @as_json
 @click.pass_obj
 def status(caller: Caller, *, is_json: bool) -> None:
     """Show one page: is it running, what is switched on, what waits, what is installed."""
     with caller.doing("status"):
-        from agent import inspect  # noqa: PLC0415 (the daemon does not need it)
+        from agent import standing  # noqa: PLC0415 (the daemon does not need it)
 
-        found = inspect.status(caller.folders())
+        found = standing.status(caller.folders())
         print_document("status", found, is_json=is_json, lines=_status_lines)
 
 
@@ -214,6 +193,7 @@ for group in (
     pause,
     preview,
     workshop,
+    zones,
     erase,
     erasures,
     wipe,

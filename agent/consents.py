@@ -84,7 +84,7 @@ def sharing_of(
         key=signing_key_of(config),
         notices=all_notices(),
         recipients=load_recipients(config.uplink.ingest_keys, folders.ingest_keys),
-        secret_of=partial(load_purpose_secret, config.identity.purpose_secrets),
+        secret_of=secrets_of(config),
         segments=folders.segments,
         clock=clock,
         settings=SharingSettings(
@@ -94,6 +94,20 @@ def sharing_of(
         ),
         health=health,
     )
+
+
+def secrets_of(config: AgentConfig) -> Callable[[Purpose], bytes]:
+    """Return what reads the secret of a purpose: a file, unwrapped by the token if there is one.
+
+    What it returns raises KeyFileError, also when the token is gone.
+    """
+    folder, token = config.identity.purpose_secrets, config.token
+    if token is None:
+        return partial(load_purpose_secret, folder)
+    from agent.token import TokenSecrets, TokenWrapper  # noqa: PLC0415 (an extra)
+
+    wrapper = TokenSecrets(TokenWrapper(token.module, token.label, token.pin_file))
+    return partial(load_purpose_secret, folder, wrapper=wrapper)
 
 
 def signing_key_of(config: AgentConfig) -> Signer:

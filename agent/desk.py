@@ -47,6 +47,7 @@ from agent.vehicle.battery.rules import Code
 from agent.vehicle.live import LiveView, Motion
 from agent.waiting import QueueItem, queue_items
 from agent.watch.keeper import Keeper
+from agent.zonedesk import ZoneDesk
 from ota.client.durable import replace_file
 from ota.client.gates import Refusal
 from telemetry.purposes import Purpose
@@ -107,6 +108,7 @@ class Desk:
         keeper: Keeper,
         clock: Clock,
         people: People,
+        zones: ZoneDesk,
         memory_file: Path,
         unanswered_days: int,
         is_night: Callable[[], bool] = lambda: False,
@@ -119,6 +121,7 @@ class Desk:
         self._keeper = keeper
         self._clock = clock
         self._people = people
+        self._zones = zones
         self._memory_file = memory_file
         self._memory = _read_memory(memory_file)
         self._unanswered_days = unanswered_days
@@ -145,6 +148,7 @@ class Desk:
             acknowledge_alert=self._acknowledge_alert,
             preview_rows=self._preview_rows,
             people=self._people.door(),
+            places=self._zones.door(),
         )
 
     def touch(self) -> None:

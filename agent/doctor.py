@@ -5,22 +5,25 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from agent.config import AgentConfig, IdentityConfig
 from agent.consent.ledger import switch_problems, verify_chain
 from agent.consent.recipients import NoKeyError, load_recipients
-from agent.consents import signing_key_of
+from agent.consents import secrets_of, signing_key_of
 from agent.control import ask
 from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
+from agent.privacy.zones import ZoneError
 from agent.store.battery import BatteryHistory
 from agent.store.outbox import Outbox
 from agent.store.queued import OutboxState
 from agent.store.sessions import Sessions
 from agent.store.state import LEDGER_LENGTH, State
-from agent.store.vault import SEGMENT, TRIP, vault_of
+from agent.store.vault import EVENT, SEGMENT, TRIP, vault_of
 from agent.wording import counted
+from agent.zones import Zones
 from telemetry.purposes import Purpose
 
 _LOW_BYTES = 200 << 20
@@ -40,6 +43,7 @@ def checks(config: AgentConfig, folders: Folders, now: datetime) -> list[Check]:
         Check(name="frames", look=lambda: _frames(folders)),
         Check(name="buses", look=lambda: _buses(folders)),
         Check(name="ledger", look=lambda: _with_state(folders, lambda s: _ledger(config, s))),
+        Check(name="places", look=lambda: _with_state(folders, lambda s: _places(config, s))),
         Check(name="trips", look=lambda: _with_state(folders, _trips)),
         Check(name="battery", look=lambda: _battery(folders)),
         Check(name="network", look=lambda: _network(config, folders)),
@@ -81,13 +85,22 @@ def _ingest_keys(config: AgentConfig, folders: Folders, now: datetime) -> Findin
 
 def _keys(folders: Folders) -> Finding:
     vault = vault_of(folders.root)
-    lost = [kind for kind in (TRIP, SEGMENT, *Purpose) if vault.is_lost(kind)]
+    lost = [kind for kind in (TRIP, SEGMENT, EVENT, *Purpose) if vault.is_lost(kind)]
     if lost:
         return fail(
             f"the key of {', '.join(lost)} is lost: what was stored with it cannot be read",
             f"restore {folders.root}/keys; or switch the purpose off, which deletes it",
         )
     return ok("what is stored can be read")
+
+
+def _places(config: AgentConfig, state: State) -> Finding:
+    secret = partial(secrets_of(config), Purpose.TRAFFIC)
+    try:
+        drawn = Zones(state.database, secret).drawn()
+    except ZoneError as error:
+        return fail(str(error), "okdrive-agent zones remove --all, then draw them again")
+    return ok(f"{len(drawn)} drawn places, nothing that touches them is told")
 
 
 def _certificate(identity: IdentityConfig, now: datetime) -> Finding:
@@ -223,7 +236,7 @@ def _metadata(folders: Folders, now: datetime) -> Finding:
 
 
 def _apps(folders: Folders) -> Finding:
-    from agent.inspect import installed_apps  # noqa: PLC0415 (below this module's other imports)
+    from agent.standing import installed_apps  # noqa: PLC0415 (below this module's other imports)
 
     found = installed_apps(folders)
     return ok(", ".join(f"{name} {version}" for name, version in found.items()) or "none installed")

@@ -7,6 +7,7 @@ two steps leaves a wish that can be repeated, and nothing at ingest that nobody 
 """
 
 import json
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from agent.consent.keys import KeyFileError
 from agent.sharing import Sharing
 from agent.store.claims import Claim
 from agent.store.erasures import Erasures
@@ -24,6 +26,8 @@ from agent.store.state import TripRow
 from agent.store.tracks import delete_segment
 from telemetry.codec.erase import MAX_BATCH_IDS, NONCE_BYTES, EraseRequest, encode_erase
 from telemetry.purposes import Purpose
+
+log = logging.getLogger(__name__)
 
 SPREAD_S = 21_600.0  # a request leaves at a random moment of the next six hours
 _FRACTION_BYTES = 6
@@ -152,8 +156,12 @@ class Eraser:
         wish = Wish(scope=Scope.WITHDRAWN, name="while it was on its way")
         plan = Plan(wish=wish, trips=(), sessions=(), claims=tuple(claims))
         now = self._now_utc()
-        with self._database.transaction():
+        try:
             messages = [(message, self._moment(now)) for message in self._messages(plan)]
+        except KeyFileError as error:  # the token is gone: the claims wait for it
+            log.warning("withdrawn_not_claimed", extra={"code": error.code})
+            return 0
+        with self._database.transaction():
             self._erasures.ask(messages, wish=Scope.WITHDRAWN, now_utc=now)
             self._sharing.state.forget_trips([], batches=[claim.batch_id for claim in claims])
         return len(messages)

@@ -17,6 +17,7 @@ from agent.sharing import Sharing
 from agent.store.erasures import ErasureRow, Erasures
 from agent.store.events import EventFiles
 from agent.store.state import State
+from agent.store.wishes import wishes_of
 from agent.wording import counted
 
 
@@ -129,18 +130,16 @@ def rows_lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _wishes(found: list[ErasureRow]) -> Iterator[dict[str, Any]]:
-    for key in dict.fromkeys((row.asked_utc, row.wish) for row in found):
-        mine = [row for row in found if (row.asked_utc, row.wish) == key]
-        done = [row.erasure for row in mine if row.erasure]
+    for one in wishes_of(found):
         yield {
-            "wish": key[1],
-            "asked_utc": _utc(key[0]),
-            "requests": len(mine),
-            "confirmed": len(done),
-            "waiting": len(mine) - len(done),
-            "batches": sum(one.batches for one in done),
-            "rows": sum(one.rows for one in done),
-            "left": sum(one.left for one in done),
+            "wish": one.wish,
+            "asked_utc": _utc(one.asked_utc),
+            "requests": len(one.requests),
+            "confirmed": one.confirmed,
+            "waiting": one.waiting,
+            "batches": one.batches,
+            "rows": one.rows,
+            "left": one.left,
         }
 
 

@@ -22,12 +22,15 @@ from typing import Any, cast
 
 import msgspec
 
+from agent.belongings import belongings
+from agent.config import AgentConfig
 from agent.consents import history
 from agent.folders import Folders
 from agent.store.battery import BatteryHistory
 from agent.store.database import StoreError
 from agent.store.outbox import Outbox
-from agent.store.segments import Segment, SegmentError, read_segment
+from agent.store.segment_records import SegmentError
+from agent.store.segments import Segment, read_segment
 from agent.store.sessions import Sessions
 from agent.store.state import State, TripRow
 from agent.store.tracks import track_beside
@@ -84,13 +87,14 @@ class Wanted:
         return self.since_utc is None or ended_utc >= self.since_utc
 
 
-def collect(folders: Folders, wanted: Wanted) -> Iterator[Table]:
+def collect(config: AgentConfig, wanted: Wanted) -> Iterator[Table]:
     """Yield every table; the samples of a trip are read when their turn comes.
 
     Raises:
-        StoreError: The state cannot be read.
+        StoreError, KeyFileError: The state or a key cannot be read.
         ExportError: One trip was asked for and there is none.
     """
+    folders = Folders(root=config.state_dir)
     with closing(State.open_to_read(folders.state)) as state:
         trips = [row for row in state.trips(limit=-1) if wanted.fits(row.trip_id, row.created_utc)]
         charges = [
@@ -110,6 +114,8 @@ def collect(folders: Folders, wanted: Wanted) -> Iterator[Table]:
         )
         if wanted.trip is None:
             yield from _all_tables(folders, state)
+            for kept in belongings(config, state):
+                yield Table(name=kept.name, columns=kept.columns, rows=kept.rows)
     for trip in trips:
         yield from _samples(folders, trip)
 

@@ -6,7 +6,7 @@ gates are open: an OK given on the road must not start anything at the moment of
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Protocol
 
 from ota.client.gates import (
@@ -20,7 +20,7 @@ from ota.client.gates import (
 )
 from ota.client.journal import JournalEntry
 from ota.metadata.custom import Criticality
-from ota.metadata.models import parse_utc
+from ota.metadata.models import format_utc, parse_utc
 
 _LIMITS = GateLimits()
 
@@ -61,7 +61,7 @@ class Gatekeeper:
         self._policy = policy
         self._clock = clock
         self._open_since_s: float | None = None
-        self._put_off_until_s = float("-inf")
+        self._put_off: tuple[str | None, float] = (None, float("-inf"))
 
     def closed(self, entry: JournalEntry) -> list[Refusal]:
         """Return why the update of ``entry`` may not be installed now; empty: it may."""
@@ -101,12 +101,24 @@ class Gatekeeper:
     def answered(self) -> None:
         """Let the countdown begin anew: somebody has said something."""
         self._open_since_s = None
-        self._put_off_until_s = float("-inf")
 
-    def put_off(self) -> None:
-        """Leave the driver alone for a while: an overdue recall was cancelled."""
-        self.answered()
-        self._put_off_until_s = self._clock.monotonic_s() + self._policy.put_off_s
+    def put_off_until(self) -> str:
+        """Return until when an overdue recall that is cancelled now leaves the driver alone."""
+        return format_utc(self._clock.utc_now() + timedelta(seconds=self._policy.put_off_s))
+
+    def _put_off_s(self, entry: JournalEntry) -> float:
+        """Return how long ``entry`` is put off from now, by the monotonic clock since it was seen.
+
+        The wall clock is asked once, after a restart; it never makes it longer than the policy.
+        """
+        now_s = self._clock.monotonic_s()
+        if entry.put_off_until is None:
+            return 0.0
+        if self._put_off[0] != entry.put_off_until:
+            until = parse_utc(entry.put_off_until, subject="put_off_until")
+            left_s = (until - self._clock.utc_now()).total_seconds()
+            self._put_off = (entry.put_off_until, now_s + min(left_s, self._policy.put_off_s))
+        return max(0.0, self._put_off[1] - now_s)
 
     def _situation(self, entry: JournalEntry) -> Situation:
         now = self._clock.utc_now().astimezone()
@@ -120,7 +132,7 @@ class Gatekeeper:
             is_overdue=self.is_overdue(entry),
             window=self._policy.window,
             is_in_window=is_in_window(self._policy.window, now.time()),
-            put_off_s=self._put_off_until_s - self._clock.monotonic_s(),
+            put_off_s=self._put_off_s(entry),
         )
 
 

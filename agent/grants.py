@@ -38,7 +38,7 @@ from agent.store.outbox import Outbox
 from agent.store.queued import Moment
 from agent.store.state import LEDGER_LENGTH, LedgerHead, State
 from agent.store.tracks import delete_tracks
-from agent.store.vault import SEGMENT, TRIP
+from agent.store.vault import EVENT, SEGMENT, TRIP
 from agent.workshop import Contacts
 from telemetry.purposes import NEED_PLACE, SWITCHED, Purpose
 
@@ -143,6 +143,7 @@ class Grants:
         self._random_bytes = random_bytes
         self._granted: frozenset[Purpose] = frozenset()
         self._granted_to_anyone: frozenset[Purpose] = frozenset()
+        self._holders: frozenset[str] = frozenset()
         self._is_intact = False
         self._lost: frozenset[Purpose] = frozenset()  # keys of what is stored are gone
         self._changing = threading.RLock()
@@ -205,9 +206,14 @@ class Grants:
         """Tell whether the figures of a trip or a charge may touch the disk."""
         return self.permit() is not None
 
-    def may_hold(self) -> bool:
-        """Tell whether what was kept of drives may stay: somebody has a purpose switched on."""
-        return not OF_TRIPS.isdisjoint(self._granted_to_anyone)
+    def holder(self) -> str | None:
+        """Return the profile of whom events may be kept now; None: of nobody."""
+        permit = self.permit()
+        return None if permit is None else permit.profile_id
+
+    def holders(self) -> frozenset[str]:
+        """Return the profiles whose events may stay: they have a purpose switched on."""
+        return self._holders
 
     def may_keep_place(self) -> bool:
         """Tell whether a position may touch the disk: off by default."""
@@ -441,12 +447,21 @@ class Grants:
         rows = self.state.consents(self.presence.seated().profile_id or "").values()
         self._granted = frozenset(Purpose(row.purpose) for row in rows if row.is_granted)
         anyone = frozenset(map(Purpose, self.state.granted_to_anyone()))
+        self._holders = frozenset(
+            one.profile_id
+            for one in self.presence.profiles()
+            if not OF_TRIPS.isdisjoint(
+                purpose
+                for purpose, row in self.state.consents(one.profile_id).items()
+                if row.is_granted
+            )
+        )
         self._granted_to_anyone = anyone | {Purpose.WORKSHOP}  # its OK is the consent
         self._lost = self._find_lost()
 
     def _find_lost(self) -> frozenset[Purpose]:
         is_lost = self.state.database.vault.is_lost
-        if is_lost(TRIP) or is_lost(SEGMENT):  # what every purpose is made of
+        if any(map(is_lost, (TRIP, SEGMENT, EVENT))):  # what every purpose is made of
             return frozenset(Purpose)
         return frozenset(purpose for purpose in Purpose if is_lost(purpose))
 

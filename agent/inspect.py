@@ -1,8 +1,6 @@
 """What the commands read from the state folder, beside the daemon or without it. Blocks."""
 
-import fcntl
 import json
-import socket
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,10 +13,10 @@ import msgspec
 from agent.config import AgentConfig
 from agent.folders import Folders
 from agent.hmi.texts import load_texts
+from agent.standing import installed_apps, is_running
 from agent.store.battery import AlertRow, BatteryHistory, DayFigure
 from agent.store.events import EventFiles, StoredEvent
 from agent.store.figures import TripFigures, figures
-from agent.store.outbox import Outbox
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import State, TripRow
 from agent.vehicle.battery.rules import Code
@@ -30,7 +28,6 @@ from agent.watch.summary import by_month
 if TYPE_CHECKING:
     from agent.signals.explain import SignalsNow
 
-_PROBE_S = 0.2
 _ANSWER_S = 2.0
 _MAX_ANSWER_BYTES = 1 << 20
 
@@ -282,43 +279,6 @@ def _seen(folders: Folders) -> dict[str, int]:
     return dict(counted) if is_running(folders) else {}
 
 
-def status(folders: Folders) -> dict[str, Any]:
-    """Return the state of the agent in one document; raise StoreError."""
-    with closing(State.open_to_read(folders.state)) as state:
-        consents = {name: row.is_granted for name, row in state.consents().items()}
-        rows, receipt = Outbox(state.database).rows(), state.last_receipt()
-        waiting = sum(1 for row in state.trips(limit=-1) if row.outcome == "unanswered")
-        return {
-            "is_running": is_running(folders),
-            "screen": screen(folders),
-            "consents": consents,
-            "trips_waiting_for_an_answer": waiting,
-            "queue": {
-                "batches": len(rows),
-                "bytes": sum(len(row.payload) for row in rows),
-                "stopped": sum(1 for row in rows if row.state == "stopped"),
-            },
-            "last_receipt": None
-            if receipt is None
-            else {
-                "batch_id": receipt.batch_id.hex(),
-                "status": receipt.status,
-                "received_utc": receipt.received_utc.isoformat(timespec="seconds"),
-            },
-            "apps": installed_apps(folders),
-            "counters": state.counters(),
-        }
-
-
-def installed_apps(folders: Folders) -> dict[str, str]:
-    """Return the version of each app that is installed now."""
-    found = {}
-    for link in sorted(folders.apps.glob("*/current")):
-        record = link.parent / f"{link.readlink().name}.json"
-        found[link.parent.name] = str(json.loads(record.read_bytes())["version"])
-    return found
-
-
 def update(folders: Folders) -> dict[str, Any]:
     """Return where the update stands; raise InstallError if its journal is damaged."""
     from ota.client.journal import Journal  # noqa: PLC0415 (status does without it)
@@ -334,18 +294,6 @@ def update_history(folders: Folders) -> list[dict[str, Any]]:
 
     found = History(folders.update / HISTORY_NAME).read()
     return [msgspec.to_builtins(ended) for ended in reversed(found)]
-
-
-def is_running(folders: Folders) -> bool:
-    """Tell whether a daemon holds the state folder."""
-    try:
-        with folders.lock.open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 class NotRunningError(Exception):
@@ -394,18 +342,6 @@ def live_explanation(folders: Folders, vehicle: str, path: str) -> dict[str, Any
     del found["t"]  # of an agent that runs it is its own clock: how long ago says more
     age_s = max(0.0, now.now_s - line.t)
     return {**found, "age_s": age_s, "rejections": now.rejected.get(line.frame, {})}
-
-
-def screen(folders: Folders) -> str | None:
-    """Return the address of the driver's screen if it answers; the token is not in it."""
-    try:
-        address = str(json.loads((folders.run / "screen.json").read_bytes())["address"])
-    except (OSError, ValueError, KeyError):
-        return None
-    host, _, port = address.removeprefix("http://").partition(":")
-    with socket.socket() as probe:
-        probe.settimeout(_PROBE_S)
-        return address if probe.connect_ex((host, int(port))) == 0 else None
 
 
 def _line(row: TripRow) -> TripLine:

@@ -1,9 +1,13 @@
-"""From the configuration of the uplink to what its parts are told. Pure."""
+"""From the configuration to how much, how long and when. Pure."""
 
 from agent.config import AgentConfig
+from agent.delivery import Patience
 from agent.departure import DepartureLimits
+from agent.gatekeeper import UpdatePolicy
 from agent.network.model import NetworkClass
 from agent.store.drops import Quota
+from ota.client.gates import GateLimits
+from ota.client.pace import DataUse
 
 AUTO = "auto"
 
@@ -37,3 +41,51 @@ def quota(config: AgentConfig) -> Quota:
         max_batches=queue.max_batches,
         max_age_days=queue.max_age_days,
     )
+
+
+def data_use(config: AgentConfig, network: NetworkClass) -> DataUse:
+    """Return what a download may cost on ``network``."""
+    updates = config.updates
+    budgets = {
+        NetworkClass.UNMETERED: None,
+        NetworkClass.METERED: updates.metered_bytes_per_image,
+        NetworkClass.ROAMING: updates.roaming_bytes_per_image,
+        NetworkClass.NONE: 0,
+    }
+    months = {
+        NetworkClass.UNMETERED: None,
+        NetworkClass.METERED: updates.metered_bytes_per_month,
+        NetworkClass.ROAMING: updates.roaming_bytes_per_month,
+        NetworkClass.NONE: 0,
+    }
+    return DataUse(
+        network=network,
+        budget_bytes=budgets[network],
+        month_bytes=months[network],
+        bytes_per_s=updates.max_bytes_per_s,
+    )
+
+
+def update_policy(config: AgentConfig) -> UpdatePolicy:
+    """Return when the agent looks for updates, and what the vehicle must be like to install."""
+    updates = config.updates
+    return UpdatePolicy(
+        check_every_s=updates.check_every_s,
+        countdown_s=updates.countdown_s,
+        window=updates.window,
+        limits=GateLimits(
+            soc_percent=updates.min_soc_percent,
+            aux_battery_v=updates.min_low_voltage_v,
+            needs_ignition_off=updates.needs_ignition_off,
+            needs_charging=updates.needs_charging,
+            needs_link=updates.needs_link,
+            min_ambient_c=updates.min_ambient_c,
+            max_ambient_c=updates.max_ambient_c,
+        ),
+    )
+
+
+def patience(config: AgentConfig) -> Patience:
+    """Return how long to wait for the broker and for ingest."""
+    uplink = config.uplink
+    return Patience(puback_s=uplink.puback_timeout_s, receipt_s=uplink.receipt_timeout_s)

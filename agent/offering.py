@@ -32,14 +32,18 @@ from agent.offers import (
     traffic_drafts,
 )
 from agent.privacy.book import Book
+from agent.privacy.places import Zone
 from agent.privacy.pseudonyms import day_token, pseudonym_of
 from agent.store.claims import Claim
+from agent.store.database import Database
 from agent.store.drivers import Drivers
 from agent.store.sealed import DamagedNoteError, SealedNote
-from agent.store.segments import SegmentError, read_segment
+from agent.store.segment_records import SegmentError
+from agent.store.segments import read_segment
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import PLACES_NOTE, OfferRow, State, TripRow
 from agent.store.tracks import StoredTrack, read_track
+from agent.zones import Zones
 from telemetry.codec.anybatch import encode_any
 from telemetry.codec.batch import batch_id
 from telemetry.purposes import NEED_PLACE, Purpose
@@ -51,6 +55,9 @@ _NONCE_BYTES = 16
 _FIRST_YEAR, _LAST_YEAR = 2025, 2099  # a clock outside was never set
 _LOOKED_AT = 500  # stored trips and sessions, newest first: more than two weeks of anybody
 _CURRENTS = {"ac": CurrentKind.AC, "dc": CurrentKind.DC}
+
+
+SecretOf = Callable[[Purpose], bytes]
 
 
 class Clock(Protocol):
@@ -117,7 +124,7 @@ class Offering:
         state: State,
         *,
         drivers: Drivers,
-        secret_of: Callable[[Purpose], bytes],
+        secret_of: SecretOf,
         clock: Clock,
         zone: tzinfo | None,
         random_bytes: Callable[[int], bytes],
@@ -131,7 +138,8 @@ class Offering:
         self._zone = zone
         self._random_bytes = random_bytes
         self._health = health
-        self._note = SealedNote(state.database, PLACES_NOTE, self._book_key)
+        self.zones = Zones(state.database, lambda: secret_of(Purpose.TRAFFIC))
+        self._note = book_note(state.database, secret_of)
 
     # -- a trip --------------------------------------------------------------------------------
 
@@ -187,13 +195,15 @@ class Offering:
         book, here = self.book(), _facts(trip, self._zone)
         before = self._trip_before(here)
         left = book.place_of(before.trip_id) if before else None
-        if Purpose.TRAFFIC in purposes:
+        covers = self._covers()
+        if Purpose.TRAFFIC in purposes and covers is not None:
             yield from traffic_drafts(
                 track.points,
                 trip.trip_id,
                 started=track.started_utc.astimezone(self._zone),
                 secret=self._secret_of(Purpose.TRAFFIC),
                 book=book,
+                covers=covers,
                 left=left,
             )
         note_stop(book, here, before, start=track.points[0], end=track.points[-1])
@@ -244,7 +254,9 @@ class Offering:
             stops = stops_of(facts, charges, day=day)
             if stops is None:
                 return  # the vehicle still stands where it stood then
-            yield from charging_drafts(stops, day=day, secret=secret, book=book)
+            yield from charging_drafts(
+                stops, day=day, secret=secret, book=book, covers=self._covers()
+            )
             book.done[Purpose.CHARGING] = day
 
     def facts(self, allowed: "Allowed | None" = None) -> list[TripFacts]:
@@ -292,31 +304,36 @@ class Offering:
     def book(self) -> Book:
         """Return what is remembered; a new book if there is none or it does not open."""
         try:
-            text = self._note.read()
-            if text is not None:
-                return msgspec.json.decode(text, type=Book)
-        except (DamagedNoteError, msgspec.DecodeError) as error:
+            known = read_book(self._note)
+        except DamagedNoteError as error:
             log.warning("book_unreadable", extra={"error": str(error)})
             self._state.count("book.unreadable")
+            known = None
+        if known is not None:
+            return known
         return Book(since=self._clock.utc_now().astimezone(self._zone).date())
+
+    def _covers(self) -> list[Zone] | None:
+        covers = self.zones.covers()
+        if covers is None:
+            log.warning("zones_unreadable")
+            self._state.count("zones.unreadable")
+        return covers
 
     def keep_book(self, book: Book) -> None:
         """Store what is remembered."""
         self._note.write(msgspec.json.encode(book))
 
     def forget_places(self) -> None:
-        """Forget every place, because no purpose needs one any more; the driver's zones stay."""
+        """Forget every place that was learnt: no purpose needs one; what was drawn stays."""
         book = self.book()
         if book.places or book.stops or book.told:
             since = self._clock.utc_now().astimezone(self._zone).date()
-            self.keep_book(Book(since=since, zones=book.zones, done=book.done))
+            self.keep_book(Book(since=since, done=book.done))
 
     def contact_key(self) -> bytes:
         """Return the 32 bytes under which the driver's contact details are sealed."""
-        return hmac.digest(self._secret_of(Purpose.WORKSHOP), b"okdrive contact", "sha256")
-
-    def _book_key(self) -> bytes:
-        return hmac.digest(self._secret_of(Purpose.TRAFFIC), b"okdrive book", "sha256")
+        return contact_key(self._secret_of)
 
     def token(self, claim: Claim) -> bytes:
         """Return the 32 bytes that prove a batch was this vehicle's: they ask for its erasure."""
@@ -357,6 +374,29 @@ class Offering:
         self._state.count(counter)
         log.warning("trip_not_offered", extra={"trip": trip.trip_id, "reason": counter})
         return []
+
+
+def book_note(database: Database, secret_of: SecretOf) -> SealedNote:
+    """Return the document that holds the book, under a key of its own."""
+    return SealedNote(
+        database,
+        PLACES_NOTE,
+        lambda: hmac.digest(secret_of(Purpose.TRAFFIC), b"okdrive book", "sha256"),
+    )
+
+
+def read_book(note: SealedNote) -> Book | None:
+    """Return the book; None if there is none. Raise DamagedNoteError if it does not open."""
+    text = note.read()
+    try:
+        return msgspec.json.decode(text, type=Book) if text else None
+    except msgspec.DecodeError as error:
+        raise DamagedNoteError(PLACES_NOTE) from error
+
+
+def contact_key(secret_of: SecretOf) -> bytes:
+    """Return the 32 bytes under which contact details are sealed."""
+    return hmac.digest(secret_of(Purpose.WORKSHOP), b"okdrive contact", "sha256")
 
 
 Allowed = Callable[[str, datetime], frozenset[Purpose]]  # profile and moment -> what was on

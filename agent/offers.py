@@ -18,7 +18,7 @@ from agent.privacy.chance import keyed_fraction
 from agent.privacy.charging import ChargeFacts, charging_batch
 from agent.privacy.cropping import TrackPoint
 from agent.privacy.patterns import JourneyFacts, journey
-from agent.privacy.places import Place, Position
+from agent.privacy.places import Place, Position, Zone
 from agent.privacy.selection import BOUNDS, is_turn, pick
 from agent.privacy.traffic import Track, traffic_batches
 from agent.store.segments import Segment
@@ -117,11 +117,13 @@ def traffic_drafts(  # noqa: PLR0913 (each shapes what may be told)
     started: datetime,
     secret: bytes,
     book: Book,
+    covers: Sequence[Zone] = (),
     left: Place | None = None,
 ) -> list[Draft]:
     """Return the cells and hours of a trip that may be told; ``started`` is local.
 
     ``left`` is where the trip before it ended: the first fix may come late, and somewhere else.
+    ``covers``: of what the driver drew.
     """
     if not points:
         return []
@@ -135,7 +137,7 @@ def traffic_drafts(  # noqa: PLR0913 (each shapes what may be told)
     told, drafts = book.told_on(day), []
     private = [*book.private(), *([left] if left else [])]
     for batch in traffic_batches(
-        track, secret=secret, day=day, private=private, user_zones=book.zones, told=told
+        track, secret=secret, day=day, private=private, covers=covers, told=told
     ):
         part = f"{trip_id}/{len(told)}"
         told.append((batch.cell, batch.hour_of_week))
@@ -233,9 +235,17 @@ def stops_of(
 
 
 def charging_drafts(
-    stops: Sequence[Stop], *, day: date, secret: bytes, book: Book
+    stops: Sequence[Stop],
+    *,
+    day: date,
+    secret: bytes,
+    book: Book,
+    covers: Sequence[Zone] | None = (),
 ) -> list[tuple[TripFacts, Draft]]:
-    """Return the stop of ``day`` that may be told."""
+    """Return the stop of ``day`` that may be told.
+
+    ``covers``: of what the driver drew; None: nobody knows, so no area is told.
+    """
     bound = BOUNDS[Purpose.CHARGING]
     if not is_turn(secret, day, bound.turn_days):
         return []
@@ -252,7 +262,8 @@ def charging_drafts(
                 body=charging_batch(
                     _charge_facts(by_id[trip_id], book),
                     book.private(),
-                    may_tell_area=not book.is_learning(day),
+                    covers=covers or (),
+                    may_tell_area=covers is not None and not book.is_learning(day),
                 ),
                 month=month_of(by_id[trip_id].trip.ended),
                 day=day,

@@ -6,17 +6,28 @@ One half of the desk: everything blocks in a thread and is answered with a sente
 import asyncio
 import textwrap
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from agent.consent.keepsake import qr_svg, receipt_document
+from agent.consent.keys import KeyFileError
 from agent.driver import PauseKind, Seat
-from agent.hmi.door import DoorRefusedError, PeopleDoor, Receipt, WorkshopWish
+from agent.hmi.door import (
+    DoorRefusedError,
+    Erased,
+    ErasedReceipt,
+    PeopleDoor,
+    Receipt,
+    WorkshopWish,
+)
 from agent.hmi.views import DriverChoice, PauseState, PurposeToggle
 from agent.presence import PresenceError
 from agent.scribe import Seen
 from agent.sharing import Sharing, SharingError
 from agent.store.database import StoreError
+from agent.store.erasures import Erasures
+from agent.store.wishes import WishState, wishes_of
 from agent.workshop import Contact, ReportError, Show, make_report
 from telemetry.purposes import Purpose
 
@@ -48,6 +59,7 @@ class People:
             contact=lambda: self._do(self._contact),
             ask_workshop=lambda wish: self._do(lambda: self._ask_workshop(wish)),
             notice=self._notice,
+            erasures=self._erasures,
         )
 
     def drivers(self) -> tuple[DriverChoice, ...]:
@@ -118,6 +130,16 @@ class People:
             document=document,
         )
 
+    async def _erasures(self) -> tuple[Erased, ...]:
+        def read() -> tuple[Erased, ...]:
+            rows = Erasures(self._sharing.state.database).rows()
+            return tuple(map(_erased, reversed(list(wishes_of(rows)))))
+
+        try:
+            return await asyncio.to_thread(read)
+        except StoreError as error:
+            raise DoorRefusedError(error.code, str(error)) from error
+
     def _contact(self) -> tuple[str, str]:
         known = self._sharing.contacts().read()
         return known.contact, known.name
@@ -144,7 +166,34 @@ class People:
     async def _do(self, call: Callable[[], T]) -> T:
         try:
             done = await asyncio.to_thread(call)
-        except (SharingError, PresenceError, ReportError, StoreError) as error:
+        except (SharingError, PresenceError, ReportError, KeyFileError, StoreError) as error:
             raise DoorRefusedError(error.code, str(error)) from error
         self._touched()
         return done
+
+
+def _erased(one: WishState) -> Erased:
+    return Erased(
+        wish=one.wish,
+        time=_utc(one.asked_utc),
+        requests=len(one.requests),
+        waiting=one.waiting,
+        batches=one.batches,
+        rows=one.rows,
+        left=one.left,
+        receipts=tuple(
+            ErasedReceipt(
+                request=row.erase_id.hex(),
+                time=_utc(row.confirmed_utc),
+                batches=row.erasure.batches,
+                rows=row.erasure.rows,
+                left=row.erasure.left,
+            )
+            for row in one.requests
+            if row.erasure and row.confirmed_utc
+        ),
+    )
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -13,18 +13,23 @@ from pathlib import Path
 
 import msgspec
 
-from agent.consent.ledger import ConsentEvent, SignedLedgerEntry
+from agent.consent.ledger import ChainProblem, ConsentEvent, SignedLedgerEntry
 from agent.consent.preview import Preview, preview_of
 from agent.consent.recipients import NO_KEY
 from agent.grants import Clock, Grants, Permit, SharingError, SharingSettings
 from agent.offering import FinishedTrip, Offered
 from agent.privacy.delay import sending_delay_s
+from agent.privacy.places import Zone
 from agent.privacy.selection import BOUNDS
+from agent.privacy.zones import DrawnZone, touches
 from agent.scribe import Seen
+from agent.store.recall import Recalled, recall
+from agent.store.shred import shred
 from agent.store.state import LedgerHead, OfferRow, TripOutcome, TripRow
 from agent.store.tracks import delete_segment
-from telemetry.codec.anybatch import purpose_in
-from telemetry.purposes import Purpose
+from telemetry.codec.anybatch import decode_any, purpose_in
+from telemetry.codec.errors import CodecError
+from telemetry.purposes import NEED_PLACE, Purpose
 from telemetry.records import WorkshopReport
 
 __all__ = [
@@ -41,6 +46,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _FRACTION_BYTES = 6
+_ZONE_ID_BYTES = 4
 _KEPT_FOR = frozenset({Purpose.BATTERY, Purpose.TRAFFIC})  # samples that a person may look at
 
 
@@ -65,6 +71,13 @@ class Answer:
 
 class Sharing(Grants):
     """Offers and answers on what the drivers allow. Every method blocks."""
+
+    def start(self) -> list[ChainProblem]:
+        """Verify and load; take back what touches a place that was drawn under a damaged ledger."""
+        problems = super().start()
+        if self._recall_hidden() != Recalled():
+            shred(self.state.database)
+        return problems
 
     # -- offers and answers --------------------------------------------------------------------
 
@@ -199,6 +212,73 @@ class Sharing(Grants):
         maker = self._maker(ConsentEvent.TAKE_BACK, seen=seen)
         return self.outbox.take_back(batch_ids, now=self.moment(), make_entry=maker)
 
+    # -- places that nobody may see ------------------------------------------------------------
+
+    def draw_zone(
+        self, *, latitude: float, longitude: float, radius_m: float, name: str = ""
+    ) -> Recalled:
+        """Keep a place secret from now on; return what was taken back because of it.
+
+        Batches on a card that tell a cell which touches the place are dropped from it, and those
+        that were confirmed are taken back; what has arrived is erased only by ``erase``. With a
+        damaged ledger nothing leaves anyway: then they are taken back at a start when it is whole.
+
+        Raises:
+            ZoneError: Out of bounds, drawn already, one too many. StoreError: nothing was written.
+        """
+        zone = DrawnZone(
+            zone_id=self._random_bytes(_ZONE_ID_BYTES).hex(),
+            latitude=latitude,
+            longitude=longitude,
+            radius_m=radius_m,
+            drawn=self._clock.utc_now().astimezone(self._settings.zone).date(),
+            name=name,
+        )
+        with self._changing, self.state.database.transaction():
+            self.offering.zones.add(zone)
+            recalled = self._recall_hidden()
+        shred(self.state.database)
+        log.info("zone_drawn", extra={"offers": recalled.offered, "queued": recalled.queued})
+        return recalled
+
+    def remove_zone(self, prefix: str) -> DrawnZone:
+        """Tell of a place again; raise ZoneError, StoreError."""
+        with self._changing, self.state.database.transaction():
+            return self.offering.zones.remove(prefix)
+
+    def clear_zones(self) -> None:
+        """Tell of every drawn place again, also if what was drawn cannot be read any more."""
+        with self._changing:
+            self.offering.zones.clear()
+
+    def last_stop(self) -> tuple[float, float] | None:
+        """Return degrees north and east of where the last trip ended; None if nobody knows."""
+        stop = next(reversed(self.offering.book().stops.values()), None)
+        return None if stop is None else (stop.latitude, stop.longitude)
+
+    def _recall_hidden(self) -> Recalled:
+        if not self._is_intact:  # perhaps the token is gone, and with it every secret
+            return Recalled()
+        covers = self.offering.zones.covers()
+        if not covers:
+            return Recalled()
+        queued = (
+            OfferRow(
+                batch_id=row.batch_id,
+                trip_id=row.trip_id,
+                purpose=row.purpose,
+                payload=row.payload,
+                created_utc=row.created_utc,
+            )
+            for row in self.outbox.rows()
+        )
+        return recall(
+            self.state.database,
+            offered=[one for one in self.state.offers() if _tells_of(one, covers)],
+            queued=[one for one in queued if _tells_of(one, covers)],
+            make_entry=self._maker(ConsentEvent.TAKE_BACK),
+        )
+
     def expire(self) -> int:
         """Delete what nobody answered in time, samples first; return how many trips it was."""
         before = self._clock.utc_now() - timedelta(days=self._settings.unanswered_days)
@@ -290,3 +370,14 @@ class Sharing(Grants):
         return preview_of(
             payload, notice=self.notice(purpose), recipient=self._scribe.recipient(purpose)
         )
+
+
+def _tells_of(offer: OfferRow, covers: Sequence[Zone]) -> bool:
+    """Tell whether a batch names a cell that touches one of ``covers``."""
+    if Purpose(offer.purpose) not in NEED_PLACE:
+        return False
+    try:
+        cell = getattr(decode_any(offer.payload).body, "cell", None)
+    except CodecError:  # damaged: it never leaves
+        return False
+    return cell is not None and touches(cell, covers)

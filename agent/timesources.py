@@ -10,7 +10,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from ota.client.timekeeper import Witness
+from agent.clock import SystemClock
+from agent.config import AgentConfig
+from agent.signals.gnss import GnssReader
+from ota.client.timekeeper import BatteryTime, TimeSource, Witness
 
 _CHRONYC = ("chronyc", "-c", "-n")
 _PATIENCE_S = 1.0
@@ -132,3 +135,20 @@ def nts_offset(tracking: str, authdata: str) -> timedelta | None:
 def _is_authenticated(source: Sequence[str]) -> bool:
     """Return whether the keys of an NTS session are there, not only the wish for one."""
     return len(source) == _AUTHDATA_FIELDS and source[_MODE] == "NTS" and source[_KEY_BITS] != "0"
+
+
+def time_sources(
+    config: AgentConfig, clock: SystemClock, gnss: GnssReader | None
+) -> list[TimeSource]:
+    """Return who may say what time it is in this vehicle, as configured."""
+    updates = config.updates
+    marker = updates.clock_set_file
+    makers: dict[str, Callable[[], TimeSource]] = {
+        "nts": lambda: ChronyNtsTime(clock),
+        "gnss": lambda: GnssTime(lambda: None if gnss is None else gnss.utc_now()),
+        "ntp": lambda: KernelTime(clock),
+        "file": lambda: MarkerTime(marker or Path(), clock),
+        "battery": lambda: BatteryTime(clock),
+    }
+    named = updates.time_sources or (("battery",) if marker is None else ("file",))
+    return [makers[name]() for name in named]

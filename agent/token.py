@@ -2,7 +2,7 @@
 
 Two keys are used, both made by ``okdrive-agent token init`` and not extractable: an EC key on P-256
 (Ed25519 is missing in many tokens) that signs the ledger, and an AES key that wraps the keys of
-what is stored. The only module that knows python-pkcs11.
+what is stored and the secrets of purposes. The only module that knows python-pkcs11.
 """
 
 import functools
@@ -17,7 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from agent.consent.keys import MissingKey, PublicKey, Signer, VerifyKey
+from agent.consent.keys import KeyFileError, MissingKey, PublicKey, Signer, VerifyKey
 from agent.store.vault import KeyLostError
 
 SIGNING, WRAPPING = "okdrive-sign", "okdrive-wrap"  # labels in the token
@@ -163,6 +163,30 @@ class TokenWrapper:
             return open_token(*self._where).unwrap(wrapped)
         except TokenError as error:
             raise KeyLostError(str(error)) from error
+
+
+class TokenSecrets:
+    """Wraps the secrets of purposes; each is unwrapped once in the life of this object."""
+
+    def __init__(self, wrapper: TokenWrapper) -> None:
+        self._wrapper = wrapper
+        self._known: dict[bytes, bytes] = {}  # by what stands in the file, so that a new one counts
+
+    def wrap(self, key: bytes) -> bytes:
+        """Return ``key`` wrapped; raise KeyFileError without the token."""
+        try:
+            return self._wrapper.wrap(key)
+        except KeyLostError as error:
+            raise KeyFileError(str(error)) from error
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return what was wrapped; raise KeyFileError without the token or with another."""
+        if wrapped not in self._known:
+            try:
+                self._known[wrapped] = self._wrapper.unwrap(wrapped)
+            except KeyLostError as error:
+                raise KeyFileError(str(error)) from error
+        return self._known[wrapped]
 
 
 def ledger_key(module: Path, label: str, pin_file: Path) -> Signer:

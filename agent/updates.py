@@ -161,9 +161,10 @@ class UpdateService:
         if entry.approved is None and not is_overdue:
             return TOO_LATE
         async with self._answering(entry) as can_answer:
-            is_taken = can_answer and await self._client.engine.set_approved(None)
-        if is_taken and is_overdue:
-            self._keeper.put_off()
+            engine, until = self._client.engine, self._keeper.put_off_until()
+            is_taken = can_answer and await (
+                engine.put_off(until) if is_overdue else engine.set_approved(None)
+            )
         return None if is_taken else TOO_LATE
 
     async def defer(self, content_hash: str) -> Refusal | None:
@@ -217,6 +218,15 @@ class UpdateService:
         last = self._client.entry.outcome
         is_done = word is Word.BACK and last is not None and last.result.code is None
         return COMMITTED if is_done or state is UpdateState.COMMITTING else NOT_ON_TRIAL
+
+    async def signed_manifest(self) -> bytes:
+        """Return what the Director would be told now, signed; for a stick.
+
+        Raises:
+            InstallError: The state directory cannot be used.
+        """
+        async with self._turn:
+            return await self._client.signed_manifest()
 
     @property
     def is_reached(self) -> bool | None:
@@ -341,6 +351,8 @@ class UpdateService:
                 async with asyncio.timeout(_LISTEN_S):
                     await self._wake.wait()
             except TimeoutError:
+                if self._client.entry.state is UpdateState.AWAITING_OK:
+                    return  # the vehicle may have changed, whatever the clock says
                 continue
             self._wake.clear()
             return

@@ -12,7 +12,7 @@ import msgspec
 from agent.updates import UpdateService, UpdateView
 from ota.client.gates import COUNTDOWN, Refusal
 from ota.client.watch import Word
-from ota.errors import sentence_of
+from ota.errors import InstallError, sentence_of
 
 Ask = Callable[[str], Awaitable[str]]
 
@@ -41,6 +41,7 @@ class Workbench:
             "update-view": self._view,
             "update-install": self._install,
             "update-trial": self._decide_trial,
+            "update-manifest": self._manifest,
             "apps": self._apps,
             "app-want": self._want,
             "app-remove": self._remove,
@@ -73,6 +74,13 @@ class Workbench:
 
     async def _decide_trial(self, word: str) -> str:
         return _taken(self._updates.decide_trial(Word(word)))
+
+    async def _manifest(self, _nothing: str) -> str:
+        try:
+            signed = await self._updates.signed_manifest()
+        except InstallError as error:
+            return _taken(Refusal(error.code, str(error)))
+        return _answer({"manifest": signed.decode()})
 
 
 def document(view: UpdateView) -> dict[str, object]:

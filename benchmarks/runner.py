@@ -1,5 +1,6 @@
 """Runs benchmarks one after the other, each in its own process, and says how it goes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from benchmarks.result import Part
 TELL_EVERY_S = 15.0
 _LAST_LINES = 12
 _END_WITHIN_S = 60.0
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 _ROOT = Path(__file__).parents[1]
 
 
@@ -46,6 +48,7 @@ def run(bench: Bench, *, quick: bool, tell_every_s: float = TELL_EVERY_S) -> Par
             child = subprocess.Popen(  # noqa: S603 (ourselves)
                 [*command, *(["--quick"] if quick else [])],
                 cwd=_ROOT,
+                env=_environment(),
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches us only, and we pass it on once
@@ -59,6 +62,11 @@ def run(bench: Bench, *, quick: bool, tell_every_s: float = TELL_EVERY_S) -> Par
             raise BenchError("\n".join([f"{bench.name}: exit code {child.returncode}", *said]))
         part = read_part(file)
         return Part(results=part["results"], tables=part["tables"])
+
+
+def _environment() -> dict[str, str]:
+    """Return ours, but let bytecode be kept: what is installed has it, and does not compile."""
+    return {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import click
 
 from agent.privacy.battery import battery_slices, sources
 from agent.signals.errors import SourceError
-from agent.store.segments import SegmentColumn
+from agent.store.segment_records import SegmentColumn
 from benchmarks import trained_i3
 from benchmarks.catalog import RECORDINGS
 from benchmarks.i3 import SIGNALS, Table, read_i3

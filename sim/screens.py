@@ -9,7 +9,19 @@ from dataclasses import replace
 from datetime import date
 
 from agent.consent.keepsake import qr_svg
-from agent.hmi.door import Door, DoorRefusedError, PeopleDoor, Receipt, WorkshopWish
+from agent.hmi.door import (
+    Door,
+    DoorRefusedError,
+    DrawnPlace,
+    Erased,
+    ErasedReceipt,
+    NewPlace,
+    PeopleDoor,
+    PlacesDoor,
+    Receipt,
+    TakenBack,
+    WorkshopWish,
+)
 from agent.hmi.views import (
     BatchPreview,
     BatteryAlert,
@@ -309,6 +321,46 @@ STATES: Mapping[str, ScreenState] = {
 }
 """Home screens by name."""
 
+ERASED: tuple[Erased, ...] = (
+    Erased(
+        wish="trip 3f9a1c07d2e45b86",
+        time="2026-11-22 18:03 UTC",
+        requests=3,
+        waiting=1,
+        batches=2,
+        rows=31,
+        left=0,
+        receipts=(
+            ErasedReceipt(
+                request="9d0c6f1be2a47350" * 4,
+                time="2026-11-22 18:05 UTC",
+                batches=2,
+                rows=31,
+                left=0,
+            ),
+        ),
+    ),
+    Erased(
+        wish="withdrawn",
+        time="2026-11-20 07:41 UTC",
+        requests=1,
+        waiting=0,
+        batches=1,
+        rows=10,
+        left=0,
+    ),
+)
+PLACES: tuple[DrawnPlace, ...] = tuple(
+    DrawnPlace(
+        zone_id=f"{number:08x}",
+        name=name,
+        latitude=48.0 + number,
+        longitude=11.5,
+        radius_m=500.0 * (1 + number),
+        drawn=date(2026, 11, 1 + number),
+    )
+    for number, name in enumerate(("Home", "A name of 24 characters!", "", "", ""))
+)
 PAGES: Mapping[str, tuple[str, str]] = {
     "purposes": ("home-quiet", "/purposes"),
     "update-fetching-page": ("update-fetching", "/update"),
@@ -328,6 +380,12 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "pause": ("home-all", "/pause"),
     "pause-today": ("home-all", "/pause/today"),
     "pause-end": ("home-paused", "/pause"),
+    "language": ("home-all", "/language"),
+    "zones": ("home-all", "/zones"),
+    "zones-2": ("home-all", "/zones?page=2"),
+    "zone-here": ("home-all", "/zones/here"),
+    "zone-remove": ("home-all", "/zones/00000001"),
+    "erasures": ("home-all", "/erasures"),
     "receipts": ("home-all", "/receipts"),
     "receipt": ("home-all", "/receipts/trip-0007"),
     "workshop": ("home-all", "/workshop"),
@@ -346,6 +404,8 @@ class PlayedAgent:
     def __init__(self, state: ScreenState) -> None:
         self.state = state
         self.asked: list[tuple[object, ...]] = []
+        self.zones = PLACES
+        self.erased = ERASED
         self.languages: list[str] = []  # in which each answer's text was shown
         self._number = 1
         self._changed = asyncio.Condition()
@@ -364,6 +424,7 @@ class PlayedAgent:
             acknowledge_alert=self.acknowledge_alert,
             preview_rows=self.preview_rows,
             people=self._people(),
+            places=self._places(),
         )
 
     def _people(self) -> PeopleDoor:
@@ -376,7 +437,35 @@ class PlayedAgent:
             contact=self.contact,
             ask_workshop=self.ask_workshop,
             notice=lambda _purpose, _language: ("The whole text of a notice.",) * 30,
+            erasures=self.erasures,
         )
+
+    def _places(self) -> PlacesDoor:
+        return PlacesDoor(drawn=self.drawn, add=self.add_place, remove=self.remove_place)
+
+    async def drawn(self) -> tuple[DrawnPlace, ...]:
+        """Return the places that were drawn."""
+        return self.zones
+
+    async def add_place(self, place: NewPlace) -> TakenBack:
+        """Draw a place; this vehicle always stands in the middle of Munich."""
+        self.asked.append(("add_place", place))
+        latitude, longitude = place.position or (48.1371, 11.5754)
+        drawn = DrawnPlace(
+            zone_id=f"{len(self.zones):08x}",
+            name=place.name,
+            latitude=latitude,
+            longitude=longitude,
+            radius_m=place.radius_m,
+            drawn=date(2026, 11, 22),
+        )
+        self.zones = (*self.zones, drawn)
+        return TakenBack(offered=1, queued=0, under_way=0)
+
+    async def remove_place(self, zone_id: str) -> None:
+        """Forget a place."""
+        self.asked.append(("remove_place", zone_id))
+        self.zones = tuple(one for one in self.zones if one.zone_id != zone_id)
 
     async def set_standing(self, purpose: Purpose, *, is_on: bool, language: str) -> None:
         """Share without asking, or ask again."""
@@ -417,6 +506,10 @@ class PlayedAgent:
             qr=qr_svg("OKD1:" + "0123456789ABCDEF" * 32),
             document={"proof": {"sequence": 14}},
         )
+
+    async def erasures(self) -> tuple[Erased, ...]:
+        """Return what ingest has confirmed, and what waits."""
+        return self.erased
 
     async def contact(self) -> tuple[str, str]:
         """Return what was kept."""

@@ -15,6 +15,11 @@ ROOT = Path(__file__).parent.parent
 RECORDINGS = Path(os.environ.get("OKDRIVE_DATA", ROOT.parent / "shared" / "data"))
 _armed = False
 
+# Some hundred processes are started that import the agent: what is compiled once is kept for them,
+# beside the source as Python does it by itself, also where somebody has switched that off.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # The public conformance suite loads this file from an environment of its own, without hypothesis.
 if importlib.util.find_spec("hypothesis"):
     from hypothesis import settings
@@ -36,7 +41,8 @@ def _refuse_outside(event: str, args: tuple[object, ...]) -> None:
 sys.addaudithook(_refuse_outside)
 
 
-@pytest.fixture(autouse=True)
+# Once a session: 4,000 tests that each switch these on and off spend seconds on nothing else.
+@pytest.fixture(autouse=True, scope="session")
 def _only_loopback() -> Iterator[None]:
     global _armed  # noqa: PLW0603 (an audit hook cannot be removed, only disarmed)
     _armed = True
@@ -44,13 +50,16 @@ def _only_loopback() -> Iterator[None]:
     _armed = False
 
 
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
+@pytest.fixture(autouse=True, scope="session")
+def _utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", "UTC")
+        time.tzset()
+        yield
     time.tzset()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _no_blocking_in_loop() -> Iterator[None]:
     # Not at the top: the public conformance suite loads this file from an environment of its own.
     from blockbuster import blockbuster_ctx  # noqa: PLC0415
@@ -65,6 +74,20 @@ def recordings() -> Path:
     if not RECORDINGS.is_dir():
         pytest.skip(f"recorded: {RECORDINGS} is not here")
     return RECORDINGS
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what may take longest, so that no worker plays it alone at the end."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        longest[item.path] = max(longest.get(item.path, 0.0), _may_take_s(item))
+    items.sort(key=lambda item: longest[item.path], reverse=True)
+
+
+def _may_take_s(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return 0.0 if mark is None else float(mark.args[0])
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

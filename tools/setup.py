@@ -43,6 +43,7 @@ TEST_PARTS = {
     "/usr/lib/postgresql/*/bin/initdb": "postgresql",
     "softhsm2-util": "softhsm2",
     "dbus-daemon": "dbus-daemon",
+    "chronyd": "chrony",
 }
 
 

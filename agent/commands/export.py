@@ -36,7 +36,7 @@ from agent.commands.common import Caller
 def export(
     caller: Caller, form: str, target: Path, trip: str | None, since_utc: datetime | None
 ) -> None:
-    """Write what the vehicle keeps: trips with samples, charges, battery, consents, receipts.
+    """Write what the vehicle keeps: trips with samples, charges, battery, consents, places.
 
     Needs no network and no consent; the files are for you alone. Signals carry their VSS name and
     unit, times are UTC.
@@ -50,7 +50,7 @@ def export(
         from agent import export as files  # noqa: PLC0415
 
         wanted = files.Wanted(trip=trip, since_utc=since_utc and files.as_utc(since_utc))
-        tables = files.collect(caller.folders(), wanted)
+        tables = files.collect(caller.config(), wanted)
         for line in files.write(tables, files.Form(form), target):
             click.echo(line)
         click.echo(f"written to {target}")

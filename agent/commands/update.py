@@ -1,5 +1,6 @@
 """okdrive-agent update: where signed updates stand, and the answers to them."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,26 @@ def update_from(caller: Caller, folder: Path, *, is_json: bool) -> None:
         StickFile(caller.folders().update).write(folder.resolve())
         view = updatetalk.follow_check(caller)
         print_document("update.from", view, is_json=is_json, lines=_found_lines)
+
+
+@update.command("report")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@as_json
+@click.pass_obj
+def update_report(caller: Caller, folder: Path, *, is_json: bool) -> None:
+    """Write the signed report for the Director onto a stick: FOLDER/reports/.
+
+    It says what this vehicle runs, and how the last update ended. Carry it to the release desk:
+    `okdrive-ota bundle read FOLDER` believes it only with this vehicle's signature. Over the
+    network it is told all the same, as soon as there is one.
+    """
+    with caller.doing("update report"):
+        from ota.client.stick import write_report  # noqa: PLC0415 (only this command needs it)
+
+        manifest = updatetalk.ask_agent(caller, "update-manifest")["manifest"]
+        path = write_report(folder.resolve(), manifest.encode())
+        document = {"file": str(path), "manifest": json.loads(manifest)["signed"]}
+        print_document("update.report", document, is_json=is_json, lines=_report_lines)
 
 
 @update.command("why-not")
@@ -199,6 +220,14 @@ def _found_lines(view: dict[str, Any]) -> Iterator[str]:
         yield "Nothing new: the vehicle runs what it should."
         return
     yield from updatetalk.view_lines(view)
+
+
+def _report_lines(document: dict[str, Any]) -> Iterator[str]:
+    yield f"wrote     {document['file']}"
+    for ecu in document["manifest"]["ecus"]:
+        installed = ecu["installed"]
+        runs = "nothing" if installed is None else installed["name"]
+        yield f"          {ecu['ecu_id']} runs {runs}"
 
 
 def _why_lines(reasons: dict[str, Any]) -> Iterator[str]:

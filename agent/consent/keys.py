@@ -152,12 +152,55 @@ def _raw(key: Ed25519PublicKey | EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
-def load_purpose_secret(folder: Path, purpose: Purpose) -> bytes:
-    """Return the 32-byte secret of ``purpose``, made at first use; raise KeyFileError. Blocks."""
-    path = folder / f"{purpose}.secret"
-    if not path.exists():
-        _create_secret(path)
-    secret = _read_private(path)
+class SecretWrapper(Protocol):
+    """Something that keeps a key which never leaves it, such as a token; raises KeyFileError."""
+
+    def wrap(self, key: bytes) -> bytes:
+        """Return ``key`` wrapped."""
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return what was wrapped."""
+
+
+def load_purpose_secret(
+    folder: Path, purpose: Purpose, wrapper: SecretWrapper | None = None
+) -> bytes:
+    """Return the 32-byte secret of ``purpose``, made at first use. Blocks.
+
+    With a ``wrapper`` the file ``<purpose>.wrapped`` holds it; one that stood there in plain,
+    because there was no token yet, is wrapped first and then overwritten.
+
+    Raises:
+        KeyFileError: It cannot be read or written, or the token that wrapped it is not there.
+    """
+    plain, wrapped = folder / f"{purpose}.secret", folder / f"{purpose}.wrapped"
+    if wrapper is not None:
+        return _wrapped_secret(plain, wrapped, wrapper)
+    if wrapped.exists():
+        raise KeyFileError(
+            f"{wrapped}: expected the token that wrapped it, found none configured; [token] in"
+            " agent.toml names it"
+        )
+    if not plain.exists():
+        _write_secret(plain, os.urandom(SECRET_BYTES))
+    return _expect_secret(plain, _read_private(plain))
+
+
+def _wrapped_secret(plain: Path, wrapped: Path, wrapper: SecretWrapper) -> bytes:
+    if not wrapped.exists():
+        is_new = not plain.exists()
+        known = os.urandom(SECRET_BYTES) if is_new else _read_private(plain)
+        _write_secret(wrapped, wrapper.wrap(_expect_secret(plain, known)))
+    secret = _expect_secret(wrapped, wrapper.unwrap(_read_private(wrapped)))
+    if plain.exists():  # not before what was wrapped has come back whole
+        if _read_private(plain) != secret:
+            raise KeyFileError(f"{plain}: expected what {wrapped.name} holds, found another secret")
+        _destroy(plain)
+        sync_folder(plain.parent)
+    return secret
+
+
+def _expect_secret(path: Path, secret: bytes) -> bytes:
     if len(secret) != SECRET_BYTES:
         raise KeyFileError(
             f"{path}: expected {SECRET_BYTES} bytes, found {len(secret)}; restore it, or delete it"
@@ -166,7 +209,7 @@ def load_purpose_secret(folder: Path, purpose: Purpose) -> bytes:
     return secret
 
 
-def _create_secret(path: Path) -> None:
+def _write_secret(path: Path, content: bytes) -> None:
     """Write beside, sync, rename: a power cut leaves no secret or a whole one."""
     beside = path.with_suffix(".new")
     try:
@@ -174,7 +217,7 @@ def _create_secret(path: Path) -> None:
         beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(SECRET_BYTES))
+            file.write(content)
             file.flush()
             os.fsync(descriptor)
         beside.rename(path)
@@ -194,17 +237,21 @@ def destroy_secrets(folder: Path) -> int:
     """
     paths = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
     for path in paths:
-        try:
-            with path.open("rb+") as file:
-                file.write(bytes(path.stat().st_size))
-                file.flush()
-                os.fsync(file.fileno())
-            path.unlink()
-        except OSError as error:
-            raise KeyFileError(f"{path}: cannot destroy it: {error.strerror}") from error
+        _destroy(path)
     if paths:
         sync_folder(folder)
     return len(paths)
+
+
+def _destroy(path: Path) -> None:
+    try:
+        with path.open("rb+") as file:
+            file.write(bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot destroy it: {error.strerror}") from error
 
 
 def _read_private(path: Path) -> bytes:

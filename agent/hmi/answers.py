@@ -75,6 +75,15 @@ class WorkshopAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keep: bool = False
 
 
+class PlaceAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A place that nobody may see: degrees north and east, or neither for where the vehicle is."""
+
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    radius_m: Annotated[float, Meta(ge=100, le=5_000)] = 500.0
+    name: Annotated[str, Meta(max_length=24)] = ""
+
+
 class LanguageAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The language of this screen."""
 

@@ -37,6 +37,7 @@ from agent.hmi.pages.screen import (
 )
 from agent.hmi.pages.trip import exact_view, preview_view
 from agent.hmi.people import PeoplePages, find_purpose
+from agent.hmi.places import PlacePages
 from agent.hmi.texts import DEFAULT_LANGUAGE
 from agent.hmi.views import (
     Action,
@@ -151,6 +152,7 @@ class _Desk(Endpoints):
             Route("/purposes", self.purposes),
             Route("/purposes/{purpose}", self.purpose),
             *PeoplePages(self).routes(),
+            *PlacePages(self).routes(),
             Route("/update", self.update),
             Route("/battery", self.battery),
             Route("/preview/{batch_id}", self.preview),

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from agent.hmi.views import Decision, ScreenState
@@ -71,12 +72,38 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErasedReceipt:
+    """What ingest signed about one request (``request``: its SHA-256, hex); ``time`` is UTC."""
+
+    request: str
+    time: str
+    batches: int
+    rows: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """One wish to erase, and what ingest has signed of it so far; ``time`` is UTC in figures."""
+
+    wish: str
+    time: str
+    requests: int
+    waiting: int
+    batches: int
+    rows: int
+    left: int
+    receipts: tuple[ErasedReceipt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleDoor:
     """What the screen may ask about drivers, pauses, receipts and the workshop.
 
     Each may raise DoorRefusedError. ``choose_driver`` takes a profile id, or None for a guest;
     ``set_pause`` takes ``hour``, ``today`` or ``always``, or None to end it; ``contact`` returns
-    contact details and name as far as they are kept; ``notice`` the full text of a purpose.
+    contact details and name as far as they are kept; ``notice`` the full text of a purpose;
+    ``erasures`` every wish to erase, the newest first.
     """
 
     set_standing: SetStanding
@@ -87,6 +114,49 @@ class PeopleDoor:
     contact: Callable[[], Awaitable[tuple[str, str]]]
     ask_workshop: Callable[[WorkshopWish], Awaitable[None]]
     notice: Callable[[Purpose, str], tuple[str, ...]]
+    erasures: Callable[[], Awaitable[tuple[Erased, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnPlace:
+    """A place that nobody may see; degrees in WGS 84."""
+
+    zone_id: str
+    name: str
+    latitude: float
+    longitude: float
+    radius_m: float
+    drawn: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPlace:
+    """A place to keep secret; ``position`` None: where the vehicle is."""
+
+    position: tuple[float, float] | None
+    radius_m: float
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """Batches dropped from cards, taken back from the queue, and of those under way already."""
+
+    offered: int
+    queued: int
+    under_way: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacesDoor:
+    """What the screen may ask about drawn places. Each may raise DoorRefusedError.
+
+    A guest may add a place, but neither see nor remove one: that would show where others live.
+    """
+
+    drawn: Callable[[], Awaitable[tuple[DrawnPlace, ...]]]
+    add: Callable[[NewPlace], Awaitable[TakenBack]]
+    remove: Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +179,4 @@ class Door:
     acknowledge_alert: Callable[[str], Awaitable[None]]
     preview_rows: Callable[[str], Awaitable[object]]
     people: PeopleDoor
+    places: PlacesDoor

@@ -38,6 +38,7 @@ class PeoplePages:
         """Return the table of these addresses."""
         return [
             Route("/more", self.more),
+            Route("/language", self.language),
             Route("/purposes/{purpose}/text", self.notice),
             Route("/purposes/{purpose}/always", self.always),
             Route("/driver", self.drivers),
@@ -48,6 +49,8 @@ class PeoplePages:
             Route("/workshop/{show}", self.workshop_form),
             Route("/receipts", self.receipts),
             Route("/receipts/{trip_id}", self.receipt),
+            Route("/erasures", self.erasures),
+            Route("/api/erasures", self.api_erasures),
             Route("/api/trips/{trip_id}/receipt", self.api_receipt),
             Route("/api/purposes/{purpose}/always", self.set_always, methods=["POST"]),
             Route("/api/driver", self.choose_driver, methods=["POST"]),
@@ -61,6 +64,10 @@ class PeoplePages:
     async def more(self, request: Request) -> Response:
         """Show the ways to everything about people."""
         return self._data(request, pages.more_view)
+
+    async def language(self, request: Request) -> Response:
+        """Show the way to the other language."""
+        return self._data(request, lambda _, texts: pages.language_view(texts))
 
     async def notice(self, request: Request) -> Response:
         """Show the whole notice of a purpose."""
@@ -127,7 +134,16 @@ class PeoplePages:
 
     async def receipts(self, request: Request) -> Response:
         """Show what was answered last."""
-        return self._data(request, pages.receipts_view)
+        erased = await self._ends.door.people.erasures()
+        return self._data(request, lambda state, texts: pages.receipts_view(state, texts, erased))
+
+    async def erasures(self, request: Request) -> Response:
+        """Show what ingest was asked to erase, and what it has signed."""
+        erased = await self._ends.door.people.erasures()
+        return self._ends.show(
+            request,
+            lambda _, texts: Screen("exact.html", pages.erasures_view(erased, texts), "data"),
+        )
 
     async def receipt(self, request: Request) -> Response:
         """Show one receipt with its code."""
@@ -151,6 +167,11 @@ class PeoplePages:
         """Return the receipt of what was last said about a trip."""
         found = await self._ends.door.people.receipt(str(request.path_params["trip_id"]))
         return as_json({"schema": "okdrive-agent.consent.receipt/1", "receipt": found.document})
+
+    async def api_erasures(self, _request: Request) -> Response:
+        """Return every wish to erase with what ingest has confirmed."""
+        erased = await self._ends.door.people.erasures()
+        return as_json({"schema": "okdrive-agent.erasures.screen/1", "wishes": erased})
 
     async def set_always(self, request: Request) -> Response:
         """Begin or end a standing OK."""

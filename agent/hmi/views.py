@@ -358,6 +358,8 @@ class Action(StrEnum):
     STAND = "stand"
     ASK_AGAIN = "ask_again"
     ASK_WORKSHOP = "ask_workshop"
+    HIDE_PLACE = "hide_place"
+    TELL_PLACE = "tell_place"
 
 
 _P, _I = DrivingState.PARKED, DrivingState.IDLING
@@ -377,6 +379,8 @@ ALLOWED: Mapping[Action, frozenset[DrivingState]] = {
     Action.STAND: frozenset({_P}),
     Action.ASK_AGAIN: _ANY,
     Action.ASK_WORKSHOP: frozenset({_P}),
+    Action.HIDE_PLACE: _ANY,  # less is always allowed
+    Action.TELL_PLACE: frozenset({_P}),
 }
 _RUNNING = frozenset({UpdatePhase.COUNTDOWN, UpdatePhase.INSTALLING, UpdatePhase.CHECKING})
 _UNDER_WAY = frozenset({TripStatus.HELD, TripStatus.QUEUED})

@@ -4,7 +4,6 @@ Stays in the vehicle, encrypted under a secret of its own. Without it (new, dama
 vehicle knows no private place, so it starts to learn again and tells no area of a stop meanwhile.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -12,13 +11,12 @@ from typing import Final
 from msgspec import Struct, field
 
 from agent.privacy.charging import is_private
-from agent.privacy.places import SAME_PLACE_M, Place, Position, Zone, distance_m, known_place
+from agent.privacy.places import SAME_PLACE_M, Place, Position, distance_m, known_place
 from agent.privacy.selection import CellHour
 
 LEARNING_DAYS: Final = 14  # two weeks show where a vehicle is at home
 MAX_PLACES: Final = 2_000
 MAX_STOPS: Final = 200  # trips whose end is still needed: the stop there is not over, or not told
-MAX_ZONES: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,6 @@ class Book(Struct, kw_only=True):
     since: date
     places: list[KnownPlace] = field(default_factory=list)
     stops: dict[str, Spot] = field(default_factory=dict)  # trip id -> where it ended
-    zones: list[Zone] = field(default_factory=list)  # drawn by the driver
     told_day: date | None = None
     told: list[CellHour] = field(default_factory=list)  # traffic, on ``told_day``
     done: dict[str, date] = field(default_factory=dict)  # purpose -> last day that was looked at
@@ -119,11 +116,3 @@ class Book(Struct, kw_only=True):
 
 def _weight(place: KnownPlace) -> tuple[bool, date]:
     return is_private(place.place()), place.last_day
-
-
-def add_zone(zones: Iterable[Zone], zone: Zone) -> list[Zone]:
-    """Return ``zones`` with one more; raise ValueError if there are too many."""
-    found = [*zones, zone]
-    if len(found) > MAX_ZONES:
-        raise ValueError(f"zones: expected at most {MAX_ZONES}, got {len(found)}")
-    return found

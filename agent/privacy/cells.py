@@ -4,9 +4,18 @@ Resolution 9 is 0.11 km² (350 m across), 7 is 5.2 km² (2.4 km). Source: H3, ta
 areas.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import h3.api.basic_int as h3  # type: ignore[import-untyped]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Middle:
+    """The middle of a cell, degrees in WGS 84."""
+
+    latitude: float
+    longitude: float
 
 
 def cell_at(latitude: float, longitude: float, resolution: int) -> int:
@@ -30,3 +39,18 @@ def resolution_of(cell: int) -> int:
 def with_neighbours(cell: int) -> frozenset[int]:
     """Return ``cell`` and the cells that touch it."""
     return frozenset(h3.grid_disk(cell, 1))
+
+
+@lru_cache(maxsize=1 << 13)
+def middle_of(cell: int) -> Middle:
+    """Return the middle of ``cell``."""
+    latitude, longitude = h3.cell_to_latlng(cell)
+    return Middle(latitude=latitude, longitude=longitude)
+
+
+@lru_cache(maxsize=1 << 13)
+def reach_m(cell: int) -> float:
+    """Return metres from the middle of ``cell`` to its farthest corner."""
+    middle = h3.cell_to_latlng(cell)
+    corners = h3.cell_to_boundary(cell)
+    return max(float(h3.great_circle_distance(middle, corner, "m")) for corner in corners)

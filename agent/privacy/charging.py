@@ -7,7 +7,8 @@ from typing import Protocol
 
 from agent.privacy.cells import cell_at, with_neighbours
 from agent.privacy.patterns import dwell_class, hour_of_week, to_step
-from agent.privacy.places import Place
+from agent.privacy.places import Place, Zone
+from agent.privacy.zones import touches
 from telemetry.records import (
     CHARGING_RESOLUTION,
     ENERGY_STEP_WH,
@@ -53,15 +54,19 @@ def is_private(place: Stay) -> bool:
 
 
 def charging_batch(
-    facts: ChargeFacts, private: Iterable[Place] = (), *, may_tell_area: bool = True
+    facts: ChargeFacts,
+    private: Iterable[Place] = (),
+    *,
+    covers: Iterable[Zone] = (),
+    may_tell_area: bool = True,
 ) -> ChargingBatch:
     """Return what may be told of a stop.
 
     A cell is told only where the vehicle is a stranger: not at or beside one of its ``private``
-    places, and not at a stop that is private itself; and never while too little is known of its
-    places (``may_tell_area``).
+    places, and not at a stop that is private itself; not where it touches what the driver drew
+    (``covers``); and never while too little is known of its places (``may_tell_area``).
     """
-    cell = _cell(facts.place, private) if facts.place and may_tell_area else None
+    cell = _cell(facts.place, private, covers) if facts.place and may_tell_area else None
     hour = hour_of_week(facts.arrived)
     soc_in = _soc(facts.soc_in_percent)
     if facts.current is None or facts.soc_out_percent is None:
@@ -77,13 +82,13 @@ def charging_batch(
     )
 
 
-def _cell(place: Place, private: Iterable[Place]) -> int | None:
+def _cell(place: Place, private: Iterable[Place], covers: Iterable[Zone]) -> int | None:
     cell = cell_at(place.latitude, place.longitude, CHARGING_RESOLUTION)
     around = with_neighbours(cell)
     near_private = any(
         cell_at(other.latitude, other.longitude, CHARGING_RESOLUTION) in around for other in private
     )
-    return None if near_private or is_private(place) else cell
+    return None if near_private or is_private(place) or touches(cell, covers) else cell
 
 
 def _soc(percent: float) -> int:

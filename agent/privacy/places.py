@@ -47,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zone:
-    """A circle that is cut out of every trip; also what a driver draws on the map."""
+    """A circle that is cut out of every trip."""
 
     latitude: float
     longitude: float
@@ -73,14 +73,16 @@ def zone_around(place: Position, secret: bytes) -> Zone:
     label = f"{place.latitude:.6f},{place.longitude:.6f}"
     shift_m = MAX_SHIFT_M * math.sqrt(keyed_fraction(secret, "zone.shift", label))
     angle = 2 * math.pi * keyed_fraction(secret, "zone.angle", label)
-    north = shift_m * math.cos(angle) / _EARTH_M_PER_DEGREE
-    east = shift_m * math.sin(angle) / _EARTH_M_PER_DEGREE
+    latitude, longitude = moved(place, shift_m * math.cos(angle), shift_m * math.sin(angle))
     slack_m = 100.0 * keyed_fraction(secret, "zone.radius", label)
-    return Zone(
-        latitude=place.latitude + north,
-        longitude=place.longitude + east / math.cos(math.radians(place.latitude)),
-        radius_m=MAX_SHIFT_M + MARGIN_M + slack_m,
-    )
+    return Zone(latitude=latitude, longitude=longitude, radius_m=MAX_SHIFT_M + MARGIN_M + slack_m)
+
+
+def moved(position: Position, north_m: float, east_m: float) -> tuple[float, float]:
+    """Return degrees north and east of what lies so far from ``position``."""
+    latitude = position.latitude + north_m / _EARTH_M_PER_DEGREE
+    shrink = max(math.cos(math.radians(position.latitude)), 0.001)  # a metre is far at the poles
+    return latitude, position.longitude + east_m / _EARTH_M_PER_DEGREE / shrink
 
 
 def cut_s(place: Position, secret: bytes) -> float:

@@ -10,6 +10,7 @@ from agent.privacy.cropping import Run, TrackPoint, crop
 from agent.privacy.patterns import hour_of_week, speed_tenths
 from agent.privacy.places import Place, Zone, cut_s, zone_around
 from agent.privacy.selection import CellHour, area_of, is_due, select_cell_hours
+from agent.privacy.zones import touches
 from telemetry.records import TRAFFIC_RESOLUTION, TrafficBatch
 
 MIN_POINTS = 2  # in a cell and hour, before its speeds say anything
@@ -32,7 +33,7 @@ def traffic_batches(  # noqa: PLR0913 (each is one thing that shapes what may be
     secret: bytes,
     day: date,
     private: Iterable[Place] = (),
-    user_zones: Iterable[Zone] = (),
+    covers: Sequence[Zone] = (),
     told: Collection[CellHour] = (),
     find_cell: FindCell = cell_at,
 ) -> list[TrafficBatch]:
@@ -43,7 +44,7 @@ def traffic_batches(  # noqa: PLR0913 (each is one thing that shapes what may be
         secret: Of this purpose.
         day: Local day, on which the bounds hold.
         private: Other places to keep silent about: where the vehicle is at home.
-        user_zones: What the driver drew.
+        covers: Of what the driver drew; no cell that touches one is told.
         told: Cells and hours that this vehicle has told on this day already.
         find_cell: Position and resolution to cell.
     """
@@ -54,11 +55,12 @@ def traffic_batches(  # noqa: PLR0913 (each is one thing that shapes what may be
     zones = {zone_around(place, secret) for place in (track.start, track.end, *private)}
     runs = crop(
         track.points,
-        zones=[*zones, *user_zones],
+        zones=[*zones, *covers],
         head_s=cut_s(track.start, secret),
         tail_s=cut_s(track.end, secret),
     )
-    speeds = _speeds(track.started, runs, find_cell)
+    found = _speeds(track.started, runs, find_cell)
+    speeds = {key: values for key, values in found.items() if not touches(key[0], covers)}
     chosen = select_cell_hours(speeds, secret=secret, day=day, told=told)
     return [
         TrafficBatch(cell=cell, hour_of_week=hour, speed_tenths=speed_tenths(speeds[cell, hour]))

@@ -112,6 +112,7 @@ class GnssReader:
         self._clock = clock
         self._again_s = again_s
         self._latest: dict[str, Signal] = {}
+        self._fix: tuple[float, float, float] | None = None  # the last one, and when it came
         self._time: tuple[datetime, float] | None = None  # the last fix's, and when it came
 
     def latest(self) -> dict[str, Signal]:
@@ -140,6 +141,16 @@ class GnssReader:
         found = [latest[path].value for path in (LATITUDE, LONGITUDE) if path in latest]
         north, east = found if len(found) == 2 else (None, None)  # noqa: PLR2004 (both)
         return None if north is None or east is None else (north, east)
+
+    def last_fix(self) -> tuple[float, float, float] | None:
+        """Return degrees north and east of the last fix, and how many seconds old it is.
+
+        None before the first one. A garage hides the sky, not where its entrance is.
+        """
+        if self._fix is None:
+            return None
+        north, east, at_s = self._fix
+        return north, east, self._clock.monotonic_s() - at_s
 
     def lines(self, now_s: float) -> tuple[DecodedLine, ...]:
         """Return what is known now as the signals of the vehicle are shown, at ``now_s``."""
@@ -212,7 +223,10 @@ class GnssReader:
         if told is not None:
             self._time = told, now_s
         self._latest |= {signal.path: signal for signal in signals}
-        self.fixes += any(s.path == LATITUDE and s.value is not None for s in signals)
+        position = self.position() if signals else None
+        if position is not None:
+            self.fixes += 1
+            self._fix = (*position, now_s)
 
 
 async def _wait(stop: asyncio.Event) -> None:

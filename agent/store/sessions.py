@@ -1,6 +1,8 @@
 """Charge sessions beside the trips, in the state file: summaries, local only.
 
 Each row carries a checksum: a row that does not match it is counted and left out, never shown.
+Summaries are encrypted, each under a data key of its own; those of an older release are text until
+``seal_plain``.
 """
 
 from collections.abc import Sequence
@@ -10,6 +12,8 @@ from typing import Any
 
 from agent.store.checksum import row_sum
 from agent.store.database import Database
+from agent.store.shred import shred
+from agent.store.vault import TRIP, KeyLostError, charge_item
 
 # one of the steps of agent/store/state.py
 SESSION_STEP: Sequence[str] = (
@@ -42,21 +46,35 @@ class Sessions:
 
     def put(self, row: SessionRow) -> None:
         """Store a session, or replace what is known of it; an open one is the only open one."""
-        values = _values(row)
         with self._database.transaction() as connection:
+            gone = 0
             if row.is_open:
-                connection.execute(
+                gone = connection.execute(
                     "DELETE FROM sessions WHERE is_open AND session_id<>?", (row.session_id,)
-                )
-            connection.execute(
-                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
-                (*values, row_sum(*values)),
-            )
-            connection.execute(
+                ).rowcount
+            self._write(row)
+            gone += connection.execute(
                 "DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions"
                 " ORDER BY created_utc DESC LIMIT -1 OFFSET ?)",
                 (MAX_SESSIONS,),
-            )
+            ).rowcount
+        if gone:
+            shred(self._database)
+
+    def seal_plain(self) -> int:
+        """Encrypt what an older release stored as it was; return how many. May be repeated."""
+        with self._database.reading(is_lenient=True) as connection:
+            found = connection.execute(
+                "SELECT * FROM sessions WHERE typeof(summary)='text'"
+            ).fetchall()
+        plain = [row for row in map(self._row, found) if row]
+        if plain:
+            with self._database.transaction():
+                for row in plain:
+                    self._write(row)
+            with self._database.reading() as connection:  # the log holds what it was, too
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return len(plain)
 
     def rows(self, *, limit: int = 100) -> list[SessionRow]:
         """Return the newest ``limit`` sessions, newest first; damaged ones are left out."""
@@ -67,7 +85,7 @@ class Sessions:
         return sum(1 for row in self._read(-1) if row is None)
 
     def forget(self, session_ids: Sequence[str]) -> None:
-        """Delete these sessions."""
+        """Delete these sessions; call ``shred`` when the transaction is over."""
         with self._database.transaction() as connection:
             connection.executemany(
                 "DELETE FROM sessions WHERE session_id=?", [(one,) for one in session_ids]
@@ -83,21 +101,35 @@ class Sessions:
                 "SELECT * FROM sessions ORDER BY created_utc DESC, session_id DESC LIMIT ?",
                 (limit,),
             ).fetchall()
-        return [_row(row) for row in rows]
+        return [self._row(row) for row in rows]
 
+    def _write(self, row: SessionRow) -> None:
+        item, vault = charge_item(row.session_id), self._database.vault
+        with self._database.transaction() as connection:
+            values = (
+                row.session_id,
+                vault.seal(item, TRIP, row.summary.encode()),
+                row.created_utc.isoformat(timespec="milliseconds"),
+                int(row.is_open),
+            )
+            connection.execute(
+                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
+                (*values, row_sum(*values)),
+            )
 
-def _values(row: SessionRow) -> tuple[str, str, str, int]:
-    created = row.created_utc.isoformat(timespec="milliseconds")
-    return (row.session_id, row.summary, created, int(row.is_open))
-
-
-def _row(row: tuple[Any, ...]) -> SessionRow | None:
-    *values, checksum = row
-    if row_sum(*values) != checksum:
-        return None
-    return SessionRow(
-        session_id=values[0],
-        summary=values[1],
-        created_utc=datetime.fromisoformat(values[2]),
-        is_open=bool(values[3]),
-    )
+    def _row(self, row: tuple[Any, ...]) -> SessionRow | None:
+        *values, checksum = row
+        if row_sum(*values) != checksum:
+            return None
+        session_id, summary, created_utc, is_open = values
+        if not isinstance(summary, str):
+            try:
+                summary = self._database.vault.open(charge_item(session_id), summary).decode()
+            except KeyLostError:
+                return None
+        return SessionRow(
+            session_id=session_id,
+            summary=summary,
+            created_utc=datetime.fromisoformat(created_utc),
+            is_open=bool(is_open),
+        )

@@ -31,6 +31,7 @@ from agent.store.shred import shred
 from agent.store.vault import OVERHEAD_BYTES, TRIP, KeyLostError, Vault, batch_item, trip_item
 
 PLACES_NOTE = "book"  # the places that the vehicle has learnt; agent/offering.py writes it
+ZONES_NOTE = "drawn_places"  # those that the driver drew; agent/zones.py writes it
 FIRST_PREVIOUS = bytes(32)  # what the first entry of a ledger names as the one before it
 
 # Step i leads from schema version i to i + 1. Only append; never edit one that was released.
@@ -335,7 +336,7 @@ class State:
         with self.database.transaction() as connection:
             for table in ("receipts", "drops", "claims", "drives", "traffic"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 (our own)
-            connection.execute("DELETE FROM notes WHERE name=?", (PLACES_NOTE,))
+            connection.execute("DELETE FROM notes WHERE name IN (?, ?)", (PLACES_NOTE, ZONES_NOTE))
 
     # offers
 

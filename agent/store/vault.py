@@ -1,9 +1,10 @@
 """Data keys: every batch, offer, trip and segment is encrypted with one of its own.
 
 A data key (AES-256-GCM) stands in the file ``slots``, wrapped (RFC 3394) with the key of its kind:
-the purpose of a batch, or ``trip`` and ``segment``. The wrapping keys are files of mode 0600 beside
-it, or wrapped once more by a token. Whoever destroys a slot destroys what it opens, wherever copies
-of the ciphertext lie: the slot is overwritten in place and synced, and nothing else holds the key.
+the purpose of a batch, or ``trip`` (charges too), ``segment`` and ``event``. The wrapping keys are
+files of mode 0600 beside it, or wrapped once more by a token. Whoever destroys a slot destroys what
+it opens, wherever copies of the ciphertext lie: the slot is overwritten in place and synced, and
+nothing else holds the key.
 
 Shape::
 
@@ -36,7 +37,8 @@ from ota.client.durable import sync_folder
 
 KEY_BYTES = 32
 OVERHEAD_BYTES = 30  # of a sealed value: mark, nonce and tag
-TRIP, SEGMENT = "trip", "segment"
+TRIP, SEGMENT, EVENT = "trip", "segment", "event"
+_FILES = (SEGMENT, EVENT)  # named by a folder, not by a row
 _MARK = b"\xf5\x01"
 _NONCE_BYTES = 12
 _SLOT = struct.Struct(">16s4s40sI")
@@ -111,16 +113,14 @@ class Vault:
         return self._clear({_digest(item, 16) for item in items}.__contains__)
 
     def keep_only(self, items: Iterable[str]) -> int:
-        """Overwrite the key of everything but ``items`` and segments; return how many."""
-        kept = {_digest(item, 16) for item in items}
-        segment = _digest(SEGMENT, 4)
-        return self._clear(lambda item: item not in kept and self._slots[item][1] != segment)
+        """Overwrite the key of everything but ``items`` and of files; return how many."""
+        kept, of_files = {_digest(item, 16) for item in items}, {_digest(one, 4) for one in _FILES}
+        return self._clear(lambda item: item not in kept and self._slots[item][1] not in of_files)
 
-    def keep_only_segments(self, items: Iterable[str]) -> int:
-        """Overwrite the key of every segment but ``items``; hold ``lock`` while you list them."""
-        kept = {_digest(item, 16) for item in items}
-        segment = _digest(SEGMENT, 4)
-        return self._clear(lambda item: item not in kept and self._slots[item][1] == segment)
+    def keep_only_files(self, kind: str, items: Iterable[str]) -> int:
+        """Overwrite the key of every file of ``kind`` but ``items``; hold ``lock`` meanwhile."""
+        kept, wanted = {_digest(item, 16) for item in items}, _digest(kind, 4)
+        return self._clear(lambda item: item not in kept and self._slots[item][1] == wanted)
 
     def destroy_all(self) -> None:
         """Overwrite every wrapping key and every slot: nothing that was stored opens again."""
@@ -306,6 +306,16 @@ def batch_item(batch_id: bytes) -> str:
 def trip_item(trip_id: str) -> str:
     """Return the name under which the key of a trip's summary is kept."""
     return f"trip {trip_id}"
+
+
+def charge_item(session_id: str) -> str:
+    """Return the name under which the key of a charge session's summary is kept."""
+    return f"charge {session_id}"
+
+
+def event_item(path: Path) -> str:
+    """Return the name under which the key of a captured event is kept."""
+    return f"event {path.name}"
 
 
 def segment_item(path: Path) -> str:

@@ -143,6 +143,12 @@ class EventCapture:
         self._look(self._watches, time_s)
         return self._closed(time_s)
 
+    def forget(self) -> None:
+        """Forget every reading and what is not complete: somebody else drives from now on."""
+        self._ring.clear()
+        self._older.clear()
+        self._open.clear()
+
     def freeze(self, name: str, time_s: float, *, before_s: float) -> Event:
         """Return what was read in the last ``before_s``, because somebody else saw an event."""
         return Event(

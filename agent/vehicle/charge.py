@@ -163,8 +163,8 @@ class ChargeTracker:
             The moves, oldest first.
         """
         for signal in signals:
+            self._advance(signal.time_s)  # whatever it tells: that it was heard ends a silence
             if signal.path in self._readings.now:
-                self._advance(signal.time_s)
                 self._readings.take(signal)
                 if self._sums:
                     self._sums.note(signal.path, signal.value)

@@ -326,13 +326,12 @@ class TripTracker:
         Instants that go back add nothing and are survived.
         """
         for signal in signals:
+            self._advance(signal.time_s)  # whatever it tells: that it was heard ends a silence
             if signal.path in _NOTED:
-                self._advance(signal.time_s)
                 self._readings.take(signal)
                 if self._sums:
                     self._sums.note(signal.path, signal.value)
             elif signal.path in _MOVING:
-                self._advance(signal.time_s)
                 self._readings.take(signal)
                 if self._sums and signal.path in _SUMMED:
                     self._sums.count(signal.path, signal.value)

@@ -71,8 +71,8 @@ class EventKeeper:
         *,
         files: EventFiles,
         clock: Clock,
-        may_record: Callable[[], bool],
-        may_hold: Callable[[], bool],
+        whose: Callable[[], str | None],
+        holders: Callable[[], frozenset[str]],
         writes: PendingWrites,
     ) -> None:
         """Look for ``rules``; blocks.
@@ -81,8 +81,8 @@ class EventKeeper:
             rules: Names are unique.
             files: Where events are kept.
             clock: Both hands.
-            may_record: Whether who drives granted a purpose: an event tells how somebody drove.
-            may_hold: Whether anybody did: without it nothing that was kept stays.
+            whose: The driver for whom events are kept now; None: nobody who drives allows it.
+            holders: Every driver who does: what was kept of somebody else does not stay.
             writes: Takes what has to be written.
         """
         self.capture = EventCapture(rules, keep=event_paths(rules).union(AROUND))
@@ -91,31 +91,47 @@ class EventKeeper:
         self._files = files
         self._clock = clock
         self._boot_id = clock.boot_id()
-        self._may_record, self._may_hold = may_record, may_hold
-        self._may_have_some = True  # of an earlier run
+        self._whose, self._holders = whose, holders
+        self._watched = whose()
+        self._kept_of: frozenset[str] | None = None  # None: nobody looked in this run
         self._writes = writes
 
     def take(self, changes: Sequence[Signal], now_s: float) -> None:
         """Take what changed up to ``now_s``; keep the events that are complete."""
+        whose = self._whose()
+        if whose != self._watched:  # what was read of one driver is in no event of another
+            self._watched = whose
+            self.capture.forget()
         for event in self.capture.step(changes, now_s):
-            if self._may_record():
-                self._may_have_some = True
-                stored = self._stored(event, now_s)
+            if whose is not None:
+                stored = self._stored(event, now_s, whose)
                 self._writes.add(partial(self._files.put, stored))
             else:
                 self.withheld += 1
 
     def forget_withdrawn(self) -> None:
-        """Delete every event once nobody has a purpose switched on; a guest deletes nothing."""
-        if self._may_have_some and not self._may_hold():
-            self._may_have_some = False
-            self._writes.add(self._files.clear)
+        """Delete the events of drivers who withdrew everything; a guest deletes nothing.
+
+        The first time in a run, what an older release left is encrypted too.
+        """
+        holders = self._holders()
+        if self._kept_of is None:
+            self._writes.add(self._tidy)
+        if holders != self._kept_of:
+            self._kept_of = holders
+            self._writes.add(partial(self._keep_of, holders))
+
+    def _tidy(self) -> None:
+        self._files.tidy()
+
+    def _keep_of(self, holders: frozenset[str]) -> None:
+        self._files.keep_of(holders)
 
     def counted(self) -> dict[str, int]:
         """Return how often each event was seen in this run, by name."""
         return dict(self.capture.fired)
 
-    def _stored(self, event: Event, now_s: float) -> StoredEvent:
+    def _stored(self, event: Event, now_s: float, profile_id: str) -> StoredEvent:
         return StoredEvent(
             name=event.name,
             condition=self._conditions[event.name],
@@ -128,4 +144,5 @@ class EventKeeper:
                 EventReading(one.path, round(one.time_s - event.time_s, 3), one.value, one.quality)
                 for one in event.readings
             ),
+            profile_id=profile_id,
         )

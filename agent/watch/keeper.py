@@ -63,7 +63,8 @@ class Keeper:
         sessions: Sessions,
         clock: Clock,
         may_record: Callable[[], bool],
-        may_hold: Callable[[], bool],
+        whose: Callable[[], str | None],
+        holders: Callable[[], frozenset[str]],
         new_session_id: Callable[[], str],
         on_change: Callable[[], None],
         event_files: EventFiles,
@@ -80,7 +81,8 @@ class Keeper:
             sessions: Charge sessions in the state file.
             clock: Wall time and whether it is proven.
             may_record: Whether who drives granted a purpose: without it no session is kept.
-            may_hold: Whether anybody did: without it no event stays.
+            whose: The driver for whom events are kept now; None: nobody who drives allows it.
+            holders: Every driver who does: no event of anybody else stays.
             new_session_id: Makes a random id.
             on_change: Called when an alert or a session changed; must not block.
             event_files: Where events are kept.
@@ -105,12 +107,13 @@ class Keeper:
             events,
             files=event_files,
             clock=clock,
-            may_record=may_record,
-            may_hold=may_hold,
+            whose=whose,
+            holders=holders,
             writes=self._writes,
         )
         self._acknowledged = set(stored.acknowledged)
         self._history = history
+        self._writes.add(lambda: _seal_plain(sessions))
         self._clock = clock
         self._on_change = on_change
         self._saved_s = clock.monotonic_s()
@@ -240,3 +243,8 @@ class Keeper:
     def _save_memory(self) -> None:
         body = encode(self.watch.memory, self._acknowledged)
         self._writes.add(lambda: self._history.remember(_MEMORY, body))
+
+
+def _seal_plain(sessions: Sessions) -> None:
+    """Encrypt what an older release stored as it was."""
+    sessions.seal_plain()

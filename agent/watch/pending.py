@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from agent.store.database import StoreError
+from agent.store.vault import KeyLostError
 
 log: Final = logging.getLogger(__name__)
 MAX_PENDING: Final = 10_000
@@ -42,5 +43,6 @@ def _act(todo: Sequence[Write]) -> int:
             act()
         except StoreError as error:
             log.error("watch_not_stored", extra={"code": error.code})  # noqa: TRY400 (one line)
-            return done
+            if error.code != KeyLostError.code:  # its turn never comes: what follows shall not wait
+                return done
     return len(todo)

@@ -119,6 +119,14 @@ class UpdateClient:
             data_use=lambda: data_use() if self.stick.read() is None else unlimited(),
         )
         self.stop_download = downloader.stop
+        self._reporter = _reporter(
+            settings,
+            fetcher=fetcher,
+            floor=floor,
+            clock=self.time,
+            installers=self._installers,
+            wishes=self._wishes,
+        )
         self._steps = UpdateSteps(
             ecus=settings.ecus,
             verifier=_source(
@@ -132,14 +140,7 @@ class UpdateClient:
             ),
             downloader=downloader,
             installers=self._installers,
-            reporter=_reporter(
-                settings,
-                fetcher=fetcher,
-                floor=floor,
-                clock=self.time,
-                installers=self._installers,
-                wishes=self._wishes,
-            ),
+            reporter=self._reporter,
             floor=floor,
             history=History(settings.folder / HISTORY_NAME),
             wishes=self._wishes,
@@ -196,6 +197,16 @@ class UpdateClient:
         await asyncio.to_thread(self._wishes.set, name, is_wanted=is_wanted)
         if not is_wanted:
             await asyncio.to_thread(self._apps.remove, name)
+
+    async def signed_manifest(self) -> bytes:
+        """Return what the Director would be told now, signed: for whoever carries it there.
+
+        It stays to be told over the network, too: nobody has accepted it yet.
+
+        Raises:
+            InstallError: The floor or the record of what is installed cannot be read.
+        """
+        return await asyncio.to_thread(self._reporter.signed, await self.engine.read())
 
     async def advance(self) -> JournalEntry:
         """Run until a step has to wait; return the entry it waits in. See ``UpdateEngine``."""

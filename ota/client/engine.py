@@ -87,7 +87,22 @@ class UpdateEngine:
         if not _waits(entry, content_hash):
             return False
         by_technician = is_technician and content_hash is not None
-        await self._record(replace(entry, approved=content_hash, is_technician=by_technician))
+        await self._record(
+            replace(entry, approved=content_hash, is_technician=by_technician, put_off_until=None)
+        )
+        return True
+
+    async def put_off(self, until_utc: str) -> bool:
+        """Store that an overdue recall leaves the driver alone until then; any OK is taken back.
+
+        Return False, and store nothing, unless an update waits for an OK.
+        """
+        entry = await self.read()
+        if not _waits(entry, None):
+            return False
+        await self._record(
+            replace(entry, approved=None, is_technician=False, put_off_until=until_utc)
+        )
         return True
 
     async def defer(self, content_hash: str) -> bool:

@@ -30,10 +30,11 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``attempt`` counts the tries of ``state``, before each try. ``offer`` leads the bundle, whose
     other images are ``others``. ``approved`` is the content hash of the bundle that somebody said
     OK to; ``is_technician``: the driver did not. ``deferrals`` counts how often the driver said
-    Later to it, ``interruptions`` how often a gate closed in the middle of it, and ``interrupted``
-    is that gate's code until what ran before runs again. ``outcome`` and ``attack`` outlive the
-    update, for the driver; the Director is told them until it has accepted a manifest that holds
-    them: then they are ``reported``.
+    Later to it, ``put_off_until`` (``YYYY-MM-DDTHH:MM:SSZ``) when a recall past its deadline that
+    was cancelled may count down again, ``interruptions`` how often a gate closed in the middle of
+    it, and ``interrupted`` is that gate's code until what ran before runs again. ``outcome`` and
+    ``attack`` outlive the update, for the driver; the Director is told them until it has accepted a
+    manifest that holds them: then they are ``reported``.
     """
 
     state: UpdateState = UpdateState.IDLE
@@ -43,6 +44,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     approved: str | None = None
     is_technician: bool = False
     deferrals: int = 0
+    put_off_until: str | None = None
     interruptions: int = 0
     interrupted: str | None = None
     outcome: Outcome | None = None

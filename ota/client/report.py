@@ -56,8 +56,15 @@ class Reporter:
             DownloadError: The Director was not reached; ``ServerRefusedError``: it refused.
             InstallError: The floor or the record of what is installed cannot be read.
         """
-        body = sign_manifest(self._manifest(entry), self.signer)
-        self.fetcher.post(self.url, body, max_bytes=_MAX_ANSWER_BYTES)
+        self.fetcher.post(self.url, self.signed(entry), max_bytes=_MAX_ANSWER_BYTES)
+
+    def signed(self, entry: JournalEntry) -> bytes:
+        """Return a new signed manifest of what is installed and what ``entry`` has not said yet.
+
+        Raises:
+            InstallError: The floor or the record of what is installed cannot be read.
+        """
+        return sign_manifest(self._manifest(entry), self.signer)
 
     def _manifest(self, entry: JournalEntry) -> VehicleManifest:
         return VehicleManifest(

@@ -21,6 +21,8 @@ from ota.client.offer import Offer
 from ota.client.ports import Fetcher, RangeAnswer
 from ota.client.verifier import Verifier
 from ota.errors import DownloadError
+from ota.metadata.manifest import read_manifest
+from ota.metadata.offline import REPORTS_FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,20 @@ class StickFile:
         """Take updates from the network again; raise OSError if that was not kept."""
         if self._path.exists():
             remove_file(self._path)
+
+
+def write_report(stick: Path, manifest: bytes) -> Path:
+    """Write a signed manifest of this vehicle onto ``stick``; return where it is. Blocks.
+
+    Raises:
+        ManifestMalformedError: It is none.
+        OSError: The stick did not take it.
+    """
+    said = read_manifest(manifest)
+    path = stick / REPORTS_FOLDER / f"{said.vehicle}.{said.counter}.json"
+    make_folder(path.parent)
+    replace_file(path, manifest)
+    return path
 
 
 class Source(Protocol):

@@ -62,6 +62,7 @@ _NO_OFFER: Mapping[str, object] = {
     "offer": None,
     "others": (),
     "deferrals": 0,
+    "put_off_until": None,
     "interruptions": 0,
     "interrupted": None,
     **_NO_OK,

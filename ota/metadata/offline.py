@@ -30,6 +30,7 @@ from ota.metadata.custom import Counter
 from ota.metadata.models import is_identifier
 
 ROLES_FIELD = "offline_roles"
+REPORTS_FOLDER = "reports"  # signed manifests on their way back, <vehicle>.<counter>.json
 SNAPSHOT, TARGETS = "offline-snapshot", "offline-targets"
 
 

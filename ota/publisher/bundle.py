@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from securesystemslib.signer import Signer
+from securesystemslib.signer import CryptoSigner, Signer
 from tuf.api.exceptions import RepositoryError as TufRepositoryError
 from tuf.api.metadata import MetaFile, Role, Root, Snapshot, TargetFile, Targets
 
@@ -13,10 +13,11 @@ from ota.metadata.custom import ImageCustom, parse_image_custom
 from ota.metadata.models import is_document, parse_metadata, version_key
 from ota.metadata.offline import SNAPSHOT, TARGETS, offline_delegator, offline_roles
 from ota.publisher.errors import BrokenRepositoryError, ConflictError, NotFoundError
-from ota.publisher.layout import Repositories
+from ota.publisher.keys import load_signer, public_keys, write_key
+from ota.publisher.layout import OFFLINE_ROLES, Repositories
 from ota.publisher.ports import locked
 from ota.publisher.repository import Published
-from ota.publisher.roles import sign
+from ota.publisher.roles import add_offline_roles, sign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ def write_bundle(
     Raises:
         NotFoundError: A target was never released, or nothing was published yet.
         ConflictError: ``folder`` holds something else, two targets are for the same app and
-            hardware, or this Director's root has no roles for sticks.
+            hardware, or this Director's root has no roles for sticks (``enable_bundles``).
         KeyMissingError: The offline keys are not at hand.
         BrokenRepositoryError: What was published is not whole.
         OSError: The disk or the stick refused.
@@ -62,6 +63,38 @@ def write_bundle(
             _sign(repositories, chosen, version, signers)
         _copy(repositories, folder, published, chosen)
     return plan
+
+
+def enable_bundles(repositories: Repositories, *, dry_run: bool = False) -> int | None:
+    """Let a Director that is older than sticks write them; return its new root's version.
+
+    None: it can already. Makes the two offline keys (those of an attempt that was interrupted are
+    used again) and a next root that names them; vehicles follow it at their next check.
+
+    Raises:
+        NotFoundError, BrokenRepositoryError: There is no Director's root.
+        KeyMissingError: The Director's root keys are not at hand; nothing was made.
+        OSError: The disk refused.
+    """
+    director = repositories.director_base()
+    root = director.root().signed
+    if offline_roles(root):
+        return None
+    repositories.director_ring().signers_for(Root.type, root.roles[Root.type])
+    if not dry_run:
+        folder = repositories.layout.offline_keys / "director"
+        for_sticks = {role: public_keys([_key(folder, role)]) for role in OFFLINE_ROLES}
+        add_offline_roles(root, for_sticks)
+        root.version += 1
+        root.expires = repositories.lifetimes.expires(Root.type, repositories.clock.utc_now())
+        director.next_root(root)
+        return root.version
+    return root.version + 1
+
+
+def _key(folder: Path, role: str) -> CryptoSigner:
+    path = folder / f"{role}-1.pem"
+    return load_signer(path) if path.exists() else write_key(path)
 
 
 def _chosen(published: Published, wanted: tuple[str, ...]) -> list[TargetFile]:
@@ -96,7 +129,8 @@ def _order(custom: ImageCustom) -> tuple[int, tuple[int, ...]]:
 def _signers(repositories: Repositories, root: Root) -> dict[str, list[Signer]]:
     roles = offline_roles(root)
     if not roles:
-        raise ConflictError("director root", expected="roles for sticks", got="none")
+        expected = "roles for sticks (make them with `okdrive-ota bundle enable`)"
+        raise ConflictError("director root", expected=expected, got="none")
     ring = repositories.director_ring()
     return {
         name: ring.signers_for(name, Role(list(role.keyids), role.threshold))

@@ -314,6 +314,33 @@ def bundle_write(
     )
 
 
+@bundle.command("enable")
+@dry_run_option
+@json_option
+@click.pass_obj
+def bundle_enable(caller: Caller, *, dry_run: bool, as_json: bool) -> None:
+    """Let a Director that is older than sticks write them; needs its offline root keys.
+
+    Makes two offline keys and signs a next root that names them. Changes nothing where it is done.
+    """
+    caller.show(
+        "bundle enable", lambda commands: commands.bundle_enable(dry_run=dry_run), as_json=as_json
+    )
+
+
+@bundle.command("read")
+@click.argument("folder", type=FILE)
+@json_option
+@click.pass_obj
+def bundle_read(caller: Caller, folder: Path, *, as_json: bool) -> None:
+    """Take the reports that vehicles wrote onto the stick FOLDER (`okdrive-agent update report`).
+
+    Each is believed as if it had come over the network: with the vehicle's signature, and once.
+    Reading a stick again changes nothing, and the stick stays as it is.
+    """
+    caller.show("bundle read", lambda commands: commands.bundle_read(folder), as_json=as_json)
+
+
 @main.command()
 @dry_run_option
 @json_option
@@ -354,3 +381,5 @@ def serve(caller: Caller, listen: str | None) -> None:
 
 def _print(report: "Report", *, as_json: bool) -> None:
     click.echo(report.as_json() if as_json else "\n".join(report.lines))
+    if report.exit_code:
+        sys.exit(report.exit_code)

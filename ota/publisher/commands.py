@@ -14,7 +14,8 @@ from ota.publisher.arguments import (
     parse_threshold,
     read_public_key,
 )
-from ota.publisher.bundle import write_bundle
+from ota.publisher.bundle import enable_bundles, write_bundle
+from ota.publisher.carried import read_reports
 from ota.publisher.config import (
     PublisherConfig,
     default_config,
@@ -27,6 +28,7 @@ from ota.publisher.documents import INGEST_KEYS, publish_document
 from ota.publisher.errors import KeyMissingError, NotFoundError, SettingsError
 from ota.publisher.inventory import Inventory, VehicleRecord
 from ota.publisher.layout import Repositories, check_thresholds, init_repositories
+from ota.publisher.orders import Orders
 from ota.publisher.package import (
     build_package,
     inspect_package,
@@ -36,7 +38,13 @@ from ota.publisher.package import (
 from ota.publisher.ports import DurableFiles, WallClock
 from ota.publisher.publish import Offer, publish_images
 from ota.publisher.release import RELEASE_NAME, load_release, sidecar
-from ota.publisher.reports import Report, package_fields, package_lines, publish_report
+from ota.publisher.reports import (
+    Report,
+    carried_report,
+    package_fields,
+    package_lines,
+    publish_report,
+)
 from ota.publisher.repository import Published
 from ota.publisher.status import read_status, vehicle_status, verify_all
 
@@ -233,6 +241,29 @@ class Commands:
             "dry_run": dry_run,
         }
         return Report(schema="okdrive-ota.bundle-write/1", lines=lines, fields=fields)
+
+    def bundle_enable(self, *, dry_run: bool) -> Report:
+        """Let a Director that is older than sticks write them."""
+        repositories = self._repositories()
+        version = enable_bundles(repositories, dry_run=dry_run)
+        verb = "would sign" if dry_run else "signed"
+        lines = ["this Director can write sticks already; nothing was changed"]
+        if version is not None:
+            keys = repositories.layout.offline_keys / "director"
+            lines = [
+                f"{verb} root {version} of the Director, which names two keys for sticks",
+                f"keys: {keys}/offline-{{snapshot,targets}}-1.pem; keep them offline",
+                "vehicles follow at their next check over the network; a vehicle that has none",
+                "follows through the roots on the stick. next: okdrive-ota bundle write FOLDER",
+            ]
+        fields = {"dry_run": dry_run, "root_version": version}
+        return Report(schema="okdrive-ota.bundle-enable/1", lines=lines, fields=fields)
+
+    def bundle_read(self, stick: Path) -> Report:
+        """Take the reports that a stick brought back."""
+        with self._inventory() as inventory:
+            found = read_reports(Orders(self._repositories(), inventory), inventory, stick)
+        return carried_report(stick, found)
 
     def refresh(self, *, dry_run: bool) -> Report:
         """Sign the Image repository's online roles again; say which offline role needs a person."""

@@ -81,14 +81,24 @@ class Orders:
             ManifestError: Malformed, not signed by the registered key, about another vehicle or
                 unknown ECUs, or with a counter that does not grow; nothing was stored.
         """
-        record = self._inventory.vehicle(vehicle)
-        manifest = verify_manifest(body, ecu_key(record.public_key))
-        _check_belongs(manifest, record)
+        record, manifest = self.check(vehicle, body)
         now = format_utc(self._repositories.clock.utc_now())
         stored = StoredManifest(counter=manifest.counter, received_utc=now, body=body)
         self._inventory.accept_manifest(vehicle, stored, failures_in(manifest))
         self._note_wishes(manifest, record)
         return manifest
+
+    def check(self, vehicle: str, body: bytes) -> tuple[VehicleRecord, VehicleManifest]:
+        """Return who ``vehicle`` is and what it says in ``body``; nothing is stored.
+
+        Raises:
+            UnknownVehicleError: ``vehicle`` is not registered.
+            ManifestError: As in ``accept``, but for the counter.
+        """
+        record = self._inventory.vehicle(vehicle)
+        manifest = verify_manifest(body, ecu_key(record.public_key))
+        _check_belongs(manifest, record)
+        return record, manifest
 
     def _note_wishes(self, manifest: VehicleManifest, record: VehicleRecord) -> None:
         """Assign the newest release of each app that is wanted since now; withdraw the others."""

@@ -2,21 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
 from ota.metadata.custom import Delta, Reuse
+from ota.publisher.carried import Carried
 from ota.publisher.package import PackageInfo
 from ota.publisher.publish import PublishPlan
+
+_NOT_VERIFIED = 3  # docs/reference/exit-codes.md
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a command found or did: a document for machines, lines for people."""
+    """What a command found or did: a document for machines, lines for people.
+
+    ``exit_code`` is 0 unless something of it was refused.
+    """
 
     schema: str  # "okdrive-ota.<command>/<version>"; a document only ever grows
     lines: Sequence[str]
     fields: Mapping[str, object] = field(default_factory=dict)
+    exit_code: int = 0
 
     def as_json(self) -> str:
         """Return the document, with its schema first, as indented JSON."""
@@ -46,6 +54,29 @@ def publish_report(plans: Sequence[PublishPlan], *, dry_run: bool) -> Report:
         schema="okdrive-ota.publish/1",
         lines=[line for plan in plans for line in _publish_lines(plan, dry_run=dry_run)],
         fields={"dry_run": dry_run, **documents[0], "bundle": documents},
+    )
+
+
+def carried_report(stick: Path, found: Sequence[Carried]) -> Report:
+    """Return what became of the reports of ``stick``."""
+    refused = [each for each in found if each.code is not None]
+    known = sum(each.is_known for each in found)
+    taken = len(found) - known - len(refused)
+    lines = [f"{stick}: {taken} reports taken, {known} known before, {len(refused)} refused"]
+    for each in found:
+        if each.code is not None:
+            lines.append(f"  {each.file}: {each.message} ({each.code})")
+        elif not each.is_known:
+            lines.append(f"  {each.vehicle}  report {each.counter}")
+    if taken:
+        lines.append("next: okdrive-ota vehicle list")
+    counts = {"taken": taken, "known": known, "refused": len(refused)}
+    fields = {"folder": str(stick), **counts, "reports": found}
+    return Report(
+        schema="okdrive-ota.bundle-read/1",
+        lines=lines,
+        fields=fields,
+        exit_code=_NOT_VERIFIED if refused else 0,
     )
 
 

@@ -61,6 +61,24 @@ class Repository:
         data = sign(root, self._ring.signers_for("root", root.roles["root"]))
         self._files.write(self._root_folder / f"{root.version}.root.json", data)
 
+    def next_root(self, root: Root) -> None:
+        """Publish ``root`` after the newest one; both roots' keys sign it.
+
+        Raises:
+            ConflictError: Its version does not follow the newest.
+            KeyMissingError: Root keys are not at hand.
+        """
+        before = self.root().signed
+        if root.version != before.version + 1:
+            raise ConflictError(
+                "root version", expected=str(before.version + 1), got=str(root.version)
+            )
+        signers = self._ring.signers_for("root", before.roles["root"])
+        known = {signer.public_key.keyid for signer in signers}
+        more = self._ring.signers_for("root", root.roles["root"])
+        signers += [signer for signer in more if signer.public_key.keyid not in known]
+        self._files.write(self._root_folder / f"{root.version}.root.json", sign(root, signers))
+
     def root(self) -> Metadata[Root]:
         """Return the newest root; raise NotFoundError or BrokenRepositoryError without one."""
         return read_root(self._root_folder)

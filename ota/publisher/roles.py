@@ -74,12 +74,17 @@ def new_root(
             )
         root.roles[role].threshold = wanted
     if offline:
-        root.keys |= {key.keyid: key for listed in offline.values() for key in listed}
-        root.unrecognized_fields[ROLES_FIELD] = {
-            role: {"keyids": [key.keyid for key in listed], "threshold": 1}
-            for role, listed in offline.items()
-        }
+        add_offline_roles(root, offline)
     return root
+
+
+def add_offline_roles(root: Root, offline: Mapping[str, Sequence[Key]]) -> None:
+    """Let ``root`` name the keys of the Director's two roles for sticks; one of each must sign."""
+    root.keys |= {key.keyid: key for listed in offline.values() for key in listed}
+    root.unrecognized_fields[ROLES_FIELD] = {
+        role: {"keyids": [key.keyid for key in listed], "threshold": 1}
+        for role, listed in offline.items()
+    }
 
 
 def new_targets(

@@ -50,13 +50,13 @@ class ConflictError(IngestError):
 
 
 class InspectError(IngestError):
-    """The file is no batch that this version can read; ``code`` is the codec's."""
+    """The file is nothing that this version can read; ``code`` is the codec's."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(
             message,
             intact="the file was only read",
-            advice="name a file with the bytes of one batch as they left the vehicle",
+            advice="name a file with the bytes of one message, as it left the vehicle or ingest",
         )
         self.code = code  # type: ignore[misc]
 

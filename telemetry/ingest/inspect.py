@@ -97,7 +97,12 @@ def _one(value: object) -> str:
         return " ".join(_one(part) for part in value.values() if part or part == 0)
     if isinstance(value, (list, tuple)):
         return " ".join(map(_one, value))
-    return "none" if value is None or value == "" else str(value)
+    return "none" if value is None or value == "" else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` on one line: what a stranger wrote does nothing to a terminal."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _in_words(body: dict[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from telemetry.codec.errors import CodecError
 from telemetry.ingest.config import load_config
 from telemetry.ingest.entries import StoredBatch
 from telemetry.ingest.errors import InspectError, NotFoundError
-from telemetry.ingest.inspect import inspect_batch, sentences
 from telemetry.ingest.printing import CELL, as_json, limited, print_json, print_table
 from telemetry.ingest.reports import ReportQueue
 from telemetry.ingest.store import Index, Store, open_to_read
+from telemetry.ingest.whatis import in_words, max_bytes, what_is
 
 _ID_DIGITS = 64
 _IDS = ("batch_id", "report_id")
@@ -85,18 +85,20 @@ def batch() -> None:
 def batch_inspect(file: BinaryIO, *, is_json: bool) -> None:
     """Print what the batch in FILE says, in plain words. FILE: its bytes, or - for stdin.
 
-    Reads no configuration and no store; works on any version and schema ever released.
+    Reads no configuration and no store; works on any version and schema ever released. A batch
+    whose schema is not one of ours shows its container and counts. Parts, erase requests and
+    receipts are told too; of what is sealed, and so of what is in quarantine, the key it is for.
     """
     limits = BatchLimits()
-    payload = file.read(limits.max_bytes + 1)
+    payload = file.read(max_bytes(limits) + 1)
     try:
-        document = inspect_batch(payload, limits=limits)
+        document = what_is(payload, limits=limits)
     except CodecError as error:
         raise InspectError(str(error), code=error.code) from error
     if is_json:
         print_json("batch.inspect", document)
         return
-    for line in sentences(document):
+    for line in in_words(document):
         click.echo(line)
 
 

@@ -3,18 +3,22 @@
 An input is answered or refused with a code, within counted work; anything else is a fault.
 """
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 
 from telemetry.codec.batch import BatchLimits, batch_pseudonym, decode_batch, encode_batch
+from telemetry.codec.cbor import dump
 from telemetry.codec.cells import INVALID
 from telemetry.codec.columns import decode_columns, encode_columns
 from telemetry.codec.erase import decode_erase, decode_erasure, encode_erase, encode_erasure
 from telemetry.codec.errors import CodecError
-from telemetry.codec.receipt import decode_receipt, unpack_signed
+from telemetry.codec.part import split
+from telemetry.codec.receipt import decode_receipt, pack_signed, unpack_signed
 from telemetry.codec.schemas import BATTERY_1
 from telemetry.codec.sessions import decode_records, encode_records
 from telemetry.codec.workshop import decode_report, encode_report
+from telemetry.ingest.whatis import in_words, what_is
 from telemetry.purposes import Purpose
 from telemetry.seal import SealError, key_id_of, open_sealed
 from tests.fuzz.mutate import Mutator, Trace
@@ -31,6 +35,11 @@ CORPUS = [
 SEALED = [bytes.fromhex(path.read_text()) for path in sorted(sealed_examples.FOLDER.glob("*.hex"))]
 RECEIPTS = [
     bytes.fromhex((codec_examples.FOLDER / name).read_text()) for name in codec_examples.RECEIPTS
+]
+ERASURES = [pack_signed(encode_erasure(one), bytes(64)) for one in codec_examples.ERASURES.values()]
+FOREIGN = [
+    dump({0: 1, 1: "bench", 2: "bench.i3", 3: bytes(16), 4: block, 5: [2, 0], 6: bytes(16)})
+    for block in (encode_columns([[1, 2], [3, None]]), [1, b"x"])
 ]
 BLOCKS = [
     encode_columns([[1, 2, 3], [None, 5, 5], [9, 9, None], [0, 0, 0], [2**40, 1, -7]]),
@@ -106,6 +115,13 @@ def report(data: bytes) -> None:
     assert data == encode_report(found, pseudonym=pseudonym, nonce=data[-16:])
 
 
+def anything(data: bytes) -> None:
+    """Whatever is told can be printed, as JSON and in words of one line each."""
+    document = what_is(data, limits=LIMITS)
+    json.dumps(document)
+    assert all(line.isprintable() for line in in_words(document))
+
+
 TARGETS: dict[Callable[[bytes], None], list[bytes]] = {
     batch: CORPUS,
     records: CORPUS,
@@ -116,6 +132,7 @@ TARGETS: dict[Callable[[bytes], None], list[bytes]] = {
     erase: CORPUS,
     erasure: [encode_erasure(one) for one in codec_examples.ERASURES.values()],
     report: CORPUS,
+    anything: [*CORPUS, *SEALED, *RECEIPTS, *ERASURES, *FOREIGN, *split(bytes(300), max_bytes=200)],
 }
 
 

@@ -1,5 +1,6 @@
 """What the transforms promise for any trip."""
 
+import math
 from datetime import date, datetime, timedelta
 from itertools import combinations
 
@@ -7,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.privacy.cells import cell_at, coarser, resolution_of, with_neighbours
+from agent.privacy.cells import (
+    cell_at,
+    coarser,
+    middle_of,
+    reach_m,
+    resolution_of,
+    with_neighbours,
+)
 from agent.privacy.charging import ChargeFacts, charging_batch
 from agent.privacy.cropping import MIN_RUN_M, MIN_RUN_S, TrackPoint, crop
 from agent.privacy.patterns import JourneyFacts, dwell_class, journey, speed_tenths
@@ -20,10 +28,12 @@ from agent.privacy.places import (
     Zone,
     cut_s,
     distance_m,
+    moved,
     zone_around,
 )
 from agent.privacy.selection import BOUNDS, Bound, is_turn, pick, select_cell_hours
 from agent.privacy.traffic import Track, traffic_batches
+from agent.privacy.zones import DrawnZone
 from telemetry.purposes import Purpose
 from telemetry.records import CurrentKind
 
@@ -33,6 +43,24 @@ DAY = date(2026, 11, 23)
 secrets = st.binary(min_size=32, max_size=32)
 places = st.builds(Place, latitude=st.floats(-65, 65), longitude=st.floats(-180, 180))
 moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1))  # noqa: DTZ001 (local time)
+
+
+stops = st.builds(
+    ChargeFacts,
+    place=st.builds(
+        Place,
+        latitude=st.floats(-65, 65),
+        longitude=st.floats(-180, 180),
+        days=st.integers(1, 3),
+        longest_s=st.floats(0, 30_000),
+    ),
+    arrived=moments,
+    dwell_s=st.floats(0, 90_000),
+    soc_in_percent=st.floats(0, 100),
+    soc_out_percent=st.none() | st.floats(0, 100),
+    current=st.none() | st.sampled_from(CurrentKind),
+    quarter_hours_wh=st.lists(st.floats(0, 30_000), max_size=120).map(tuple),
+)
 
 
 def line(place: Place, count: int, step: float = 0.001) -> list[TrackPoint]:
@@ -154,27 +182,51 @@ def test_no_told_cell_holds_a_point_within_300_m_of_an_end(
                 assert any(cell_at(p.latitude, p.longitude, 9) == batch.cell for p in open_)
 
 
+@settings(max_examples=60)
+@given(secrets, places, moments, st.integers(0, 199), st.floats(100, 5_000))
+def test_no_told_cell_touches_a_place_that_was_drawn(
+    secret: bytes, start: Place, started: datetime, at: int, radius_m: float
+) -> None:
+    points = line(start, 200)
+    end = Place(latitude=points[-1].latitude, longitude=points[-1].longitude)
+    track = Track(started=started, points=points, start=start, end=end)
+    zone = DrawnZone(
+        zone_id="", latitude=points[at].latitude, longitude=start.longitude, radius_m=radius_m,
+        drawn=DAY,
+    )  # fmt: skip
+    for day in (DAY + timedelta(days=ahead) for ahead in range(BOUNDS[Purpose.TRAFFIC].turn_days)):
+        for batch in traffic_batches(track, secret=secret, day=day, covers=[zone.cover(secret)]):
+            assert distance_m(zone, middle_of(batch.cell)) > radius_m + reach_m(batch.cell)
+
+
+@given(secrets, places, st.floats(100, 5_000))
+def test_the_cover_of_a_drawn_place_hides_all_of_it_and_not_where_its_middle_is(
+    secret: bytes, place: Place, radius_m: float
+) -> None:
+    zone = DrawnZone(
+        zone_id="", latitude=place.latitude, longitude=place.longitude, radius_m=radius_m,
+        drawn=DAY,
+    )  # fmt: skip
+    cover = zone.cover(secret)
+    assert cover == zone.cover(secret)
+    assert cover.radius_m - distance_m(cover, zone) >= radius_m * 0.99
+    assert cover.radius_m + distance_m(cover, zone) <= radius_m + max(1_300, radius_m) + 110
+
+
+@given(stops, secrets, st.floats(0, 3_000), st.floats(0, 6.28))
+def test_no_area_is_told_of_a_stop_in_a_place_that_was_drawn(
+    stop: ChargeFacts, secret: bytes, far_m: float, angle: float
+) -> None:
+    latitude, longitude = moved(stop.place, far_m * math.cos(angle), far_m * math.sin(angle))
+    zone = DrawnZone(
+        zone_id="", latitude=latitude, longitude=longitude, radius_m=far_m + 100, drawn=DAY
+    )
+    assert charging_batch(stop, covers=[zone.cover(secret)]).cell is None
+
+
 @given(st.lists(st.floats(0, 250), min_size=1, max_size=200))
 def test_every_vehicle_adds_ten_tenths_to_a_cell(speeds: list[float]) -> None:
     assert sum(speed_tenths(speeds)) == 10
-
-
-stops = st.builds(
-    ChargeFacts,
-    place=st.builds(
-        Place,
-        latitude=st.floats(-65, 65),
-        longitude=st.floats(-180, 180),
-        days=st.integers(1, 3),
-        longest_s=st.floats(0, 30_000),
-    ),
-    arrived=moments,
-    dwell_s=st.floats(0, 90_000),
-    soc_in_percent=st.floats(0, 100),
-    soc_out_percent=st.none() | st.floats(0, 100),
-    current=st.none() | st.sampled_from(CurrentKind),
-    quarter_hours_wh=st.lists(st.floats(0, 30_000), max_size=120).map(tuple),
-)
 
 
 @given(stops, st.lists(places, max_size=3))

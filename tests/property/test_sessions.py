@@ -24,7 +24,10 @@ VALUES = {
     catalog.AMBIENT: (-10.0, 25.0),
     catalog.SOC: (40.0, 41.0),
 }
-DRIVEN = VALUES | {catalog.SPEED: (0.0, 36.0, 90.0)}
+DRIVEN = VALUES | {
+    catalog.SPEED: (0.0, 36.0, 90.0),
+    CHARGER_STATE: (40.0, 64.0),  # of no concern to a trip, but heard
+}
 CHARGED = VALUES | {
     catalog.CHARGER_POWER: (0.0, 3.3),
     CHARGER_STATE: (40.0, 64.0, 96.0, 96.0),
@@ -37,7 +40,7 @@ def tapes(draw: st.DrawFn, values: dict[str, tuple[float, ...]]) -> list[Signal]
     """Signals a few frames apart; some of them say why there is no value."""
     found, time_s = [], 100.0
     for path in draw(st.lists(st.sampled_from(sorted(values)), min_size=1, max_size=60)):
-        time_s += draw(st.sampled_from((0.0, 0.01, 0.1, 0.5, 1.5)))
+        time_s += draw(st.sampled_from((0.0, 0.01, 0.1, 0.5, 1.5, 2.5)))
         invalid = (Quality.STALE, Quality.STALE, Quality.RANGE)
         told = draw(st.sampled_from((*values[path] * 2, *invalid)))
         if isinstance(told, Quality):

@@ -8,18 +8,20 @@ on. The exit code is 1 if anything was lost, doubled or ill. The same seed plays
 import argparse
 import asyncio
 import math
-import signal
+import os
 import sys
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 from tests.soak.book import Book
-from tests.soak.children import Children, Ended, Line, Slice
 from tests.soak.parts import PARTS
 from tests.soak.patience import Patience, say
-from tests.soak.report import Progress, report
+from tests.soak.play import Play, soak
+from tests.soak.report import report
+from tests.support.power import PROGRAMS
 
-MEMORY = Path("/dev/shm")
+MEMORY, CORES = Path("/dev/shm"), len(os.sched_getaffinity(0))
 EXAMPLES = """examples:
   python -m tests.soak                              everything; about an hour of two cores
   python -m tests.soak --minutes 10                 a bit of everything
@@ -48,7 +50,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         )
     parser.add_argument("--seed", type=int, default=7, help="of all dice; default 7")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end all parts by then")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at once; 2")
+    parser.add_argument(
+        "--jobs", type=int, default=CORES, metavar="N", help=f"processes at once; here {CORES}"
+    )
     parser.add_argument(
         "--folder",
         type=Path,
@@ -64,61 +68,31 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     for name in chosen.parts:
         if name not in PARTS:
             parser.error(f"expected a part ({', '.join(PARTS)}), got {name!r}")
+    chosen.parts = [name for name in PARTS if name in (chosen.parts or PARTS)]
+    if "power-cuts" in chosen.parts and chosen.cuts and (lacks := missing(os.geteuid(), which)):
+        others = " ".join(name for name in chosen.parts if name != "power-cuts")
+        parser.error(f"power-cuts: expected {', '.join(lacks)}; without: {others or 'other parts'}")
     if chosen.resume and chosen.json is None:
         parser.error("--resume: expected --json FILE as well")
     return chosen
 
 
-async def soak(chosen: argparse.Namespace, book: Book, patience: Patience) -> None:
-    """Play the chosen parts one after the other, each in its share of the time."""
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-        patience.interrupt()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    parts = [name for name in PARTS if name in (chosen.parts or PARTS)]
-    for number, name in enumerate(parts):
-        patience.share(len(parts) - number)
-        if not patience.is_over:
-            await play(name, chosen, book, patience)
-
-
-async def play(name: str, chosen: argparse.Namespace, book: Book, patience: Patience) -> None:
-    """Play what is missing of one part."""
-    part, amount = PARTS[name], getattr(chosen, PARTS[name].unit)
-    command = f"python -m tests.soak {name} --{part.unit} {amount} --seed {chosen.seed}"
-    plan = part.plan(amount, chosen.seed)
-    slices = book.still_to_play(name, plan)
-    progress = Progress(name, book, patience, asked=sum(one.amount for one in plan))
-
-    def on_line(one: Slice, line: Line) -> None:
-        said = part.read(one, line)
-        pages[one.name].take(said)
-        if said.ill:
-            say(f"{name}, {one.name}: {said.ill}")
-
-    def on_end(one: Slice, ended: Ended) -> None:
-        pages[one.name].end(ended)
-        if ended.complaint:
-            say(f"{name}, {one.name}: {ended.complaint}")
-        book.save()
-
-    pages = {one.name: book.page(name, one, command) for one in slices}
-    with tempfile.TemporaryDirectory(prefix="okdrive-soak-", dir=chosen.folder) as folder:
-        children = Children(Path(folder), patience, on_line, on_end, progress.line)
-        await children.run(slices, jobs=chosen.jobs)
+def missing(user: int, find: Callable[[str], str | None]) -> list[str]:
+    """Return what a disk that forgets needs and does not have here."""
+    lacks = [program for program in PROGRAMS if find(program) is None]
+    return lacks if user == 0 else ["root", *lacks]
 
 
 def main() -> int:
     chosen = parse()
     book, patience = Book(chosen.json, resume=chosen.resume), Patience(chosen.minutes)
+    plays = [
+        Play(name, getattr(chosen, PARTS[name].unit), chosen.seed, book, patience)
+        for name in chosen.parts
+    ]
     try:
-        asyncio.run(soak(chosen, book, patience))
-    except KeyboardInterrupt:
+        asyncio.run(soak(plays, patience, jobs=chosen.jobs, folder=chosen.folder))
+    except (asyncio.CancelledError, KeyboardInterrupt):
         say("ended at once")
         return 130
     finally:

@@ -43,6 +43,12 @@ CALLS = """
 | before this call | points |
 |---|---:|
 """
+PAIRS = """
+Ended again while they recovered (`tests/support/update_kill_pairs.py`):
+
+| story | pairs of points |
+|---|---:|
+"""
 BROKEN = """
 The bench would notice: with a sync left out on purpose, the power cut when the update was done
 (`tests/support/update_power_cuts.py`):
@@ -62,6 +68,8 @@ def section(figures: Figures) -> str:
         counts = parts["kill-points"]["counts"]
         text += STORIES + rows(beginning("story ", counts))
         text += CALLS + rows(beginning("call ", counts))
+    if "kill-pairs" in parts:
+        text += PAIRS + rows(beginning("story ", parts["kill-pairs"]["counts"]))
     if "power-cuts" in parts:
         counts = parts["power-cuts"]["counts"]
         text += BROKEN + "".join(

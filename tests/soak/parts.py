@@ -26,6 +26,7 @@ POINTS = {  # of each story, about
     "long_good": 2_320,
     "long_bad": 2_800,
 }
+EVERY = 16  # of the points of a recovery, as tests.support.update_kill_pairs.EVERY
 SYNCS = {  # what tests.support.update_power_cuts can leave out
     "unpacked": "the files of the new version, once they are unpacked",
     "files": "what any file holds: image, journal, new version",
@@ -60,6 +61,7 @@ class Part:
     plan: Callable[[int, int], list[Slice]]  # how many, seed
     read: Callable[[Slice, Line], Said]
     shown: tuple[str, ...] = ()
+    silence_s: float = 600.0  # who says nothing for so long hangs
 
 
 def shares(amount: int, most: int) -> list[int]:
@@ -93,7 +95,7 @@ def plan_towns(towns: int, seed: int) -> list[Slice]:
 def plan_points(points: int, _seed: int) -> list[Slice]:
     """Take every n-th point of the stories of the suite; all of them and long ones if need be."""
     all_points = sum(POINTS[story] for story in WANTED)
-    every, slices, planned = max(1, all_points // max(1, points)), list[Slice](), 0
+    every, slices, planned = max(1, all_points // (points + len(WANTED))), list[Slice](), 0
     for story in (*WANTED, *LONG) if points > all_points else WANTED:
         if planned >= points:
             break
@@ -110,6 +112,28 @@ def plan_points(points: int, _seed: int) -> list[Slice]:
             )
         planned += POINTS[story] // every
     return slices
+
+
+def plan_pairs(pairs: int, seed: int) -> list[Slice]:
+    """Take every n-th point of each story, others with another seed, and some of its recovery."""
+    every = max(1, sum(map(pairs_of, WANTED)) // max(1, pairs))
+    return [
+        Slice(
+            f"{story} {first}/{step}, seed {seed}",
+            ceil(pairs_of(story) / step),
+            "tests.support.update_kill_pairs",
+            (story, str(first), str(step), str(SEEDS * seed + part)),
+        )
+        for story in (WANTED if pairs else ())
+        for parts in [ceil(pairs_of(story) / every / SLICE_POINTS)]
+        for part in range(parts)
+        for first, step in [(part * every + seed % every, parts * every)]
+    ]
+
+
+def pairs_of(story: str) -> int:
+    """Return how many pairs there are, about: a recovery has 0.6 of the points of its update."""
+    return round(POINTS[story] * 0.6 * POINTS[story] / EVERY)
 
 
 def plan_cuts(cuts: int, seed: int) -> list[Slice]:
@@ -145,6 +169,13 @@ def read_point(one: Slice, line: Line) -> Said:
     return Said(counts, f"{story}: {line}" if ill else "")
 
 
+def read_pair(one: Slice, line: Line) -> Said:
+    story = one.name.split()[0]
+    ill = wrong(story, [line])
+    counts = {"pairs": 1, "ill": len(ill), f"story {story}": 1}
+    return Said(counts, f"{story}: {line}" if ill else "")
+
+
 def read_cut(one: Slice, line: Line) -> Said:
     ill = int(not is_well(line))
     if one.name.startswith("without "):
@@ -166,7 +197,7 @@ PARTS: Mapping[str, Part] = {
     "fuzz": Part(
         about=f"so many inputs for each of {len(CODEC + OTA)} parsers of what comes from outside",
         unit="inputs",
-        default=400,
+        default=2_000,
         zero=("faults",),
         shown=("faults",),
         plan=plan_fuzz,
@@ -181,6 +212,15 @@ PARTS: Mapping[str, Part] = {
         plan=plan_points,
         read=read_point,
     ),
+    "kill-pairs": Part(
+        about="the same, ended again before a change to the disk while it recovers",
+        unit="pairs",
+        default=3_000,
+        zero=("ill",),
+        shown=("ill",),
+        plan=plan_pairs,
+        read=read_pair,
+    ),
     "power-cuts": Part(
         about="an update whose power is cut on a disk that forgets (needs root, nbdkit)",
         unit="cuts",
@@ -193,6 +233,7 @@ PARTS: Mapping[str, Part] = {
     "towns": Part(
         about="the privacy attacks on another town of 4,000 vehicles",
         unit="towns",
+        silence_s=3_600.0,  # a town is 90 s of a core, and speaks once
         default=1,
         zero=("missed",),
         shown=("missed",),

@@ -3,6 +3,7 @@
 import time
 
 from tests.soak.book import Book
+from tests.soak.children import Slice
 from tests.soak.parts import PARTS
 from tests.soak.patience import Patience, duration
 
@@ -10,14 +11,16 @@ from tests.soak.patience import Patience, duration
 class Progress:
     """How far one part is, how fast it goes, and when it will be through."""
 
-    def __init__(self, part: str, book: Book, patience: Patience, *, asked: int) -> None:
-        self._part, self._book, self._patience, self._asked = part, book, patience, asked
+    def __init__(self, part: str, book: Book, patience: Patience, plan: list[Slice]) -> None:
+        self._part, self._book, self._patience = part, book, patience
+        self._names, self._asked = {one.name for one in plan}, sum(one.amount for one in plan)
         self._began_s = time.monotonic()
         self._had = self._done
 
     @property
     def _done(self) -> int:
-        return self._book.counts(self._part)[PARTS[self._part].unit]
+        played = [one for one in self._book.of(self._part) if one.name in self._names]
+        return sum(one.counts[PARTS[self._part].unit] for one in played)
 
     def line(self) -> str:
         unit, done = PARTS[self._part].unit, self._done

@@ -1,14 +1,19 @@
 """A bench that is asked to end (SIGTERM) ends where nothing is half done."""
 
+import mmap
 import signal
 
 
 class Ending:
-    """Whether somebody has asked; made once, by the main thread of a process of its own."""
+    """Whether somebody has asked this process or one that it forked from; made once, early."""
 
     def __init__(self) -> None:
-        self.is_asked = False
+        self._asked = mmap.mmap(-1, 1)  # shared with the children
         signal.signal(signal.SIGTERM, self._ask)
 
+    @property
+    def is_asked(self) -> bool:
+        return self._asked[0] != 0
+
     def _ask(self, *_: object) -> None:
-        self.is_asked = True
+        self._asked[0] = 1

@@ -14,29 +14,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from tests.support.mutant import Mutant, one
+from tests.support.stick_mutants import STICK_MUTANTS
+
 ROOT = Path(__file__).parent.parent.parent
 ACCEPTED = "accepted"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A check in words, the case that notices its absence, and where the check stands.
-
-    ``edits``: module, what stands there exactly once, what stands there without the check. More
-    than one where a second check stands behind the first.
-    """
-
-    check: str
-    case: str
-    edits: tuple[tuple[str, str, str], ...]
-
-
-def _one(check: str, case: str, module: str, present: str, absent: str) -> Mutant:
-    return Mutant(check, case, ((module, present, absent),))
 
 
 _EARLY, _UPTANE = "ota.client.early", "ota.client.uptane"
@@ -45,9 +30,9 @@ _REPOSITORY, _FLOOR = "ota.client.repository", "ota.client.floor"
 _VERIFIER, _DOWNLOAD = "ota.client.verifier", "ota.client.download"
 _TRANSFER, _TIME = "ota.client.transfer", "ota.client.timekeeper"
 
-MUTANTS: tuple[Mutant, ...] = (
+_ONLINE: tuple[Mutant, ...] = (
     # --- before python-tuf persists anything -----------------------------------------------------
-    _one(
+    one(
         "the vehicle, before a role is kept",
         "another vehicle's v900, then our own v6",
         _EARLY,
@@ -62,49 +47,49 @@ MUTANTS: tuple[Mutant, ...] = (
             (_UPTANE, "        if named != vehicle:", "        if False:"),
         ),
     ),
-    _one(
+    one(
         "versions that nobody could follow",
         "the image timestamp has a version nobody could follow",
         _EARLY,
         "        if version > MAX_VERSION:",
         "        if False:",
     ),
-    _one(
+    one(
         "versions are numbers",
         "a version that is no number",
         _EARLY,
         "        if type(version) is not int:",
         "        if False:",
     ),
-    _one(
+    one(
         "a Timestamp gives a hash of its Snapshot",
         "the image timestamp gives no hash of its snapshot",
         _EARLY,
         "    if not timestamp.snapshot_meta.hashes:",
         "    if False:",
     ),
-    _one(
+    one(
         "a Snapshot lists files of roles",
         "the snapshot lists what is no file of a role",
         _EARLY,
         '        if not listed.endswith(".json"):',
         "        if False:",
     ),
-    _one(
+    one(
         "one key counts once",
         "the image root counts one key twice",
         _EARLY,
         "        if len(set(values)) != len(values):",
         "        if False:",
     ),
-    _one(
+    one(
         "the Director's Targets are small",
         "director_targets_too_large",
         _REPOSITORY,
         "            return MAX_DIRECTOR_TARGETS_BYTES",
         "            return MAX_TARGETS_BYTES",
     ),
-    _one(
+    one(
         "no body is longer than its limit",
         "a delegated role is too large",
         "ota.client.translate",
@@ -112,56 +97,56 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if False:",
     ),
     # --- floor and time --------------------------------------------------------------------------
-    _one(
+    one(
         "the floor of versions",
         "older roles after a power cut emptied the files",
         _FLOOR,
         "        if version < lowest.version:",
         "        if False:",
     ),
-    _one(
+    one(
         "a floor that one more key does not end",
         "an older timestamp under one more key, after a power cut",
         _FLOOR,
         "    return not any(before <= role.keys for role in signers)",
         "    return not any(before == role.keys for role in signers)",
     ),
-    _one(
+    one(
         "a floor that ends with its keys",
         "new keys after a fast-forward and a power cut",
         _FLOOR,
         "            continue  # the floor of the old keys ended with them",
         "            pass",
     ),
-    _one(
+    one(
         "a version that went back is called so",
         "image snapshot goes back under newer roles",
         _REPOSITORY,
         "            raise self._find_rollback() or error from error.__cause__",
         "            raise",
     ),
-    _one(
+    one(
         "expiry by the vehicle's own time",
         "expired by the vehicle's own clock",
         _REPOSITORY,
         "        if role.is_expired(now):",
         "        if False:",
     ),
-    _one(
+    one(
         "what both have signed counts as time",
         "a Director frozen while the clock stood still",
         _VERIFIER,
         "self._floor.lowest_time(states)",
         "None",
     ),
-    _one(
+    one(
         "a new root resets the time",
         "a new root after a stolen timestamp key moved the time",
         _FLOOR,
         "    if before is not None and not _is_new_root(times, state):",
         "    if before is not None:",
     ),
-    _one(
+    one(
         "a time that has not come yet",
         "a timestamp from a future that NTS denies",
         _TIME,
@@ -169,56 +154,56 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if False:",
     ),
     # --- delegated roles -------------------------------------------------------------------------
-    _one(
+    one(
         "signatures of a delegated role",
         "delegation_unsigned",
         _ROLE,
         "        delegator.verify_delegate(",
         "        (lambda *_: None)(",
     ),
-    _one(
+    one(
         "hashes of a delegated role",
         "a delegated role in other bytes than the snapshot lists",
         _ROLE,
         "        listed.verify_length_and_hashes(data)",
         "        pass",
     ),
-    _one(
+    one(
         "the version of a delegated role",
         "delegation_snapshot_version_mismatch",
         _ROLE,
         "        if role.version != listed.version:",
         "        if False:",
     ),
-    _one(
+    one(
         "a delegated role is of type targets",
         "a delegated role is a snapshot",
         _ROLE,
         "        if role.type != Targets.type:",
         "        if False:",
     ),
-    _one(
+    one(
         "a delegated role is listed in the Snapshot",
         "delegation_snapshot_missing",
         _ROLE,
         "        if listed is None:",
         "        listed = listed or MetaFile(self.snapshot.version)\n        if False:",
     ),
-    _one(
+    one(
         "a delegated role's expiry",
         "a delegated role expired by the vehicle's own clock",
         _ROLE,
         "        if role.is_expired(self.now):",
         "        if False:",
     ),
-    _one(
+    one(
         "one key of a delegation counts once",
         "a delegation counts one key twice",
         _EARLY,
         "    elif isinstance(role, Targets) and role.delegations is not None:",
         "    elif False:",
     ),
-    _one(
+    one(
         "a role's name fits a file",
         "a role whose name fits no file",
         _ROLE,
@@ -226,49 +211,49 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if False:",
     ),
     # --- the search through delegations ----------------------------------------------------------
-    _one(
+    one(
         "a delegation is for this hardware",
         "a delegation for other hardware is not followed",
         _SEARCH,
         "            if entry is None or self._is_for_hardware(entry):",
         "            if True:",
     ),
-    _one(
+    one(
         "a terminating delegation ends the search",
         "a terminating delegation ends the search",
         _SEARCH,
         "            if is_terminating:",
         "            if False:",
     ),
-    _one(
+    one(
         "a circle is left",
         "delegations in a circle",
         _SEARCH,
         "        if name in self._visited:",
         "        if False:",
     ),
-    _one(
+    one(
         "a search has an end",
         "a chain of delegations without an end in sight",
         _SEARCH,
         "        if self._opened == MAX_OPENED:",
         "        if False:",
     ),
-    _one(
+    one(
         "roles that must agree do",
         "the second of two roles says another length",
         _SEARCH,
         "    return (one.length, one.hashes, _must_match(one)) == (",
         "    return True or (one.length, one.hashes, _must_match(one)) == (",
     ),
-    _one(
+    one(
         "they agree on release and hardware too",
         "the second of two roles says another release",
         _SEARCH,
         '    return fields.get("hardware_ids"), fields.get("release_counter")',
         "    return ()",
     ),
-    _one(
+    one(
         "who agrees may speak about the image",
         "the second of two roles may not speak about the image",
         _SEARCH,
@@ -276,35 +261,35 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if entry is None:",
     ),
     # --- the rules of Uptane ---------------------------------------------------------------------
-    _one(
+    one(
         "the Director does not delegate",
         "director_delegations",
         _UPTANE,
         "    if director.delegations is not None:",
         "    if False:",
     ),
-    _one(
+    one(
         "no ECU is named twice",
         "director_targets_same_ecu",
         _UPTANE,
         "            if ecu_id in assigned:",
         "            if False:",
     ),
-    _one(
+    one(
         "every ECU is this vehicle's",
         "director_bad_ecu_id",
         _UPTANE,
         "    ecu = inventory.get(ecu_id)",
         "    ecu = inventory.get(ecu_id) or next(iter(inventory.values()))",
     ),
-    _one(
+    one(
         "the Director's hardware id",
         "director_bad_hw_id",
         _UPTANE,
         "    if word.hardware_id != ecu.hardware_id:",
         "    if False:",
     ),
-    _one(
+    one(
         "the image's hardware ids",
         "image_repo_bad_hw_id",
         _UPTANE,
@@ -323,56 +308,56 @@ MUTANTS: tuple[Mutant, ...] = (
             (_UPTANE, " or custom.name != ecu.name:", ":"),
         ),
     ),
-    _one(
+    one(
         "the Image repository has released it",
         "the director names what was never released",
         _UPTANE,
         "    if image is None:",
         "    image = image or assignment.file\n    if False:",
     ),
-    _one(
+    one(
         "both say the same length",
         "director_target_oversized",
         _UPTANE,
         "    if director.length != image.length:",
         "    if False:",
     ),
-    _one(
+    one(
         "both say the same hashes",
         "director_target_hash_mismatch",
         _UPTANE,
         "    if director.hashes != image.hashes:",
         "    if False:",
     ),
-    _one(
+    one(
         "both say the same release",
         "the director names another release counter",
         _UPTANE,
         "    if custom.release_counter != assignment.release_counter:",
         "    if False:",
     ),
-    _one(
+    one(
         "the floor of release counters",
         "a release below the committed counter",
         _UPTANE,
         "    if offer.release_counter < counter_floor:",
         "    if False:",
     ),
-    _one(
+    one(
         "a release of what runs raises its counter",
         "a release that was taken back, offered again",
         _VERIFIER,
         "        self._commit_running(offers)",
         "        pass",
     ),
-    _one(
+    one(
         "what an image needs is there",
         "an image needs an app that is not there",
         _UPTANE,
         "            if counters.get(name, 0) < least:",
         "            if False:",
     ),
-    _one(
+    one(
         "what an image cannot be beside is not",
         "an image in conflict with what runs",
         _UPTANE,
@@ -404,7 +389,7 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
     ),
-    _one(
+    one(
         "the hashes of an image",
         "one byte of an image without pieces",
         _DOWNLOAD,
@@ -424,6 +409,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
 )
+
+MUTANTS: tuple[Mutant, ...] = (*_ONLINE, *STICK_MUTANTS)
 
 
 class _Mutation(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):

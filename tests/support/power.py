@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.support.wait import wait_until_sync
 
+PROGRAMS = ("nbdkit", "nbdfuse", "losetup", "mount", "mkfs.ext4")
 SIZE_BYTES = 24 * 1024 * 1024
 PATIENCE_S = 60.0  # a busy machine
 

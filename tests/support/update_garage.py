@@ -102,6 +102,17 @@ class Garage:
         """Return what the driver's screen shows at ``path``."""
         return await asyncio.to_thread(self._screen, path)
 
+    async def until_screen(self, path: str, words: str) -> str:
+        """Return what the driver's screen shows at ``path`` as soon as it holds ``words``."""
+        seen: list[str] = []
+
+        def is_shown() -> bool:
+            seen.append(self._screen(path))
+            return words in seen[-1]
+
+        await asyncio.to_thread(wait_until_sync, is_shown, timeout_s=60)
+        return seen[-1]
+
     def _screen(self, path: str) -> str:
         known = json.loads(self.home.screen_file.read_bytes())
         connection = http.client.HTTPConnection(known["address"].removeprefix("http://"))

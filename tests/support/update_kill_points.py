@@ -225,7 +225,8 @@ def kill_for_good(folder: Path, story: str, point: int) -> None:
 
 def restart(stop: Stop, simulator: RepositorySimulator, here: Path) -> None:
     if in_child(partial(tell, stop, simulator, here)) != 0:
-        raise RuntimeError(f"point {stop.number} ({stop.call}): the vehicle did not come back")
+        said = {"point": stop.number, "call": stop.call, "problem": "did not come back"}
+        print(json.dumps(said), flush=True)  # noqa: T201
     shutil.rmtree(here)
 
 

@@ -16,6 +16,7 @@ from tests.support.legacy_vectors import LEGACY_VECTORS
 from tests.support.own_attacks import OWN_ATTACKS
 from tests.support.packages import make_package
 from tests.support.repository_simulator import ECU, VEHICLE, RepositorySimulator
+from tests.support.stick_cases import STICK_CASES
 from tests.support.update_client import make_verifier, verify_and_download
 
 Case = Callable[[Path], str | None]
@@ -249,4 +250,5 @@ CASES: Mapping[str, tuple[Case, str | None]] = {
         image_changed_on_the_server_without_pieces,
         "ota.repository.hash_mismatch",
     ),
+    **STICK_CASES,
 }

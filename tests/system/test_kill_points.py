@@ -27,6 +27,18 @@ async def test_ended_before_any_change_to_the_disk_an_update_still_ends_well(
 
 
 @pytest.mark.system
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("story", "step"), [("small", 60), ("bad_bundle", 200)])
+async def test_ended_again_while_it_recovers_an_update_still_ends_well(
+    story: str, step: int, ram: Path
+) -> None:
+    ends = await told("update_kill_pairs", ram, story, 7, step, 20261122)
+    print(f"{story}: {len(ends)} pairs of points")  # noqa: T201
+    assert wrong(story, ends) == []
+    assert len(ends) >= 20
+
+
+@pytest.mark.system
 @pytest.mark.timeout(300)
 async def test_a_real_sigkill_leaves_what_the_stop_before_it_shows(ram: Path) -> None:
     points = random.Random(20261122).sample(range(1, LEAST["small"]), 20)

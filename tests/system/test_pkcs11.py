@@ -9,9 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from agent.consent.keys import ECDSA_P256, KeyFileError, MissingKey, load_verify_key
+from agent.consent.keys import (
+    ECDSA_P256,
+    KeyFileError,
+    MissingKey,
+    load_purpose_secret,
+    load_verify_key,
+)
 from agent.store.vault import KeyLostError, Vault
-from agent.token import Token, TokenError, TokenWrapper, ledger_key, open_token
+from agent.token import (
+    Token,
+    TokenError,
+    TokenSecrets,
+    TokenWrapper,
+    ledger_key,
+    open_token,
+)
+from telemetry.purposes import Purpose
 
 pytestmark = pytest.mark.system
 
@@ -121,3 +135,22 @@ def test_a_wrong_pin_is_told(softhsm: Softhsm, tmp_path: Path) -> None:
 def test_a_module_that_is_none_is_told(softhsm: Softhsm) -> None:
     with pytest.raises(TokenError, match=r"none\.so"):
         open_token(Path("/none.so"), "vehicle", softhsm.pin_file)
+
+
+def test_the_secret_of_a_purpose_is_wrapped_by_the_token_and_needs_it(
+    token: Token, softhsm: Softhsm, tmp_path: Path
+) -> None:
+    assert token.signing_key()
+    plain = load_purpose_secret(tmp_path, Purpose.TRAFFIC)  # before there was a token
+    secrets = TokenSecrets(TokenWrapper(MODULE, "vehicle", softhsm.pin_file))
+    assert load_purpose_secret(tmp_path, Purpose.TRAFFIC, secrets) == plain
+    assert [path.name for path in tmp_path.iterdir()] == ["traffic.wrapped"]
+    assert plain not in (tmp_path / "traffic.wrapped").read_bytes()
+    again = TokenSecrets(TokenWrapper(MODULE, "vehicle", softhsm.pin_file))
+    assert load_purpose_secret(tmp_path, Purpose.TRAFFIC, again) == plain
+    gone = TokenSecrets(TokenWrapper(MODULE, "gone", softhsm.pin_file))
+    with pytest.raises(KeyFileError, match=r"token gone in .*NoSuchToken"):
+        load_purpose_secret(tmp_path, Purpose.TRAFFIC, gone)
+    with pytest.raises(KeyFileError, match="NoSuchToken"):
+        load_purpose_secret(tmp_path, Purpose.BATTERY, gone)
+    assert [path.name for path in tmp_path.iterdir()] == ["traffic.wrapped"]

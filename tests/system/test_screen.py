@@ -72,6 +72,20 @@ async def test_no_is_as_easy_as_ok() -> None:
     assert (boxes[0]["width"], boxes[0]["height"]) == (boxes[1]["width"], boxes[1]["height"])
 
 
+async def test_the_present_place_becomes_secret_with_a_finger() -> None:
+    played = PlayedAgent(STATES["home-all"])
+    played.zones = ()
+    async with open_screen(played) as page:
+        await page.goto("/more")
+        for action in ("zones", "zone-here", "zone-add"):
+            await page.click(f"[data-action={action}]")
+        await expect(page.locator("h1")).to_have_text("Places nobody may see")
+        await page.click("[data-action=zone-open]")
+        await page.click("[data-action=zone-remove]")
+        await expect(page.locator("main")).to_contain_text("stay secret anyway")
+    assert [asked[0] for asked in played.asked] == ["add_place", "remove_place"]
+
+
 async def test_a_shared_trip_is_taken_back_with_one_tap() -> None:
     played = PlayedAgent(STATES["shared-held"])
     async with open_screen(played) as page:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 1_000
-PARTS = ("batches", "fuzz", "kill-points", "power-cuts", "towns")
+PARTS = ("batches", "fuzz", "kill-points", "kill-pairs", "power-cuts", "towns")
 
 
 class Soak:
@@ -45,10 +45,10 @@ class Soak:
     def press_ctrl_c(self) -> None:
         os.killpg(self.process.pid, signal.SIGINT)
 
-    def end(self) -> tuple[str, dict[str, Any]]:
+    def end(self, code: int = 0) -> tuple[str, dict[str, Any]]:
         """Wait for its end; return what it printed and wrote; it has left nothing behind."""
         out, errors = self.process.communicate(timeout=500)
-        assert self.process.returncode == 0, out + errors
+        assert self.process.returncode == code, out + errors
         assert "Traceback" not in errors
         assert self.left_behind() == []
         return out, json.loads(self.results.read_bytes())
@@ -75,17 +75,22 @@ def environment(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_thousands_of_rounds_lose_nothing_and_double_nothing(seed: int, ram: Path) -> None:
-    amounts = ("--rounds", ROUNDS, "--inputs", 20, "--points", 40, "--cuts", 3, "--towns", 0)
-    out, found = Soak(ram, *amounts, "--seed", seed).end()
-    parts = found["parts"]
-    counts = parts["batches"]["counts"]
+    _, found = Soak(ram, "batches", "--rounds", ROUNDS, "--seed", seed).end()
+    counts = found["parts"]["batches"]["counts"]
     assert (counts["rounds"], counts["doubled"], counts["lost"]) == (ROUNDS, 0, 0)
     assert (counts["without_ok"], counts["waiting"]) == (0, 0)
     assert counts["stored"] == counts["confirmed"] > ROUNDS // 2
     assert sum(" " in name and count > 0 for name, count in counts.items()) >= 14  # faults
-    assert parts["fuzz"]["counts"]["inputs"] == 20 * 18
-    assert parts["kill-points"]["counts"]["points"] >= 40
-    assert parts["power-cuts"]["counts"]["cuts"] == 3
+
+
+def test_a_bit_of_every_other_part_is_well(ram: Path) -> None:
+    amounts = ("--inputs", 10, "--points", 40, "--pairs", 30, "--cuts", 3)
+    out, found = Soak(ram, "fuzz", "kill-points", "kill-pairs", "power-cuts", *amounts).end()
+    counts = {name: part["counts"] for name, part in found["parts"].items()}
+    assert counts["fuzz"]["inputs"] == 10 * 18
+    assert counts["kill-points"]["points"] >= 40
+    assert counts["kill-pairs"]["pairs"] >= 10
+    assert counts["power-cuts"]["cuts"] == 3
     assert found["is_well"]
     assert out.endswith("to the end: all well\n")
 
@@ -100,7 +105,8 @@ def test_minutes_bound_every_part_and_each_gets_its_share(ram: Path) -> None:
 AT_WORK: dict[str, Callable[[Soak], object]] = {
     "batches": lambda soak: list(soak.folder.glob("*/*/vehicle/*.sqlite")),
     "fuzz": lambda soak: list(soak.folder.glob("*/*")),
-    "kill-points": lambda soak: list(soak.folder.glob("*/*/before/apps")),
+    "kill-points": lambda soak: list(soak.folder.glob("*/*/before")),
+    "kill-pairs": lambda soak: list(soak.folder.glob("*/*/before")),
     "power-cuts": lambda soak: soak.is_mounted(),
     "towns": lambda soak: list(soak.folder.glob("*/*")),
 }
@@ -120,11 +126,24 @@ def test_ctrl_c_ends_any_part_with_its_figures_and_leaves_nothing_behind(
     assert out.endswith("ended early; --resume goes on: all well\n")
 
 
+@pytest.mark.parametrize("part", ["kill-pairs", "power-cuts"])
+def test_a_second_ctrl_c_ends_at_once_and_leaves_nothing_behind_either(
+    part: str, ram: Path
+) -> None:
+    soak = Soak(ram, part)
+    wait_until_sync(lambda: AT_WORK[part](soak), timeout_s=60)
+    soak.press_ctrl_c()
+    assert soak.process.stderr is not None
+    assert any("once more to end at once" in line for line in soak.process.stderr)
+    soak.press_ctrl_c()
+    out, _ = soak.end(code=130)
+    assert out.startswith(f"{part}: ")
+
+
 def test_what_was_played_to_its_end_is_not_played_again(ram: Path) -> None:
-    first = Soak(ram, "fuzz", "--inputs", 5)
-    first.end()
+    wanted = ("batches", "--rounds", 40)
+    first = Soak(ram, *wanted)
+    _, before = first.end()
     first.folder.rmdir()
-    _, found = Soak(ram, "fuzz", "--inputs", 5, "--resume").end()
-    seconds = [one["seconds"] for one in found["slices"]]
-    assert found["parts"]["fuzz"]["counts"]["inputs"] == 5 * 18
-    assert seconds == [one["seconds"] for one in json.loads(first.results.read_bytes())["slices"]]
+    _, found = Soak(ram, *wanted, "--resume").end()
+    assert found == before

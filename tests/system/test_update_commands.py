@@ -48,6 +48,13 @@ async def test_an_update_is_shown_explained_approved_cancelled_and_installed(ram
         (ended,) = (await garage.update("history")).document["updates"]
         assert (ended["version"], ended["outcome"]) == ("1.1.0", "installed")
         assert ended["content_hash"] == offered
+        stick = ram / "stick"
+        stick.mkdir()
+        written = await garage.update("report", str(stick))
+        assert written.document["manifest"]["ecus"][0]["installed"]["version"] == "1.1.0"
+        for taken, known in ((1, 0), (0, 1)):
+            read = await garage.run("okdrive-ota", "bundle", "read", str(stick))
+            assert (read.code, read.document["taken"], read.document["known"]) == (0, taken, known)
         assert refused(await garage.update("rollback"), "update.committed")
         assert refused(await garage.update("mark-good"), "update.not_on_trial")
 
@@ -59,7 +66,8 @@ async def test_a_slow_download_is_told_on_the_screen_and_on_the_command_line(ram
         async with asyncio.TaskGroup() as group:
             asked = group.create_task(garage.update("check"))
             await garage.until_comes(60_000)
-            page, home = await garage.screen("/update"), await garage.screen("/")
+            page = await garage.until_screen("/update", " s left")  # it follows within a second
+            home = await garage.screen("/")
             shown = (await garage.update("show")).document["live"]["progress"]
         view = (await asked).document
     assert re.search(r"[\d.]+ kB of 25\d kB · [\d.]+ kB/s · about \d+ s left", page)

@@ -151,11 +151,13 @@ class AppInstaller:
         """Start the version on trial and ask it whether it is well. See ``ports.Installer``.
 
         Raises:
-            UnhealthyError: It ended, its check failed, or gave no answer in time.
+            UnhealthyError: It is not what runs, it ended, its check failed, or gave no answer in
+                time.
             InterruptedStepError, TakenBackError: ``watch`` ended it.
             InstallError: It cannot be run as another user.
         """
         home = self._folder / offer.name
+        _expect_current(home, offer)  # the links are right, also about a switch the journal recalls
         manifest = manifest_of(home / offer.content_hash)
         self._start(home, offer.content_hash)
         self._check_up(offer, watch)
@@ -360,3 +362,14 @@ class AppInstaller:
             left_s -= _LOOK_S
             if left_s <= 0:
                 return
+
+
+def _expect_current(home: Path, offer: Offer) -> None:
+    current = read_link(home / "current")
+    if current != offer.content_hash:
+        raise UnhealthyError(
+            f"{offer.name} {offer.version}",
+            expected="to be what runs",
+            got=f"version {current}",
+            intact=INTACT,
+        )

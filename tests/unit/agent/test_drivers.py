@@ -76,13 +76,13 @@ def test_a_guest_or_a_restart_deletes_no_position_that_a_driver_agreed_to(
     track = tmp_path / "segments" / "trip-1.track"
     track.write_bytes(b"positions")
     sharing.choose_driver(None)
-    assert (sharing.may_keep_place(), sharing.may_hold()) == (False, True)
+    assert (sharing.may_keep_place(), len(sharing.holders())) == (False, 1)
     sharing.start()
     assert track.exists()
     sharing.choose_driver(first(sharing))
     sharing.set_consent(Purpose.TRAFFIC, is_granted=False)
     assert not track.exists()
-    assert not sharing.may_hold()
+    assert sharing.holders() == frozenset()
 
 
 def test_with_two_drivers_nothing_is_kept_after_a_restart_until_one_says_who_drives(

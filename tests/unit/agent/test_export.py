@@ -15,7 +15,9 @@ from telemetry.purposes import Purpose
 from tests.support.trips import TB, FakeTrip, open_sharing, write_segment
 from tests.unit.agent.test_queue_cli import CONFIG
 
-TABLES = {"trips", "charges", "batches", "receipts", "ledger", "samples/trip-1"}
+TABLES = {"trips", "charges", "batches", "receipts", "ledger", "samples/trip-1"} | {
+    "drawn_places", "learnt_places", "drivers", "workshop_contact", "events",
+}  # fmt: skip
 
 
 @pytest.fixture

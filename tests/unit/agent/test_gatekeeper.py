@@ -12,9 +12,11 @@ from ota.client.journal import JournalEntry
 from ota.client.states import UpdateState
 from ota.metadata.custom import Criticality, Release
 from ota.metadata.models import format_utc
+from tests.support.bundle_simulator import BundleSimulator
 from tests.support.clock import FakeClock
 from tests.support.packages import make_package
 from tests.support.repository_simulator import ECU, FACTS, RepositorySimulator
+from tests.support.wait import wait_until
 from tests.unit.agent.test_updates import driving_with
 from tests.unit.ota.client.test_bundle import offer_for
 
@@ -62,11 +64,42 @@ def test_cancelling_an_overdue_recall_leaves_the_driver_alone_for_a_while(
     gates = keeper(clock, put_off_s=28_800)
     clock.advance_s(3_600)
     assert codes(gates, recall) == ["ota.gate.countdown"]
-    gates.put_off()
+    recall = msgspec.structs.replace(recall, put_off_until=gates.put_off_until())
     assert codes(gates, recall) == ["ota.gate.put_off"]
     clock.advance_s(28_801)
     assert codes(gates, recall) == ["ota.gate.countdown"]
     assert gates.countdown_s(recall) == pytest.approx(120)
+
+
+def test_an_agent_that_starts_anew_knows_how_long_a_recall_was_put_off(
+    clock: FakeClock, recall: JournalEntry
+) -> None:
+    clock.advance_s(3_600)
+    recall = msgspec.structs.replace(recall, put_off_until=keeper(clock).put_off_until())
+    clock.advance_s(20_000)
+    (refusal,) = keeper(clock).closed(recall)
+    assert refusal.sentence == "Put off by the driver; asked again in 147 min."
+    clock.advance_s(8_801)
+    assert codes(keeper(clock), recall) == ["ota.gate.countdown"]
+
+
+def test_a_clock_that_jumps_puts_nothing_off_for_longer(
+    clock: FakeClock, recall: JournalEntry
+) -> None:
+    clock.advance_s(3_600)
+    gates = keeper(clock)
+    recall = msgspec.structs.replace(recall, put_off_until=gates.put_off_until())
+    assert codes(gates, recall) == ["ota.gate.put_off"]
+    clock.jump_wall_s(7 * 86_400)
+    assert codes(gates, recall) == ["ota.gate.put_off"]  # what was said lasts as long as it was
+    clock.jump_wall_s(-7 * 86_400)
+    clock.advance_s(28_801)
+    assert codes(gates, recall) == ["ota.gate.countdown"]
+    clock.jump_wall_s(-7_200)  # over a restart: the clock was set back, past the deadline it stays
+    again = keeper(clock)
+    assert codes(again, recall) == ["ota.gate.put_off"]
+    clock.advance_s(28_801)
+    assert codes(again, recall) == ["ota.gate.countdown"]
 
 
 def test_a_deadline_of_a_release_that_is_no_recall_forces_nothing(
@@ -120,3 +153,19 @@ async def test_later_is_an_answer_only_so_often(tmp_path: Path) -> None:
         refusal = await vehicle.service.defer(offer.content_hash)
         assert refusal is not None
     assert ECU.name not in vehicle.runner.running
+
+
+@pytest.mark.slow
+async def test_a_recall_that_was_put_off_is_still_put_off_after_a_restart(tmp_path: Path) -> None:
+    simulator = BundleSimulator()
+    past = format_utc(simulator.now - timedelta(hours=1))
+    package = make_package(version="1.0.0")
+    simulator.release_all({ECU.name: package}, "1.0.0", counter=1, release=RECALL, deadline=past)
+    async with driving_with(simulator, tmp_path, countdown_s=120) as vehicle:
+        await wait_until(lambda: vehicle.codes() == ["ota.gate.countdown"])
+        assert await vehicle.service.postpone() is None
+        await wait_until(lambda: vehicle.codes() == ["ota.gate.put_off"])
+    async with driving_with(simulator, tmp_path, countdown_s=120) as vehicle:
+        await wait_until(lambda: vehicle.codes() == ["ota.gate.put_off"])
+        vehicle.clock.advance_s(28_801)
+        await wait_until(lambda: vehicle.codes() == ["ota.gate.countdown"])

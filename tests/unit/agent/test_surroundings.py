@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import data_use, link_maker
 from agent.config import load_config
+from agent.connections import link_maker
 from agent.departure import Surroundings
+from agent.limits import data_use
 from agent.network.model import NetworkClass
 from agent.surroundings import SurroundingsWatch
 from agent.vehicle.live import LiveView, Motion

@@ -6,23 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.__main__ import parse
+from tests.soak.__main__ import missing, parse
 from tests.soak.book import Book
 from tests.soak.children import Children, Ended, Limits, Line, Slice
 from tests.soak.page import section
 from tests.soak.parts import (
     CODEC,
+    EVERY,
     OTA,
     PARTS,
     POINTS,
     SYNCS,
     Said,
     plan_cuts,
+    plan_pairs,
     plan_points,
     read_cut,
 )
 from tests.soak.patience import Patience, duration
 from tests.soak.report import Progress, report
+from tests.support import update_kill_pairs
 from tests.support.update_ends import LONG, WANTED
 from tests.support.update_kill_points import STORIES
 from tests.support.update_power_cuts import LEFT_OUT
@@ -53,6 +56,17 @@ def test_few_points_are_spread_over_the_stories_of_the_suite() -> None:
     assert {one.arguments[0] for one in slices} == set(WANTED)
     assert 40 <= sum(one.amount for one in slices) < 80
     assert set(POINTS) == set(STORIES)
+
+
+def test_pairs_of_points_are_spread_over_the_stories_and_differ_by_seed() -> None:
+    slices = plan_pairs(3_000, 7)
+    assert {one.arguments[0] for one in slices} == set(WANTED)
+    assert 3_000 <= sum(one.amount for one in slices) < 4_000
+    assert all(int(one.arguments[1]) < int(one.arguments[2]) for one in slices)
+    assert {one.arguments[1:] for one in slices}.isdisjoint(
+        one.arguments[1:] for one in plan_pairs(3_000, 8)
+    )
+    assert update_kill_pairs.EVERY == EVERY
 
 
 def test_the_same_seed_plans_the_same_dice_and_another_seed_others() -> None:
@@ -124,8 +138,9 @@ def test_how_far_fuzzing_got_is_the_most_of_all_slices() -> None:
 
 
 def test_progress_says_how_much_how_fast_and_how_long() -> None:
-    book = Book(None)
-    progress = Progress("towns", book, Patience(), asked=3)
+    book, plan = Book(None), [Slice(f"seed {seed}", 3, "no.module") for seed in (1, 2)]
+    note(book, "towns", "of another seed", towns=3)
+    progress = Progress("towns", book, Patience(), plan[:1])
     assert progress.line() == "towns: 0 of 3 towns, all well; 0.0 a second, no rate yet"
     note(book, "towns", "seed 1", towns=3)
     assert progress.line().startswith("towns: 3 of 3 towns, all well; ")
@@ -158,6 +173,11 @@ def test_a_wrong_choice_is_refused_in_a_sentence(
     with pytest.raises(SystemExit, match="2"):
         parse(arguments)
     assert complaint in capsys.readouterr().err
+
+
+def test_a_disk_that_forgets_names_what_it_needs() -> None:
+    assert missing(0, lambda _: "/usr/bin/it") == []
+    assert missing(1000, lambda name: None if name == "nbdkit" else name) == ["root", "nbdkit"]
 
 
 def test_the_page_shows_the_cases_and_the_numbers_that_must_be_0() -> None:

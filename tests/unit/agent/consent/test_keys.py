@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.consent.keys import (
     KeyFileError,
+    destroy_secrets,
     load_purpose_secret,
     load_signing_key,
     load_verify_key,
@@ -87,3 +88,76 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(KeyFileError, match="cannot write the secret"):
         load_purpose_secret(tmp_path / "file" / "secrets", Purpose.BATTERY)
+
+
+class FakeToken:
+    """Wraps by turning bytes round; ``is_there`` is whether it can be asked."""
+
+    is_there = True
+
+    def wrap(self, key: bytes) -> bytes:
+        self._expect_there()
+        return key[::-1]
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        self._expect_there()
+        return wrapped[::-1]
+
+    def _expect_there(self) -> None:
+        if not self.is_there:
+            raise KeyFileError("the token is gone")
+
+
+def test_with_a_token_a_secret_is_never_on_the_disk_as_it_is(tmp_path: Path) -> None:
+    token = FakeToken()
+    secret = load_purpose_secret(tmp_path, Purpose.BATTERY, token)
+    assert load_purpose_secret(tmp_path, Purpose.BATTERY, token) == secret
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "battery.wrapped": secret[::-1]
+    }
+    assert (tmp_path / "battery.wrapped").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_that_was_there_before_the_token_is_wrapped_and_stays_the_same(
+    tmp_path: Path,
+) -> None:
+    secret = load_purpose_secret(tmp_path, Purpose.BATTERY)
+    token = FakeToken()
+    assert load_purpose_secret(tmp_path, Purpose.BATTERY, token) == secret
+    assert [path.name for path in tmp_path.iterdir()] == ["battery.wrapped"]
+
+
+def test_the_power_may_go_between_wrapping_a_secret_and_destroying_the_plain_one(
+    tmp_path: Path,
+) -> None:
+    secret = load_purpose_secret(tmp_path, Purpose.BATTERY)
+    (tmp_path / "battery.wrapped").write_bytes(secret[::-1])
+    (tmp_path / "battery.wrapped").chmod(0o600)
+    assert load_purpose_secret(tmp_path, Purpose.BATTERY, FakeToken()) == secret
+    assert [path.name for path in tmp_path.iterdir()] == ["battery.wrapped"]
+
+
+def test_two_different_secrets_of_a_purpose_are_told_and_both_stay(tmp_path: Path) -> None:
+    load_purpose_secret(tmp_path, Purpose.BATTERY)
+    (tmp_path / "battery.wrapped").write_bytes(bytes(32))
+    (tmp_path / "battery.wrapped").chmod(0o600)
+    with pytest.raises(KeyFileError, match="found another secret"):
+        load_purpose_secret(tmp_path, Purpose.BATTERY, FakeToken())
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_without_its_token_a_secret_is_not_made_anew(tmp_path: Path) -> None:
+    token = FakeToken()
+    load_purpose_secret(tmp_path, Purpose.BATTERY, token)
+    with pytest.raises(KeyFileError, match="expected the token that wrapped it, found none"):
+        load_purpose_secret(tmp_path, Purpose.BATTERY)
+    token.is_there = False
+    with pytest.raises(KeyFileError, match="the token is gone"):
+        load_purpose_secret(tmp_path, Purpose.BATTERY, token)
+    assert [path.name for path in tmp_path.iterdir()] == ["battery.wrapped"]
+
+
+def test_destroying_secrets_destroys_wrapped_ones_too(tmp_path: Path) -> None:
+    load_purpose_secret(tmp_path, Purpose.BATTERY, FakeToken())
+    assert destroy_secrets(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []

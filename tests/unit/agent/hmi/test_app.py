@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 import agent.hmi.app
 from agent.hmi.answers import MAX_BODY_BYTES
 from agent.hmi.app import create_app
-from agent.hmi.door import WorkshopWish
+from agent.hmi.door import NewPlace, WorkshopWish
 from agent.hmi.events import MAX_STREAMS
 from agent.hmi.guard import Guard, cookie_name
 from agent.hmi.texts import load_texts
@@ -525,6 +525,26 @@ async def test_an_answered_trip_leads_to_its_receipt_with_a_code() -> None:
     assert document["receipt"]["proof"]["sequence"] == 14
 
 
+async def test_what_ingest_confirms_to_have_erased_is_on_a_page_and_in_the_api() -> None:
+    played, client = await agent_and_client(STATES["home-all"])
+    page = (await client.get("/receipts")).text
+    assert "/erasures" in page
+    assert "1 not confirmed yet" in page
+    page = (await client.get("/erasures")).text
+    assert "2026-11-22 18:03 UTC  trip 3f9a1c07d2e4" in page
+    assert "ingest confirms: 2 batches, 0 rows left" in page
+    assert "1 of 3 requests wait for an answer" in page
+    assert "signed 2026-11-22 18:05 UTC (9d0c6f1be2a4): 2 batches, 31 rows, 0 left" in page
+    german = (await client.get("/erasures", accept_language="de")).text
+    assert "Empfänger bestätigt: 2 Pakete, 0 Zeilen übrig" in german
+    document = (await client.get("/api/erasures")).json()
+    assert document["schema"] == "okdrive-agent.erasures.screen/1"
+    assert [one["waiting"] for one in document["wishes"]] == [1, 0]
+    played.erased = ()
+    assert "/erasures" not in (await client.get("/receipts")).text
+    assert "Nothing was taken back yet." in (await client.get("/erasures")).text
+
+
 async def test_the_language_that_was_shown_goes_with_every_answer() -> None:
     played, client = await agent_and_client(STATES["trip"])
     await client.post_form(
@@ -538,7 +558,72 @@ async def test_the_language_that_was_shown_goes_with_every_answer() -> None:
     assert played.languages == ["de", "de"]
 
 
-@pytest.mark.parametrize("path", ["/more", "/driver", "/pause", "/workshop", "/receipts"])
+async def test_the_present_place_is_kept_secret_with_three_taps_and_told_again_with_as_many() -> (
+    None
+):
+    played, client = await agent_and_client(STATES["home-all"])
+    played.zones = ()
+    assert "/zones" in (await client.get("/more")).text
+    assert "stay secret anyway" in (await client.get("/zones")).text
+    assert "Keep this place secret?" in (await client.get("/zones/here")).text
+    done = await client.post_form("/api/zones", [("radius_m", "500")])
+    assert (done.status, done.headers["location"]) == (303, "/zones")
+    page = (await client.get("/zones")).text
+    assert "Place 1" in page
+    assert "500 m, 2026-11-22" in page
+    assert "Tell of Place 1 again?" in (await client.get("/zones/00000000")).text
+    await client.post_form("/api/zones/00000000/remove")
+    assert played.asked == [
+        ("add_place", NewPlace(position=None, radius_m=500.0)),
+        ("remove_place", "00000000"),
+    ]
+    assert (await client.get("/zones/00000000")).status == 404
+
+
+async def test_clients_draw_places_with_coordinates_and_learn_what_was_taken_back() -> None:
+    _, client = await agent_and_client(STATES["home-all"])
+    place = {"latitude": -33.9, "longitude": 151.2, "radius_m": 250, "name": "Harbour"}
+    answer = await client.post_json("/api/zones", place)
+    assert answer.json() == {
+        "ok": True, "next": "/zones", "offered": 1, "queued": 0, "under_way": 0,
+    }  # fmt: skip
+    document = (await client.get("/api/zones")).json()
+    assert document["schema"] == "okdrive-agent.zones/1"
+    assert document["zones"][-1]["name"] == "Harbour"
+    for wrong in (
+        {"latitude": 1.0},
+        {"latitude": 91.0, "longitude": 0.0},
+        {"radius_m": 99},
+        {"radius_m": 5_001},
+        {"name": "x" * 25},
+        {"else": 1},
+    ):
+        assert (await client.post_json("/api/zones", wrong)).status == 400
+
+
+async def test_a_place_is_hidden_in_any_driving_state_and_told_again_only_when_parked() -> None:
+    moving = replace(STATES["home-all"], driving=DrivingState.MOVING)
+    played, client = await agent_and_client(moving)
+    assert (await client.post_json("/api/zones", {})).status == 200
+    assert (await client.post_json("/api/zones/00000000/remove", {})).status == 409
+    assert len(played.asked) == 1
+
+
+async def test_many_places_come_four_at_a_time_newest_first() -> None:
+    _, client = await agent_and_client(STATES["home-all"])
+    first, second = (await client.get("/zones")).text, (await client.get("/zones?page=2")).text
+    assert first.count('data-action="zone-open"') == 4
+    assert second.count('data-action="zone-open"') == 1
+    assert "Place 5" in first
+    assert "Home" in second
+    assert "/zones?page=1" in second
+    assert (await client.get("/zones?page=99")).text == second
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/more", "/driver", "/pause", "/workshop", "/receipts", "/erasures", "/zones", "/zones/here"],
+)
 async def test_while_moving_no_page_about_people_asks_anything(path: str) -> None:
     _, client = await agent_and_client(replace(STATES["home-all"], driving=DrivingState.MOVING))
     answer = await client.get(path)

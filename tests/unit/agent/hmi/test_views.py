@@ -117,6 +117,7 @@ def test_while_moving_only_backing_out_is_allowed() -> None:
         Action.WITHDRAW,
         Action.CANCEL_UPDATE,
         Action.PAUSE,
+        Action.HIDE_PLACE,
         Action.ASK_AGAIN,
     }
 
@@ -131,6 +132,7 @@ def test_idling_allows_one_button_cards_but_no_question() -> None:
     allowed = {action for action in Action if is_allowed(action, idling)}
     assert allowed == {
         Action.PAUSE,
+        Action.HIDE_PLACE,
         Action.ASK_AGAIN,
         Action.CHOOSE_DRIVER,
         Action.TAKE_BACK,

@@ -44,6 +44,10 @@ def test_what_is_no_report_is_a_value_error(line: bytes) -> None:
         parse_report(line, 1)
 
 
+def test_before_the_first_fix_nobody_knows_where_here_is() -> None:
+    assert GnssReader("127.0.0.1", 1, clock=FakeClock()).last_fix() is None
+
+
 async def test_a_gpsd_that_goes_away_is_asked_again_and_old_fixes_grow_stale() -> None:
     clock = FakeClock()
 
@@ -68,6 +72,8 @@ async def test_a_gpsd_that_goes_away_is_asked_again_and_old_fixes_grow_stale() -
         assert reader.position() == (52.5, 13.4)
         assert set(reader.counted()) == {"gnss_fixes", "gnss_malformed", "gnss_losses"}
         clock.advance_s(40)
+        assert reader.position() is None
+        assert reader.last_fix() == (52.5, 13.4, 40.0)
         assert reader.utc_now() == datetime(2026, 11, 22, 12, 0, 40, tzinfo=UTC)
         stop.set()
     server.close()

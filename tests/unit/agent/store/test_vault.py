@@ -72,7 +72,7 @@ def test_only_what_is_still_named_keeps_its_key(vault: Vault) -> None:
     assert vault.open("trip 1", kept) == vault.open("segment 1", segment) == PLAIN
     with pytest.raises(KeyLostError, match="batch 1"):
         vault.open("batch 1", gone)
-    assert vault.keep_only_segments([]) == 1
+    assert vault.keep_only_files(SEGMENT, []) == 1
 
 
 def test_destroying_all_leaves_no_key_behind(vault: Vault, tmp_path: Path) -> None:

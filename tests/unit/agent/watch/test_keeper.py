@@ -42,6 +42,7 @@ class Bench:
         self.time_s = 100.0
         self.granted = True
         self.is_guest = False
+        self.driver = "0" * 16
         self.changes = 0
         self.counts: dict[int, int] = {}
 
@@ -58,7 +59,8 @@ class Bench:
             sessions=Sessions(self.state.database),
             clock=self.clock,
             may_record=lambda: self.granted and not self.is_guest,
-            may_hold=lambda: self.granted,
+            whose=lambda: None if self.is_guest or not self.granted else self.driver,
+            holders=lambda: frozenset({self.driver} if self.granted else ()),
             new_session_id=lambda: next(ids),
             on_change=self._changed,
             event_files=EventFiles(self.folder / "events", quota_bytes=1_000_000),
@@ -234,6 +236,21 @@ async def test_without_consent_no_event_is_kept_and_a_withdrawal_deletes_them(
     await asyncio.to_thread(bench.start)
     await bench.stop()
     assert list((tmp_path / "events").iterdir()) == []
+
+
+async def test_what_was_read_of_one_driver_is_in_no_event_of_another(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await asyncio.to_thread(bench.start)
+    bench.send(replace(POWER, pack_current_a=-20.0), 12)
+    switched_s, bench.driver = bench.time_s, "1" * 16
+    bench.send(POWER, 3)
+    bench.send(replace(POWER, pack_current_a=-20.0), 8)
+    await bench.stop()
+    files = EventFiles(tmp_path / "events", quota_bytes=1_000_000)
+    (row,) = await asyncio.to_thread(files.rows)
+    assert row.event.profile_id == bench.driver
+    read_s = [row.event.time_s + reading.since_s for reading in row.event.readings]
+    assert min(read_s) >= switched_s - 0.001  # when it was rounded
 
 
 def test_a_configuration_with_an_event_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -17,13 +17,15 @@ from ota.client.floor import Floor
 from ota.client.pace import DataUse
 from ota.client.ports import RangeAnswer
 from ota.client.states import UpdateState
+from ota.client.stick import write_report
 from ota.errors import NetworkError, ServerRefusedError
-from ota.metadata.manifest import Outcome, VehicleManifest, verify_manifest
-from ota.metadata.offline import SNAPSHOT, TARGETS
-from ota.publisher.bundle import write_bundle
+from ota.metadata.manifest import Outcome, VehicleManifest, read_manifest, verify_manifest
+from ota.metadata.offline import ROLES_FIELD, SNAPSHOT, TARGETS, offline_roles
+from ota.publisher.bundle import enable_bundles, write_bundle
+from ota.publisher.carried import read_reports
 from ota.publisher.errors import ConflictError, KeyMissingError, NotFoundError
 from ota.publisher.inventory import Inventory
-from ota.publisher.keys import load_signer
+from ota.publisher.keys import load_signer, write_key
 from ota.publisher.layout import Layout, Repositories
 from ota.publisher.orders import Orders
 from ota.publisher.publish import publish_image
@@ -39,7 +41,7 @@ from tests.support.publisher import (
     release,
     settings_of,
 )
-from tests.support.update_client import Driver, FakeRunner, update
+from tests.support.update_client import Driver, FakeRunner, floors_of, update
 
 pytestmark = pytest.mark.slow
 
@@ -349,3 +351,163 @@ def test_without_the_offline_keys_no_stick_is_written(bench: Bench) -> None:
     shutil.rmtree(bench.repositories.layout.offline_keys / "director")
     with pytest.raises(KeyMissingError, match="expected 1 at hand"):
         write_bundle(bench.repositories, bench.folder / "stick")
+
+
+# --- reports on their way back --------------------------------------------------------------------
+
+
+@dataclass
+class Desk:
+    """The release desk, reading a stick that came back."""
+
+    bench: Bench
+
+    async def read(self, stick: Path) -> list[tuple[str | None, int | None, bool, str | None]]:
+        return await asyncio.to_thread(self.take, stick)
+
+    def take(self, stick: Path) -> list[tuple[str | None, int | None, bool, str | None]]:
+        layout = self.bench.repositories.layout
+        with Inventory(layout.inventory) as inventory:
+            found = read_reports(Orders(self.bench.repositories, inventory), inventory, stick)
+        return [(each.vehicle, each.counter, each.is_known, each.code) for each in found]
+
+    async def installed(self) -> str | None:
+        return await asyncio.to_thread(self._installed)
+
+    def _installed(self) -> str | None:
+        with Inventory(self.bench.repositories.layout.inventory) as inventory:
+            last = inventory.last_manifest(VEHICLE)
+        assert last is not None
+        found = read_manifest(last.body).ecus[0].installed
+        return None if found is None else found.version
+
+
+async def report_to(stick: Path, client: UpdateClient) -> Path:
+    return await asyncio.to_thread(write_report, stick, await client.signed_manifest())
+
+
+async def test_a_report_travels_back_on_the_stick_and_counts_once(bench: Bench) -> None:
+    stick, desk = await asyncio.to_thread(bench.write), Desk(bench)
+    client = await bench.update_from(stick)
+    path = await report_to(stick, client)
+    said = read_manifest(await asyncio.to_thread(path.read_bytes))
+    assert said.ecus[0].result is not None
+    assert said.ecus[0].result.outcome is Outcome.INSTALLED
+    assert await desk.read(stick) == [(VEHICLE, said.counter, False, None)]
+    assert await desk.installed() == "1.0.0"
+    assert await desk.read(stick) == [(VEHICLE, said.counter, True, None)]
+
+
+async def test_what_a_stick_carries_back_is_told_over_the_network_too(bench: Bench) -> None:
+    stick = await asyncio.to_thread(bench.write)
+    client = await bench.update_from(stick)
+    await report_to(stick, client)
+    bench.network.is_up = True
+    await update(client)
+    assert bench.network.manifests[0].ecus[0].result is not None
+
+
+async def test_an_older_report_never_replaces_a_newer_one(bench: Bench) -> None:
+    stick, desk = await asyncio.to_thread(bench.write), Desk(bench)
+    client = await bench.client()
+    older = await report_to(stick, client)
+    await bench.update_from(stick, client)
+    newer = await report_to(stick, client)
+    kept = bench.folder / "kept.json"
+    await asyncio.to_thread(shutil.move, older, kept)
+    assert [known for _, _, known, _ in await desk.read(stick)] == [False]
+    await asyncio.to_thread(shutil.move, kept, older)
+    assert [known for _, _, known, _ in await desk.read(stick)] == [True, True]
+    assert await desk.installed() == "1.0.0"
+    assert await asyncio.to_thread(newer.exists)
+
+
+async def test_one_bad_report_stops_no_other(bench: Bench) -> None:
+    stick, desk = await asyncio.to_thread(bench.write), Desk(bench)
+    client = await bench.update_from(stick)
+    good = await report_to(stick, client)
+    body = await asyncio.to_thread(good.read_bytes)
+    for name, content in {
+        "a-forged.json": body.replace(b'"1.0.0"', b'"6.6.6"'),
+        "a-large.json": b" " * 2_000_000,
+        "a-stranger.json": body.replace(VEHICLE.encode(), b"car-0000"),
+        "no-json.json": b"rubbish",
+    }.items():
+        await asyncio.to_thread((good.parent / name).write_bytes, content)
+    await asyncio.to_thread((good.parent / "z-link.json").symlink_to, "/etc/hostname")
+    codes = sorted(code or "" for _, _, _, code in await desk.read(stick))
+    assert codes == [
+        "",
+        "ota.manifest.malformed",
+        "ota.manifest.malformed",
+        "ota.manifest.malformed",
+        "ota.manifest.signature",
+        "ota.publish.unknown_vehicle",
+    ]
+    assert await desk.installed() == "1.0.0"
+
+
+def test_a_stick_without_reports_is_named(bench: Bench) -> None:
+    with pytest.raises(NotFoundError, match="expected reports of vehicles"):
+        Desk(bench).take(bench.write())
+
+
+# --- a Director that is older than sticks ---------------------------------------------------------
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Bench:
+    """A Director whose root knows nothing of sticks, and a vehicle that was made with it."""
+    clock = FakeClock(START)
+    repositories = new_repositories(tmp_path / "ota", clock)
+    layout = repositories.layout
+    root = repositories.director_base().root()
+    del root.signed.unrecognized_fields[ROLES_FIELD]
+    root.sign(load_signer(layout.offline_keys / "director" / "root-1.pem"))
+    root.to_file(str(layout.director_root / "1.root.json"))
+    for role in (SNAPSHOT, TARGETS):
+        (layout.offline_keys / "director" / f"{role}-1.pem").unlink()
+    made = Bench(tmp_path, clock, repositories, Network(repositories))
+    made.publish("1.0.0", 1)
+    return made
+
+
+async def test_an_older_director_writes_sticks_after_one_command(older: Bench) -> None:
+    vehicle = await older.client()  # its trusted root is the old one
+    with pytest.raises(ConflictError, match="okdrive-ota bundle enable"):
+        await asyncio.to_thread(older.write)
+    found = [
+        await asyncio.to_thread(enable_bundles, older.repositories, dry_run=is_dry)
+        for is_dry in (True, False, False)
+    ]
+    assert found == [2, 2, None]
+    await older.update_from(await asyncio.to_thread(older.write), vehicle)
+    assert outcome_of(vehicle) == ("1.0.0", Outcome.INSTALLED)
+
+
+async def test_an_older_directors_vehicle_follows_the_new_root_over_the_network(
+    older: Bench,
+) -> None:
+    vehicle = await older.client()
+    await asyncio.to_thread(enable_bundles, older.repositories)
+    older.network.is_up = True
+    await update(vehicle)
+    assert vehicle.entry.attack is None
+    floors = await asyncio.to_thread(floors_of, older.folder / "agent" / "update")
+    assert floors["director", "root"] == 2
+
+
+def test_a_half_made_pair_of_keys_is_used_again(older: Bench) -> None:
+    folder = older.repositories.layout.offline_keys / "director"
+    written = write_key(folder / f"{SNAPSHOT}-1.pem")  # and then the power went
+    assert enable_bundles(older.repositories) == 2
+    roles = offline_roles(older.repositories.director_base().root().signed)
+    assert roles[SNAPSHOT].keyids == (written.public_key.keyid,)
+
+
+def test_without_the_root_keys_no_key_is_made(older: Bench) -> None:
+    folder = older.repositories.layout.offline_keys / "director"
+    (folder / "root-1.pem").unlink()
+    with pytest.raises(KeyMissingError, match="expected"):
+        enable_bundles(older.repositories)
+    assert not list(folder.glob("offline-*"))

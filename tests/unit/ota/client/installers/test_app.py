@@ -90,6 +90,16 @@ def test_installing_twice_is_installing_once(installer: AppInstaller, tmp_path: 
     assert installed.hashes == offer.hashes
 
 
+def test_what_is_not_what_runs_is_not_well_whatever_the_journal_says(
+    installer: AppInstaller, tmp_path: Path
+) -> None:
+    image, offer = put(tmp_path / "images", make_package())
+    installer.prepare(image, offer, Watch())
+    with pytest.raises(UnhealthyError, match="expected to be what runs, got version None"):
+        installer.check(offer, Watch())
+    assert installer.installed(ECU.name) is None
+
+
 # --- archives that attack ----------------------------------------------------------------------
 
 

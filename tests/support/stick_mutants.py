@@ -1,0 +1,148 @@
+"""The checks of the verifier of sticks (PURE-2); see ``tests.support.mutants``."""
+
+from tests.support.mutant import Mutant, one
+
+_OFFLINE = "ota.client.offline"
+
+STICK_MUTANTS: tuple[Mutant, ...] = (
+    one(
+        "the offline Snapshot is signed",
+        "a stick whose snapshot was changed",
+        _OFFLINE,
+        "    offline_delegator(root).verify_delegate(SNAPSHOT, ",
+        "    _ = (SNAPSHOT, ",
+    ),
+    one(
+        "the offline Snapshot lists one role",
+        "a stick whose snapshot lists more",
+        _OFFLINE,
+        "    if set(metadata.signed.meta) != {_LISTED}:",
+        "    if False:",
+    ),
+    one(
+        "the stick's list is signed",
+        "a stick whose list was changed",
+        _OFFLINE,
+        "        offline_delegator(root).verify_delegate(TARGETS, ",
+        "        _ = (TARGETS, ",
+    ),
+    one(
+        "the stick's list is the one of its Snapshot",
+        "a stick with another list than its snapshot's",
+        _OFFLINE,
+        "    listed.verify_length_and_hashes(data)\n",
+        "",
+    ),
+    one(
+        "so is the list's version",
+        "a stick with another version than its snapshot's",
+        _OFFLINE,
+        "    if targets.version != listed.version:",
+        "    if False:",
+    ),
+    one(
+        "a stick does not delegate",
+        "a stick that delegates",
+        _OFFLINE,
+        "        check_no_delegations(targets)\n",
+        "",
+    ),
+    one(
+        "the stick's own expiry",
+        "a stick whose list has expired",
+        _OFFLINE,
+        '        _check_expiry(now, **{"offline ',
+        '        _ = dict(**{"offline ',
+    ),
+    one(
+        "a stick's versions that nobody could follow",
+        "a stick that jumps ahead",
+        _OFFLINE,
+        "    if highest > MAX_VERSION:",
+        "    if False:",
+    ),
+    one(
+        "the stick's Image Snapshot is signed",
+        "a stick whose image snapshot a stranger signed",
+        _OFFLINE,
+        "        root.verify_delegate(Snapshot.type, metadata.signed_bytes, metadata.signatures)\n",
+        "",
+    ),
+    one(
+        "the stick's Image Targets are signed",
+        "a stick whose image targets a stranger signed",
+        _OFFLINE,
+        "        root.verify_delegate(Targets.type, metadata.signed_bytes, metadata.signatures)\n",
+        "",
+    ),
+    one(
+        "the expiry of the stick's Image Targets",
+        "a stick whose image targets have expired",
+        _OFFLINE,
+        '        _check_expiry(now, **{"image targets": targets})\n',
+        "",
+    ),
+    one(
+        "the expiry of the stick's roots",
+        "a stick whose root has expired",
+        _OFFLINE,
+        "            _check_expiry(now, director=director, image=image)\n",
+        "",
+    ),
+    one(
+        "a stick's next root by the keys of the one before",
+        "a stick's next root without the old keys",
+        _OFFLINE,
+        "    trusted.verify_delegate(Root.type, metadata.signed_bytes, metadata.signatures)\n",
+        "",
+    ),
+    one(
+        "a stick's next root by its own keys",
+        "a stick's next root without its own keys",
+        _OFFLINE,
+        "    metadata.signed.verify_delegate(Root.type, ",
+        "    _ = (Root.type, ",
+    ),
+    one(
+        "a stick's roots follow each other",
+        "a stick's next root that skips a version",
+        _OFFLINE,
+        "    if metadata.signed.version != trusted.version + 1:",
+        "    if False:",
+    ),
+    one(
+        "a newer stick revokes an older one",
+        "an older stick after a newer one",
+        _OFFLINE,
+        "            self.floor.admit((state,))\n",
+        "",
+    ),
+    one(
+        "a stick is held to the floor of the Image roles",
+        "a stick under older image roles",
+        _OFFLINE,
+        '        self.floor.compare_some("image", [_root_version(image), *roles])\n',
+        "",
+    ),
+    one(
+        "and to that of the Director's root",
+        "a stick under an older root of the Director",
+        _OFFLINE,
+        '        self.floor.compare_some("director", [_root_version(director)])\n',
+        "",
+    ),
+    one(
+        "one image for each ECU",
+        "a stick with two images for one ECU",
+        _OFFLINE,
+        "            if len(chosen) > 1:",
+        "            if False:",
+    ),
+    one(
+        "what is for other hardware is passed over",
+        "a stick for other hardware",
+        _OFFLINE,
+        "    if name != ecu.name or ecu.hardware_id not in custom.hardware_ids:",
+        "    if False:",
+    ),
+)
