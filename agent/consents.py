@@ -49,6 +49,7 @@ from agent.store.chain import LEDGER_LENGTH
 from agent.store.rows import ConsentRow, LedgerRow
 from agent.store.state import State
 from agent.store.vault import vault_of
+from agent.wording import counted
 from telemetry.purposes import Purpose
 
 EXPORT = "okdrive.consent.export/1"
@@ -366,7 +367,8 @@ def verify_lines(document: dict[str, Any]) -> Iterator[str]:
     for problem in document["problems"]:
         yield f"BROKEN  {problem['sentence']} ({problem['code']})"
     if not document["problems"]:
-        yield f"whole   {document['entries']} entries, each signed by key {document['key_id']}"
+        many = counted(document["entries"], "entry", "entries")
+        yield f"whole   {many}, each signed by key {document['key_id']}"
 
 
 def _verified(
