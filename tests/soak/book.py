@@ -76,8 +76,16 @@ class Book:
             self._played[played.part, played.name] = played
 
     def still_to_play(self, part: str, slices: Iterable[Slice]) -> list[Slice]:
-        """Return those of ``slices`` that nobody has played to their end."""
-        return [one for one in slices if not self._is_played(part, one)]
+        """Return those of ``slices`` that nobody has played to their end.
+
+        Of a part without dice only these are kept: others would count some cases twice.
+        """
+        wanted = list(slices)
+        if not PARTS[part].has_dice:
+            names = {one.name for one in wanted}
+            for other in [one.name for one in self.of(part) if one.name not in names]:
+                del self._played[part, other]
+        return [one for one in wanted if not self._is_played(part, one)]
 
     def _is_played(self, part: str, one: Slice) -> bool:
         played = self._played.get((part, one.name))

@@ -62,6 +62,7 @@ class Part:
     read: Callable[[Slice, Line], Said]
     shown: tuple[str, ...] = ()
     silence_s: float = 600.0  # who says nothing for so long hangs
+    has_dice: bool = True  # or each seed plays the same cases, and another plan some of them twice
 
 
 def shares(amount: int, most: int) -> list[int]:
@@ -207,6 +208,7 @@ PARTS: Mapping[str, Part] = {
     "kill-points": Part(
         about="an update ended before a change to the disk, and restarted",
         unit="points",
+        has_dice=False,
         default=10_000,
         zero=("ill",),
         shown=("ill",),

@@ -131,6 +131,16 @@ def test_what_ended_early_is_played_again_and_counts_once(tmp_path: Path) -> Non
     assert Book(file).still_to_play("batches", plan) == plan
 
 
+def test_another_plan_for_the_same_points_counts_none_of_them_twice() -> None:
+    book = Book(None)
+    note(book, "kill-points", "small 0/2", points=140)
+    note(book, "kill-points", "small 1/2", points=140)
+    one = Slice("small 0/10", 28, "no.module")
+    assert book.still_to_play("kill-points", [one]) == [one]
+    note(book, "kill-points", "small 0/10", points=28)
+    assert book.counts("kill-points")["points"] == 28
+
+
 def test_how_far_fuzzing_got_is_the_most_of_all_slices() -> None:
     book = Book(None)
     for seed, edges in enumerate((30, 50, 40)):
