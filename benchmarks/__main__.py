@@ -13,7 +13,7 @@ from agent.clock import SystemClock
 from benchmarks.book import Book, BookError, measured
 from benchmarks.catalog import BENCHES, CATALOG, Bench, missing
 from benchmarks.figures import PAGE, number, write_page
-from benchmarks.result import Part
+from benchmarks.result import Part, Result
 from benchmarks.runner import BenchError, Interrupted, interrupts, run
 
 _HEAD = f"{'figure':<60} {'value':>18}  {'ratio':>7}  {'must':>6}  {'aim':>6}"
@@ -42,6 +42,7 @@ def _measured(
         began_s = time.monotonic()
         try:
             part = None if lack else run(bench, quick=quick)
+            part = _without_verdict(part) if part and quick else part
         except (BenchError, BookError) as error:
             lack = f"{error}\n{bench.name} has failed; what was kept of it before is kept"
         if lack:
@@ -50,6 +51,12 @@ def _measured(
             where = measured(SystemClock().utc_now(), time.monotonic() - began_s)
             book.keep(bench.name, part, measured=where)
         yield bench, part
+
+
+def _without_verdict(part: Part) -> Part:
+    """Return a quick run's part: its figures are of no worth, so nothing is met or missed."""
+    results: list[Result] = [{**result, "ok": None} for result in part["results"]]
+    return Part(results=results, tables=part["tables"])
 
 
 def _page(book: Book, page: Path) -> str:
