@@ -1,8 +1,8 @@
 """What the battery watch tells: nothing on healthy vehicles, and each injected fault how soon.
 
-The same runs as ``okdrive-sim battery-faults``: frames encoded and decoded, polls asked and answered
-over ISO-TP, synthetic drives and, where they are, recordings of healthy vehicles. Times are those
-of the data, so they are the same on every machine.
+The same runs as ``okdrive-sim battery-faults``: frames encoded and decoded, polls asked and
+answered over ISO-TP, synthetic drives and, where they are, recordings of healthy vehicles. The
+times are those of the data, so they are the same on every machine.
 """
 
 from collections.abc import Mapping, Sequence
