@@ -47,6 +47,7 @@ from agent.offers import AgentHealth
 from agent.sharing import Sharing, SharingError, SharingSettings
 from agent.store.state import LEDGER_LENGTH, ConsentRow, LedgerRow, State
 from agent.store.vault import vault_of
+from agent.wording import counted, labelled
 from telemetry.purposes import Purpose
 
 EXPORT = "okdrive.consent.export/1"
@@ -362,9 +363,10 @@ def history_lines(document: dict[str, Any]) -> Iterator[str]:
 def verify_lines(document: dict[str, Any]) -> Iterator[str]:
     """Return the text of ``verify``."""
     for problem in document["problems"]:
-        yield f"BROKEN  {problem['sentence']} ({problem['code']})"
+        yield from labelled("BROKEN  ", f"{problem['sentence']} ({problem['code']})")
     if not document["problems"]:
-        yield f"whole   {document['entries']} entries, each signed by key {document['key_id']}"
+        entries = counted(document["entries"], "entry", "entries")
+        yield f"whole   {entries}, each signed by key {document['key_id']}"
 
 
 def _verified(

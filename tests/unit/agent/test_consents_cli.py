@@ -145,7 +145,7 @@ def test_an_export_is_verified_elsewhere_with_the_public_key_alone(home: Home) -
     export = home.folder / "ledger.json"
     home.run("history", "-o", export)
     check = ("verify", "--file", export, "--key", home.folder / "vehicle.pem")
-    assert "whole   1 entries" in home.run(*check)
+    assert "whole   1 entry," in home.run(*check)
     export.write_text(export.read_text().replace('"signature": "', '"signature": "AAAA', 1))
     assert "the signature does not fit" in home.run(*check, code=3)
 
