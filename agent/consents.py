@@ -45,7 +45,9 @@ from agent.folders import Folders
 from agent.limits import quota
 from agent.offers import AgentHealth
 from agent.sharing import Sharing, SharingError, SharingSettings
-from agent.store.state import LEDGER_LENGTH, ConsentRow, LedgerRow, State
+from agent.store.chain import LEDGER_LENGTH
+from agent.store.rows import ConsentRow, LedgerRow
+from agent.store.state import State
 from agent.store.vault import vault_of
 from agent.wording import counted, labelled
 from telemetry.purposes import Purpose

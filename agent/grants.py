@@ -32,12 +32,14 @@ from agent.offering import Offering
 from agent.offers import OF_ROWS, OF_TRIPS, AgentHealth
 from agent.presence import Presence
 from agent.scribe import Scribe, Seen
+from agent.store.chain import LEDGER_LENGTH
 from agent.store.claims import Claims
 from agent.store.drivers import Drivers, StandingRow
 from agent.store.drops import Quota
 from agent.store.outbox import Outbox
 from agent.store.queued import Moment
-from agent.store.state import LEDGER_LENGTH, LedgerHead, State
+from agent.store.rows import LedgerHead
+from agent.store.state import State
 from agent.store.tracks import delete_tracks
 from agent.store.vault import EVENT, SEGMENT, TRIP
 from agent.workshop import Contacts

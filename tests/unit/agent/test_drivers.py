@@ -14,7 +14,7 @@ from agent.people import People
 from agent.presence import PresenceError
 from agent.sharing import Sharing, SharingError
 from agent.store.cover import UncoveredError
-from agent.store.state import TripOutcome
+from agent.store.rows import TripOutcome
 from telemetry.purposes import Purpose
 from tests.support.clock import FakeClock
 from tests.support.trips import FakeTrip, open_sharing, write_segment
