@@ -49,7 +49,7 @@ from agent.store.chain import LEDGER_LENGTH
 from agent.store.rows import ConsentRow, LedgerRow
 from agent.store.state import State
 from agent.store.vault import vault_of
-from agent.wording import counted
+from agent.wording import counted, labelled
 from telemetry.purposes import Purpose
 
 EXPORT = "okdrive.consent.export/1"
@@ -365,10 +365,10 @@ def history_lines(document: dict[str, Any]) -> Iterator[str]:
 def verify_lines(document: dict[str, Any]) -> Iterator[str]:
     """Return the text of ``verify``."""
     for problem in document["problems"]:
-        yield f"BROKEN  {problem['sentence']} ({problem['code']})"
+        yield from labelled("BROKEN  ", f"{problem['sentence']} ({problem['code']})")
     if not document["problems"]:
-        many = counted(document["entries"], "entry", "entries")
-        yield f"whole   {many}, each signed by key {document['key_id']}"
+        entries = counted(document["entries"], "entry", "entries")
+        yield f"whole   {entries}, each signed by key {document['key_id']}"
 
 
 def _verified(

@@ -101,7 +101,9 @@ def _places(config: AgentConfig, state: State) -> Finding:
         drawn = Zones(state.database, secret).drawn()
     except ZoneError as error:
         return fail(str(error), "okdrive-agent zones remove --all, then draw them again")
-    return ok(f"{len(drawn)} drawn places, nothing that touches them is told")
+    if not drawn:
+        return ok("none drawn; homes and both ends of every trip stay secret anyway")
+    return ok(f"{counted(len(drawn), 'drawn place')}; nothing that touches one is told")
 
 
 def _certificate(identity: IdentityConfig, now: datetime) -> Finding:

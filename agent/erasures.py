@@ -102,11 +102,14 @@ def plan_document(chosen: Plan, asked: int | None = None) -> dict[str, Any]:
 
 def plan_lines(found: dict[str, Any]) -> Iterator[str]:
     """Return the text of a plan."""
-    driven, charged = counted(len(found["trips"]), "trip"), counted(len(found["charges"]), "charge")
-    yield f"in the vehicle  {driven}, {charged}"
-    yield f"at ingest       {counted(found['batches_sent'], 'batch', 'batches')} that left"
-    if found["requests"] is not None:
-        yield "erased here; ingest is asked to erase, and `okdrive-agent erasures` tells its answer"
+    trips, charges = counted(len(found["trips"]), "trip"), counted(len(found["charges"]), "charge")
+    yield f"in the vehicle  {trips}, {charges}"
+    yield f"at ingest       {counted(found['batches_sent'], 'batch', 'batches')} that may be there"
+    if found["requests"] == 0:
+        yield "erased here; nothing was sent, so ingest is asked for nothing"
+    elif found["requests"] is not None:
+        yield f"erased here; ingest is asked ({counted(found['requests'], 'request')})"
+        yield "its signed answer: okdrive-agent erasures"
 
 
 def rows_document(found: list[ErasureRow]) -> dict[str, Any]:
@@ -115,18 +118,16 @@ def rows_document(found: list[ErasureRow]) -> dict[str, Any]:
 
 
 def rows_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Return the text of the requests: one line a wish."""
+    """Return the text of the requests: for each wish what ingest has confirmed and what waits."""
     if not found["wishes"]:
         yield "nothing was ever taken back"
     for wish in found["wishes"]:
-        waits = f"; {wish['waiting']} of {wish['requests']} requests wait" * bool(wish["waiting"])
-        many = counted(wish["batches"], "batch", "batches")
-        told = (
-            f"ingest confirms: {many}, {counted(wish['left'], 'row')} left"
-            if wish["confirmed"]
-            else "ingest has not answered yet"
-        )
-        yield f"{wish['asked_utc'][:16].replace('T', ' ')}  {wish['wish']:<24}{told}{waits}"
+        yield f"{wish['asked_utc'][:16].replace('T', ' ')} UTC  {wish['wish']}"
+        if wish["confirmed"]:
+            batches = counted(wish["batches"], "batch", "batches")
+            yield f"  ingest confirms: {batches}, {counted(wish['left'], 'row')} left"
+        if wish["waiting"]:
+            yield f"  {wish['waiting']} of {counted(wish['requests'], 'request')} not answered yet"
 
 
 def _wishes(found: list[ErasureRow]) -> Iterator[dict[str, Any]]:

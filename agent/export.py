@@ -360,7 +360,7 @@ def _sync(descriptor: int) -> None:
 
 
 def _said(table: Table) -> str:
-    return f"{table.name:<28}{len(table.rows):>9,} rows"
+    return f"{table.name:<28}{len(table.rows):>9,} {'row' if len(table.rows) == 1 else 'rows'}"
 
 
 def _cell(value: object) -> Cell:

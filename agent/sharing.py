@@ -272,10 +272,14 @@ class Sharing(Grants):
             )
             for row in self.outbox.rows()
         )
+        touching = [one for one in self.state.offers() if _tells_of(one, covers)]
+        leaving = [one for one in queued if _tells_of(one, covers)]
+        if not touching and not leaving:
+            return Recalled()
         return recall(
             self.state.database,
-            offered=[one for one in self.state.offers() if _tells_of(one, covers)],
-            queued=[one for one in queued if _tells_of(one, covers)],
+            offered=touching,
+            queued=leaving,
             make_entry=self._maker(ConsentEvent.TAKE_BACK),
         )
 

@@ -16,6 +16,7 @@ from agent.privacy.zones import MAX_ZONES, DrawnZone, ZoneError
 from agent.sharing import Sharing
 from agent.store.recall import Recalled
 from agent.store.state import State
+from agent.wording import counted
 from agent.zones import Zones
 from telemetry.purposes import Purpose
 
@@ -101,10 +102,12 @@ def added_lines(found: dict[str, Any]) -> Iterator[str]:
     )
     yield f"nothing within {zone['radius_m']:.0f} m of it is told from now on"
     if found["offered"]:
-        yield f"{found['offered']} batches that touch it were dropped from open cards"
+        batches = counted(found["offered"], "batch", "batches")
+        yield f"dropped from open cards because it touches the place: {batches}"
     if found["queued"]:
-        late = f"; {found['under_way']} had set out, ingest erases them" * bool(found["under_way"])
-        yield f"{found['queued']} confirmed batches were taken back{late}"
+        batches = counted(found["queued"], "confirmed batch", "confirmed batches")
+        late = f"; {found['under_way']} had set out, ingest erases that" * bool(found["under_way"])
+        yield f"taken back: {batches}{late}"
     yield "what has arrived stays until you say: okdrive-agent erase --trip ID"
 
 
@@ -122,7 +125,7 @@ def remove(config: AgentConfig, folders: Folders, wanted: str | None) -> str:
             said = "every drawn place was removed; homes that the vehicle learnt stay secret"
         else:
             zone = sharing.remove_zone(wanted)
-            said = f"place {zone.zone_id} was removed; if you come back often, it stays secret"
+            said = f"place {zone.zone_id} was removed; where you come back often stays secret"
     ask(folders.control, "consents")
     return said
 

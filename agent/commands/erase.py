@@ -63,7 +63,9 @@ def erase(  # noqa: PLR0913 (each is an option)
             print_document(
                 "erase.plan", view.plan_document(chosen), is_json=is_json, lines=view.plan_lines
             )
-            confirm = click.prompt(f"type {chosen.wish.name} to erase it", default="", err=True)
+            confirm = click.prompt(
+                f"type {chosen.wish.name} to erase it", default="", show_default=False, err=True
+            )
         if confirm != chosen.wish.name:
             raise click.UsageError(
                 f"expected the name {chosen.wish.name}, got {confirm!r}; nothing was erased"
@@ -119,7 +121,9 @@ def wipe(caller: Caller, confirm: str | None) -> None:
         config = caller.config()
         name = config.identity.vehicle_id
         if confirm is None:
-            confirm = click.prompt(f"type {name} to wipe it", default="", err=True)
+            confirm = click.prompt(
+                f"type {name} to wipe it", default="", show_default=False, err=True
+            )
         if confirm != name:
             raise click.UsageError(f"expected {name}, got {confirm!r}; nothing was wiped")
         with only_one(caller.folders()):

@@ -19,7 +19,7 @@ from tests.support.sizes import read_sizes
 from tests.support.traces import Town
 
 DAYS = 20
-MORE_TOWNS = 3  # for what one town has too few tries of
+MORE_TOWNS = 2  # for what one town has too few tries of
 OURS = ("charging", "journeys", "traffic", "diagnostics")
 ATTACKS = ("a home", "b two days", "c known trip", "d averaging", "e size and time")
 MARGIN = 0.01  # upper bound of rate minus chance, with 95 %

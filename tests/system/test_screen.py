@@ -12,7 +12,7 @@ from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, STATES
 from telemetry.purposes import Purpose
 from tests.support.browser import TOKEN, chromium, open_screen, running_screen
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 RULES = Path(__file__).with_name("screen_rules.js").read_text()
 SCREENS = {name: (name, "/") for name in STATES} | dict(PAGES)
