@@ -17,6 +17,8 @@ from agent.sharing import Sharing
 from agent.store.erasures import ErasureRow, Erasures
 from agent.store.events import EventFiles
 from agent.store.state import State
+from agent.store.wishes import wishes_of
+from agent.wording import counted
 
 
 def eraser_of(config: AgentConfig, sharing: Sharing, clock: SystemClock) -> Eraser:
@@ -100,8 +102,9 @@ def plan_document(chosen: Plan, asked: int | None = None) -> dict[str, Any]:
 
 def plan_lines(found: dict[str, Any]) -> Iterator[str]:
     """Return the text of a plan."""
-    yield f"in the vehicle  {len(found['trips'])} trips, {len(found['charges'])} charges"
-    yield f"at ingest       {found['batches_sent']} batches that were sent"
+    driven, charged = counted(len(found["trips"]), "trip"), counted(len(found["charges"]), "charge")
+    yield f"in the vehicle  {driven}, {charged}"
+    yield f"at ingest       {counted(found['batches_sent'], 'batch', 'batches')} that left"
     if found["requests"] is not None:
         yield "erased here; ingest is asked to erase, and `okdrive-agent erasures` tells its answer"
 
@@ -117,8 +120,9 @@ def rows_lines(found: dict[str, Any]) -> Iterator[str]:
         yield "nothing was ever taken back"
     for wish in found["wishes"]:
         waits = f"; {wish['waiting']} of {wish['requests']} requests wait" * bool(wish["waiting"])
+        many = counted(wish["batches"], "batch", "batches")
         told = (
-            f"ingest confirms: {wish['batches']} batches, {wish['left']} rows left"
+            f"ingest confirms: {many}, {counted(wish['left'], 'row')} left"
             if wish["confirmed"]
             else "ingest has not answered yet"
         )
@@ -126,18 +130,16 @@ def rows_lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _wishes(found: list[ErasureRow]) -> Iterator[dict[str, Any]]:
-    for key in dict.fromkeys((row.asked_utc, row.wish) for row in found):
-        mine = [row for row in found if (row.asked_utc, row.wish) == key]
-        done = [row.erasure for row in mine if row.erasure]
+    for one in wishes_of(found):
         yield {
-            "wish": key[1],
-            "asked_utc": _utc(key[0]),
-            "requests": len(mine),
-            "confirmed": len(done),
-            "waiting": len(mine) - len(done),
-            "batches": sum(one.batches for one in done),
-            "rows": sum(one.rows for one in done),
-            "left": sum(one.left for one in done),
+            "wish": one.wish,
+            "asked_utc": _utc(one.asked_utc),
+            "requests": len(one.requests),
+            "confirmed": one.confirmed,
+            "waiting": one.waiting,
+            "batches": one.batches,
+            "rows": one.rows,
+            "left": one.left,
         }
 
 

@@ -17,8 +17,9 @@ from agent.standing import installed_apps, is_running
 from agent.store.battery import AlertRow, BatteryHistory, DayFigure
 from agent.store.events import EventFiles, StoredEvent
 from agent.store.figures import TripFigures, figures
+from agent.store.rows import TripRow
 from agent.store.sessions import SessionRow, Sessions
-from agent.store.state import State, TripRow
+from agent.store.state import State
 from agent.vehicle.battery.rules import Code
 from agent.vehicle.trip import Trip
 from agent.watch.events import event_rules
@@ -340,7 +341,7 @@ def live_explanation(folders: Folders, vehicle: str, path: str) -> dict[str, Any
         raise UnknownPathError(table.name, path, [line.path for line in now.signals])
     found: dict[str, Any] = msgspec.to_builtins(explanation(table, line, None))
     del found["t"]  # of an agent that runs it is its own clock: how long ago says more
-    age_s = max(0.0, now.now_s - line.t)
+    age_s = max(0.001, now.now_s - line.t) if line.t else None  # None: it was never heard
     return {**found, "age_s": age_s, "rejections": now.rejected.get(line.frame, {})}
 
 

@@ -11,7 +11,8 @@ from agent import inspect
 from agent.folders import Folders
 from agent.hmi.owner import OwnerDoor, OwnerError
 from agent.store.database import StoreError
-from agent.store.segments import Segment, SegmentError, read_segment
+from agent.store.segment_records import SegmentError
+from agent.store.segments import Segment, read_segment
 from agent.store.state import State
 from agent.store.tracks import track_beside
 

@@ -6,18 +6,28 @@ One half of the desk: everything blocks in a thread and is answered with a sente
 import asyncio
 import textwrap
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from agent.consent.keepsake import qr_svg, receipt_document
 from agent.consent.keys import KeyFileError
 from agent.driver import PauseKind, Seat
-from agent.hmi.door import DoorRefusedError, PeopleDoor, Receipt, WorkshopWish
+from agent.hmi.door import (
+    DoorRefusedError,
+    Erased,
+    ErasedReceipt,
+    PeopleDoor,
+    Receipt,
+    WorkshopWish,
+)
 from agent.hmi.views import DriverChoice, PauseState, PurposeToggle
 from agent.presence import PresenceError
 from agent.scribe import Seen
 from agent.sharing import Sharing, SharingError
 from agent.store.database import StoreError
+from agent.store.erasures import Erasures
+from agent.store.wishes import WishState, wishes_of
 from agent.workshop import Contact, ReportError, Show, make_report
 from telemetry.purposes import Purpose
 
@@ -49,6 +59,7 @@ class People:
             contact=lambda: self._do(self._contact),
             ask_workshop=lambda wish: self._do(lambda: self._ask_workshop(wish)),
             notice=self._notice,
+            erasures=self._erasures,
         )
 
     def drivers(self) -> tuple[DriverChoice, ...]:
@@ -75,6 +86,7 @@ class People:
     def toggles(self) -> tuple[PurposeToggle, ...]:
         """Return every purpose as the one who drives has it. Blocks."""
         granted, standing = self._sharing.granted(), self._sharing.standing()
+        waits = self._sharing.standing_waits()
         return tuple(
             PurposeToggle(
                 purpose=purpose,
@@ -82,6 +94,7 @@ class People:
                 always_until=row.until_utc.astimezone().date()
                 if (row := standing.get(purpose))
                 else None,
+                always_waits=purpose in waits,
             )
             for purpose in self._sharing.purposes()
         )
@@ -119,6 +132,16 @@ class People:
             document=document,
         )
 
+    async def _erasures(self) -> tuple[Erased, ...]:
+        def read() -> tuple[Erased, ...]:
+            rows = Erasures(self._sharing.state.database).rows()
+            return tuple(map(_erased, reversed(list(wishes_of(rows)))))
+
+        try:
+            return await asyncio.to_thread(read)
+        except StoreError as error:
+            raise DoorRefusedError(error.code, str(error)) from error
+
     def _contact(self) -> tuple[str, str]:
         known = self._sharing.contacts().read()
         return known.contact, known.name
@@ -149,3 +172,30 @@ class People:
             raise DoorRefusedError(error.code, str(error)) from error
         self._touched()
         return done
+
+
+def _erased(one: WishState) -> Erased:
+    return Erased(
+        wish=one.wish,
+        time=_utc(one.asked_utc),
+        requests=len(one.requests),
+        waiting=one.waiting,
+        batches=one.batches,
+        rows=one.rows,
+        left=one.left,
+        receipts=tuple(
+            ErasedReceipt(
+                request=row.erase_id.hex(),
+                time=_utc(row.confirmed_utc),
+                batches=row.erasure.batches,
+                rows=row.erasure.rows,
+                left=row.erasure.left,
+            )
+            for row in one.requests
+            if row.erasure and row.confirmed_utc
+        ),
+    )
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

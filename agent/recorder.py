@@ -20,13 +20,8 @@ from agent.signals.errors import SourceError
 from agent.signals.explain import SignalsNow, signals_now
 from agent.signals.model import ABSENT, Frame, Signal, SignalSource
 from agent.signals.table import VehicleTable
-from agent.store.segments import (
-    SegmentColumn,
-    SegmentError,
-    SegmentWriter,
-    TimeAnchor,
-    read_segment,
-)
+from agent.store.segment_records import SegmentColumn, SegmentError, TimeAnchor
+from agent.store.segments import SegmentWriter, read_segment
 from agent.store.tracks import TrackWriter, delete_segment
 from agent.vehicle.live import LiveView, is_switched_off_in_park, view
 from agent.vehicle.trip import (

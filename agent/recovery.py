@@ -7,7 +7,8 @@ from pathlib import Path
 
 from agent.signals import catalog
 from agent.signals.model import Quality, Signal
-from agent.store.segments import Segment, SegmentError, TimeAnchor, read_segment, sweep_keys
+from agent.store.segment_records import SegmentError, TimeAnchor
+from agent.store.segments import Segment, read_segment, sweep_keys
 from agent.store.tracks import SUFFIX, delete_segment
 from agent.vehicle.trip import Trip, TripConfig, TripTracker
 from telemetry.codec.cells import Cell

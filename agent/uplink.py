@@ -23,7 +23,7 @@ from agent.sharing import Clock, Sharing
 from agent.spending import Spending
 from agent.store.cover import UncoveredError
 from agent.store.queued import OutboxRow
-from agent.store.state import ReceiptRow
+from agent.store.rows import ReceiptRow
 from agent.store.uplink_notes import Failure, UplinkNotes
 from agent.waiting import (
     QueueItem,
@@ -184,9 +184,8 @@ class Uplink:
     def _seal(self, row: OutboxRow) -> tuple[bytes, str]:
         """Count the attempt; return the bytes that travel and the id of the key they are for."""
         purpose = Purpose(row.purpose)
-        name = self._recipients.named(purpose).name
         entry = self._recipients.sealing(purpose, self._clock.utc_now())
-        self._outbox.begin_attempt(row.batch_id, recipient=name)
+        self._outbox.begin_attempt(row.batch_id, recipient=self._recipients.name_of(entry))
         key = entry.key
         sealed = self._outbox.sealed(
             row.batch_id,

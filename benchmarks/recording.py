@@ -20,7 +20,8 @@ from agent.signals import catalog
 from agent.signals.catalog import CATALOG
 from agent.signals.decode import Decoder
 from agent.signals.table import Product, VehicleTable, load_table
-from agent.store.segments import SegmentColumn, SegmentWriter
+from agent.store.segment_records import SegmentColumn
+from agent.store.segments import SegmentWriter
 from benchmarks.result import Result
 from sim.drive import drive_states
 from sim.frames import frames_of

@@ -149,7 +149,7 @@ def _ingest_keys(folder: Path, now: datetime) -> None:
     """Make ingest's own keys; the vehicle gets the public document when it is provisioned."""
     keys, recipient, days = folder / "keys", "okdrive ingest", VALID_DAYS
     public = _write_key(folder / "receipt").public_key()
-    make_keys(keys, LABELS, recipient=recipient, now=now, days=days)
+    make_keys(keys, LABELS, recipient=recipient, now=now, days=days, workshop="Garage Huber")
     add_receipt_key(keys, public, recipient=recipient, now=now, days=days)
     shutil.copy(keys / DOCUMENT, folder.parent / "identity" / "ingest-keys.json")
 

@@ -7,7 +7,8 @@ One signed document for a whole fleet. Shape (JSON, keys sorted; docs/reference/
                   "public": "<base64>", "not_before": "2026-…Z", "not_after": "2027-…Z"}],
      "receipts": [{"key_id": "…", "public": "<base64>", "not_before": "…", "not_after": "…"}]}
 
-``serial`` only ever grows. Who signed the document is the business of those who hand it over.
+A workshop's key may name it: ``"recipient": "Garage Huber"``. ``serial`` only ever grows. Who
+signed the document is the business of those who hand it over.
 """
 
 import hashlib
@@ -39,8 +40,13 @@ class KeySetError(Exception):
     code = "keys.set"
 
 
-class SealingEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key that batches of one purpose are sealed to, and when."""
+class SealingEntry(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A key that batches of one purpose are sealed to, and when; it may have an owner of its own.
+
+    ``recipient`` stands only where the key is not the set's recipient's: at a workshop.
+    """
 
     key_id: KeyId
     purpose: Annotated[str, Meta(pattern="^[a-z]{1,32}$")]  # of a purpose, or "erase"
@@ -48,6 +54,7 @@ class SealingEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     public: bytes  # X25519, 32 bytes; of the hybrid followed by ML-KEM-768, 1,184 bytes
     not_before: Aware
     not_after: Aware
+    recipient: Annotated[str, Meta(max_length=80)] = ""
 
     @property
     def key(self) -> SealingKey:
@@ -93,6 +100,10 @@ class KeySet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sealing: Annotated[tuple[SealingEntry, ...], Meta(max_length=_MAX_KEYS)]
     receipts: Annotated[tuple[ReceiptEntry, ...], Meta(max_length=_MAX_KEYS)]
 
+    def name_of(self, entry: SealingEntry) -> str:
+        """Return who opens what is sealed to ``entry``, in words."""
+        return entry.recipient or self.recipient
+
     def of(self, purpose: str) -> tuple[SealingEntry, ...]:
         """Return the keys of ``purpose``, the one that became valid last first."""
         found = [entry for entry in self.sealing if entry.purpose == purpose]
@@ -100,7 +111,12 @@ class KeySet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def sealing_entry(
-    key: SealingKey, *, purpose: str, not_before: datetime, not_after: datetime
+    key: SealingKey,
+    *,
+    purpose: str,
+    not_before: datetime,
+    not_after: datetime,
+    recipient: str = "",
 ) -> SealingEntry:
     """Return the entry of a public key."""
     second = key.mlkem.public_bytes_raw() if key.mlkem else b""
@@ -111,6 +127,7 @@ def sealing_entry(
         public=key.x25519.public_bytes_raw() + second,
         not_before=not_before,
         not_after=not_after,
+        recipient=recipient,
     )
 
 

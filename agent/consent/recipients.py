@@ -58,7 +58,12 @@ class Recipients:
             return Recipient(name=self._keys.recipient, key_id=NO_KEY)
         newest = found[0]
         is_hybrid = newest.kem != "x25519"
-        return Recipient(name=self._keys.recipient, key_id=newest.key_id, is_hybrid=is_hybrid)
+        name = self._keys.name_of(newest)
+        return Recipient(name=name, key_id=newest.key_id, is_hybrid=is_hybrid)
+
+    def name_of(self, entry: SealingEntry) -> str:
+        """Return who opens what is sealed to ``entry``, in words."""
+        return self._keys.name_of(entry)
 
     def sealing(self, purpose: str, now: datetime) -> SealingEntry:
         """Return the key that a batch is sealed to at ``now``; raise NoKeyError."""

@@ -72,12 +72,38 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErasedReceipt:
+    """What ingest signed about one request (``request``: its SHA-256, hex); ``time`` is UTC."""
+
+    request: str
+    time: str
+    batches: int
+    rows: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """One wish to erase, and what ingest has signed of it so far; ``time`` is UTC in figures."""
+
+    wish: str
+    time: str
+    requests: int
+    waiting: int
+    batches: int
+    rows: int
+    left: int
+    receipts: tuple[ErasedReceipt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleDoor:
     """What the screen may ask about drivers, pauses, receipts and the workshop.
 
     Each may raise DoorRefusedError. ``choose_driver`` takes a profile id, or None for a guest;
     ``set_pause`` takes ``hour``, ``today`` or ``always``, or None to end it; ``contact`` returns
-    contact details and name as far as they are kept; ``notice`` the full text of a purpose.
+    contact details and name as far as they are kept; ``notice`` the full text of a purpose;
+    ``erasures`` every wish to erase, the newest first.
     """
 
     set_standing: SetStanding
@@ -88,6 +114,7 @@ class PeopleDoor:
     contact: Callable[[], Awaitable[tuple[str, str]]]
     ask_workshop: Callable[[WorkshopWish], Awaitable[None]]
     notice: Callable[[Purpose, str], tuple[str, ...]]
+    erasures: Callable[[], Awaitable[tuple[Erased, ...]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

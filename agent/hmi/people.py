@@ -49,6 +49,8 @@ class PeoplePages:
             Route("/workshop/{show}", self.workshop_form),
             Route("/receipts", self.receipts),
             Route("/receipts/{trip_id}", self.receipt),
+            Route("/erasures", self.erasures),
+            Route("/api/erasures", self.api_erasures),
             Route("/api/trips/{trip_id}/receipt", self.api_receipt),
             Route("/api/purposes/{purpose}/always", self.set_always, methods=["POST"]),
             Route("/api/driver", self.choose_driver, methods=["POST"]),
@@ -132,7 +134,16 @@ class PeoplePages:
 
     async def receipts(self, request: Request) -> Response:
         """Show what was answered last."""
-        return self._data(request, pages.receipts_view)
+        erased = await self._ends.door.people.erasures()
+        return self._data(request, lambda state, texts: pages.receipts_view(state, texts, erased))
+
+    async def erasures(self, request: Request) -> Response:
+        """Show what ingest was asked to erase, and what it has signed."""
+        erased = await self._ends.door.people.erasures()
+        return self._ends.show(
+            request,
+            lambda _, texts: Screen("exact.html", pages.erasures_view(erased, texts), "data"),
+        )
 
     async def receipt(self, request: Request) -> Response:
         """Show one receipt with its code."""
@@ -156,6 +167,11 @@ class PeoplePages:
         """Return the receipt of what was last said about a trip."""
         found = await self._ends.door.people.receipt(str(request.path_params["trip_id"]))
         return as_json({"schema": "okdrive-agent.consent.receipt/1", "receipt": found.document})
+
+    async def api_erasures(self, _request: Request) -> Response:
+        """Return every wish to erase with what ingest has confirmed."""
+        erased = await self._ends.door.people.erasures()
+        return as_json({"schema": "okdrive-agent.erasures.screen/1", "wishes": erased})
 
     async def set_always(self, request: Request) -> Response:
         """Begin or end a standing OK."""

@@ -1,16 +1,8 @@
 """Segments: one append-only file per trip that a power cut can shorten but not spoil.
 
-Shape (all numbers little-endian)::
-
-    file    = header *block             ; payloads encrypted with the file's own key (vault.py)
-    header  = %xF5 "OKS" record        ; record of deterministic CBOR
-    block   = %xF5 "OKB" record        ; record of a column block: times in ms, then the columns
-    record  = length:u32 crc32:u32 payload
-    header CBOR = { 0: 1, 1: boot id: tstr, 2: [* [path, unit, step, offset]],
-                    ? 3: [time in ms, UTC in ms since 1970, is proven: bool] }
-
-The header appears whole or not at all, under its final name. Its anchor (3) says which wall time
-belongs to one instant of the rows' clock, and whether anybody proved it.
+The bytes are those of segment_records.py. The header appears whole or not at all, under its final
+name. Its anchor (3) says which wall time belongs to one instant of the rows' clock, and whether
+anybody proved it.
 
 A block is written with one write() and made durable with fdatasync: what a power cut leaves
 behind the last whole block is the torn tail, and it is cut at the next opening; zeros that only
@@ -18,17 +10,31 @@ fill the last sector of 512 bytes are none. A block whose CRC
 is wrong is skipped; the next one is found by its mark. Both are counted, never guessed at.
 """
 
-import math
 import os
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 from agent.store.appendfile import AppendFile, padding_bytes, write_all
+from agent.store.segment_records import (
+    BLOCK_MARK,
+    HEAD_BYTES,
+    HEADER_MARK,
+    MAX_BLOCK_ROWS,
+    MAX_COLUMNS,
+    Header,
+    Row,
+    SegmentColumn,
+    SegmentError,
+    TimeAnchor,
+    decode_rows,
+    encode_header,
+    encode_rows,
+    parse_header,
+    payload_at,
+    record_of,
+)
 from agent.store.vault import (
     SEGMENT,
     Cipher,
@@ -39,80 +45,10 @@ from agent.store.vault import (
     vault_of,
 )
 from ota.client.durable import sync_folder
-from telemetry.codec.cbor import dump, load
 from telemetry.codec.cells import Cell
-from telemetry.codec.columns import decode_columns, encode_columns
-from telemetry.codec.errors import CodecError
 
-VERSION = 1
 FLUSH_EVERY_MS = 10_000  # DESIGN 4: a power cut costs at most ten seconds
-MAX_BLOCK_ROWS = 4_096
-MAX_COLUMNS = 256
-MAX_RECORD_BYTES = 16 << 20  # no block we write comes near it
 MAX_FILE_BYTES = 256 << 20  # a day at 100 signals and 10 Hz is below 100 MB
-_HEADER_MARK, _BLOCK_MARK = b"\xf5OKS", b"\xf5OKB"
-_RECORD = struct.Struct("<II")
-_HEAD_BYTES = len(_BLOCK_MARK) + _RECORD.size
-_COLUMN_FIELDS = 4
-
-
-class SegmentError(Exception):
-    """A segment cannot be written or read. ``code`` is stable, the message is for a person.
-
-    Codes: segment.exists, segment.write, segment.sync, segment.read, segment.header, segment.key.
-    """
-
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentColumn:
-    """What one column holds: VSS path, unit, and how integers become values.
-
-    ``value = raw * step + offset``; the raw integer is the nearest one.
-    """
-
-    path: str
-    unit: str
-    step: float
-    offset: float
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.step) and self.step > 0 and math.isfinite(self.offset)):
-            raise ValueError(
-                f"{self.path}: expected a step above 0 and a finite offset, "
-                f"got {self.step} and {self.offset}"
-            )
-
-    def raw(self, value: float) -> int:
-        """Return the integer nearest to ``value``."""
-        return round((value - self.offset) / self.step)
-
-    def value(self, raw: int) -> float:
-        """Return the value of an integer, in the column's unit."""
-        return raw * self.step + self.offset
-
-    def told(self, cell: Cell) -> float | None:
-        """Return the value in ``cell``; None for a gap of either kind."""
-        return self.value(cell) if isinstance(cell, int) else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeAnchor:
-    """One instant on both clocks. ``is_proven``: wall time was synchronised at that moment."""
-
-    time_ms: int  # on the clock of the rows
-    utc: datetime
-    is_proven: bool
-
-    def utc_at(self, time_ms: float) -> datetime:
-        """Return the wall time of another instant of the same segment."""
-        return self.utc + timedelta(milliseconds=time_ms - self.time_ms)
-
-
-Row = tuple[int, list[Cell]]  # time in ms, one integer, None or INVALID for each column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +106,8 @@ class SegmentWriter:
         try:
             with vault.lock:  # a key of nothing is swept; from here on the file names it
                 cipher = vault.cipher(segment_item(path), SEGMENT)
-                header = cipher.seal(_header(columns, boot_id, anchor))
-                descriptor = _create_whole(path, _record(_HEADER_MARK, header))
+                header = cipher.seal(encode_header(columns, boot_id, anchor))
+                descriptor = _create_whole(path, record_of(HEADER_MARK, header))
         except KeyLostError as error:
             raise SegmentError(str(error), code="segment.key") from error
         except FileExistsError as error:
@@ -232,8 +168,8 @@ class SegmentWriter:
         """
         if not self._pending:
             return
-        rows = self._cipher.seal(_encode_rows(self._pending, self._columns))
-        block = _record(_BLOCK_MARK, rows)
+        rows = self._cipher.seal(encode_rows(self._pending, self._columns))
+        block = record_of(BLOCK_MARK, rows)
         try:
             self._file.append(block)
         except OSError as error:
@@ -308,19 +244,16 @@ class _Scan:
     damaged_bytes: int = 0  # of these, the ones in no whole block
 
 
-_Header = tuple[str, tuple[SegmentColumn, ...], TimeAnchor | None]
-
-
-def _scan(data: bytes, path: Path, cipher: Cipher | None) -> tuple[_Header, _Scan]:
-    payload = _payload_at(data, 0, _HEADER_MARK)
+def _scan(data: bytes, path: Path, cipher: Cipher | None) -> tuple[Header, _Scan]:
+    payload = payload_at(data, 0, HEADER_MARK)
     if payload is None:
         raise SegmentError(f"{path}: expected a segment, found another file", code="segment.header")
     if is_sealed(payload):
         cipher = cipher or _known_cipher(path)
-        header = _parse_header(_opened_header(payload, path, cipher), path)
+        header = parse_header(_opened_header(payload, path, cipher), path)
     else:  # written before segments were encrypted
-        header = _parse_header(payload, path)
-    scan = _Scan(whole_bytes=_HEAD_BYTES + len(payload))
+        header = parse_header(payload, path)
+    scan = _Scan(whole_bytes=HEAD_BYTES + len(payload))
     for start, end, rows in _blocks(data, scan.whole_bytes, len(header[1]), cipher):
         scan.damaged_bytes += start - scan.whole_bytes
         scan.whole_bytes = end
@@ -331,23 +264,15 @@ def _scan(data: bytes, path: Path, cipher: Cipher | None) -> tuple[_Header, _Sca
 def _blocks(
     data: bytes, at: int, columns: int, cipher: Cipher | None
 ) -> Iterator[tuple[int, int, list[Row]]]:
-    while (at := data.find(_BLOCK_MARK, at)) >= 0:
-        payload = _payload_at(data, at, _BLOCK_MARK)
-        rows = None if payload is None else _decode_rows(_opened(payload, cipher), columns)
+    while (at := data.find(BLOCK_MARK, at)) >= 0:
+        payload = payload_at(data, at, BLOCK_MARK)
+        rows = None if payload is None else decode_rows(_opened(payload, cipher), columns)
         if payload is None or rows is None:
             at += 1
             continue
-        end = at + _HEAD_BYTES + len(payload)
+        end = at + HEAD_BYTES + len(payload)
         yield at, end, rows
         at = end
-
-
-def _payload_at(data: bytes, at: int, mark: bytes) -> bytes | None:
-    if data[at : at + len(mark)] != mark or len(data) - at < _HEAD_BYTES:
-        return None
-    length, crc = _RECORD.unpack_from(data, at + len(mark))
-    payload = data[at + _HEAD_BYTES : at + _HEAD_BYTES + min(length, MAX_RECORD_BYTES)]
-    return payload if len(payload) == length and _crc(payload) == crc else None
 
 
 def _vault(path: Path) -> Vault:
@@ -399,76 +324,6 @@ def sweep_keys(folder: Path) -> int:
     vault = _vault(folder / "any")
     with vault.lock:
         return vault.keep_only_files(SEGMENT, (segment_item(path) for path in folder.glob("*")))
-
-
-def _record(mark: bytes, payload: bytes) -> bytes:
-    return mark + _RECORD.pack(len(payload), _crc(payload)) + payload
-
-
-def _crc(payload: bytes) -> int:
-    return zlib.crc32(payload, len(payload))  # the length is covered too: zeros are not a record
-
-
-def _encode_rows(rows: Sequence[tuple[int, Sequence[Cell]]], columns: int) -> bytes:
-    times = [time_ms for time_ms, _ in rows]
-    return encode_columns([times, *([row[at] for _, row in rows] for at in range(columns))])
-
-
-def _decode_rows(payload: bytes, columns: int) -> list[Row] | None:
-    try:
-        times, *values = decode_columns(
-            payload, max_rows=MAX_BLOCK_ROWS, max_columns=MAX_COLUMNS + 1
-        )
-    except (CodecError, ValueError):
-        return None
-    if len(values) != columns or not all(isinstance(time_ms, int) for time_ms in times):
-        return None
-    rows = zip(times, *values, strict=True)
-    return [(time_ms, list(row)) for time_ms, *row in rows if isinstance(time_ms, int)]
-
-
-def _header(columns: Sequence[SegmentColumn], boot_id: str, anchor: TimeAnchor | None) -> bytes:
-    table = [[c.path, c.unit, float(c.step), float(c.offset)] for c in columns]
-    fields: dict[int, object] = {0: VERSION, 1: boot_id, 2: table}
-    if anchor:
-        utc_ms = round((anchor.utc - _EPOCH) / timedelta(milliseconds=1))
-        fields[3] = [anchor.time_ms, utc_ms, anchor.is_proven]
-    return dump(fields)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _parse_header(payload: bytes, path: Path) -> _Header:
-    try:
-        fields = load(payload, max_bytes=MAX_RECORD_BYTES, what="segment header")
-        return _parse_fields(fields)
-    except (CodecError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise SegmentError(f"{path}: unknown header: {error}", code="segment.header") from error
-
-
-def _parse_fields(fields: object) -> _Header:
-    if not isinstance(fields, dict) or fields.get(0) != VERSION:
-        raise ValueError("expected version 1")
-    columns = tuple(_parse_column(column) for column in fields[2])
-    return str(fields[1]), columns, _parse_anchor(fields.get(3))
-
-
-def _parse_anchor(field: object) -> TimeAnchor | None:
-    if field is None:
-        return None
-    if not isinstance(field, list):
-        raise TypeError("expected an anchor of three numbers")
-    time_ms, utc_ms, is_proven = field
-    utc = _EPOCH + timedelta(milliseconds=int(utc_ms))
-    return TimeAnchor(time_ms=int(time_ms), utc=utc, is_proven=bool(is_proven))
-
-
-def _parse_column(column: object) -> SegmentColumn:
-    if not isinstance(column, list) or len(column) != _COLUMN_FIELDS:
-        raise ValueError("expected path, unit, step and offset of a column")
-    path, unit, step, offset = column
-    return SegmentColumn(str(path), str(unit), float(step), float(offset))
 
 
 def _read(path: Path) -> bytes:

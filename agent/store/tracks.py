@@ -17,15 +17,8 @@ from agent.privacy.cropping import TrackPoint
 from agent.signals import catalog
 from agent.signals.gnss import ACCURACY, LATITUDE, LONGITUDE
 from agent.signals.model import Signal
-from agent.store.segments import (
-    Row,
-    SegmentColumn,
-    SegmentError,
-    SegmentWriter,
-    TimeAnchor,
-    destroy_keys,
-    read_segment,
-)
+from agent.store.segment_records import Row, SegmentColumn, SegmentError, TimeAnchor
+from agent.store.segments import SegmentWriter, destroy_keys, read_segment
 
 SUFFIX: Final = ".track"
 _DEGREE_STEP: Final = 1e-6  # 0.11 m; a receiver is good to metres

@@ -49,9 +49,16 @@ def keys() -> None:
 @click.option("--days", default=_DAYS, show_default=True, type=click.IntRange(1), help="Valid for.")
 @click.option("--hybrid", is_flag=True, help="ML-KEM-768 + X25519: 1,088 bytes more per batch.")
 @click.option("--recipient", default="okdrive ingest", show_default=True, help="As drivers see it.")
+@click.option("--workshop", default="", help="The workshop's name, as drivers see it.")
 @click.pass_obj
-def keys_make(
-    config_path: Path, *, purposes: tuple[str, ...], days: int, hybrid: bool, recipient: str
+def keys_make(  # noqa: PLR0913 (each is one option)
+    config_path: Path,
+    *,
+    purposes: tuple[str, ...],
+    days: int,
+    hybrid: bool,
+    recipient: str,
+    workshop: str,
 ) -> None:
     """Make a sealing key for each purpose, and name the receipt key in use to the vehicles.
 
@@ -61,7 +68,15 @@ def keys_make(
     chosen = purposes or LABELS
     signer = load_signer(config.receipt_key)
     folder = config.sealing_keys
-    make_keys(folder, chosen, recipient=recipient, now=now, days=days, is_hybrid=hybrid)
+    make_keys(
+        folder,
+        chosen,
+        recipient=recipient,
+        now=now,
+        days=days,
+        is_hybrid=hybrid,
+        workshop=workshop,
+    )
     document = add_receipt_key(folder, signer.public, recipient=recipient, now=now, days=days)
     _say(folder, document)
 

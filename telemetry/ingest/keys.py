@@ -29,6 +29,7 @@ from telemetry.keyset import (
 from telemetry.seal import OpeningKey
 
 DOCUMENT = "ingest.json"
+_WORKSHOP = "workshop"  # the purpose whose key may be somebody else's
 _BACKDATED = timedelta(hours=1)  # vehicles' clocks may run behind
 
 
@@ -56,8 +57,11 @@ def make_keys(  # noqa: PLR0913 (what a set of keys consists of)
     now: datetime,
     days: int,
     is_hybrid: bool = False,
+    workshop: str = "",
 ) -> KeySet:
     """Make one key for each purpose, beside older ones, and return the new document. Blocks.
+
+    ``workshop`` names the workshop to the drivers; a new key of one that has a name keeps it.
 
     Raises:
         ConfigError: The folder cannot be written; at worst a private key lies there that the
@@ -73,10 +77,15 @@ def make_keys(  # noqa: PLR0913 (what a set of keys consists of)
             purpose=purpose,
             not_before=now - _BACKDATED,
             not_after=now + timedelta(days=days),
+            recipient=(workshop or _known_name(document, purpose)) * (purpose == _WORKSHOP),
         )
         _write(key_file(folder, entry), _pem(key))
         made.append(entry)
     return _save(folder, document, sealing=(*document.sealing, *made), recipient=recipient)
+
+
+def _known_name(document: KeySet, purpose: str) -> str:
+    return next((entry.recipient for entry in document.of(purpose)), "")
 
 
 def add_receipt_key(

@@ -9,18 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.store.segments import (
-    _BLOCK_MARK,
-    _HEADER_MARK,
+from agent.store.segment_records import (
+    BLOCK_MARK,
+    HEAD_BYTES,
+    HEADER_MARK,
     MAX_BLOCK_ROWS,
-    Segment,
     SegmentColumn,
     SegmentError,
-    SegmentWriter,
-    _known_cipher,
-    _record,
-    read_segment,
+    record_of,
 )
+from agent.store.segments import Segment, SegmentWriter, _known_cipher, read_segment
 from tests.fuzz.mutate import BYTES, splice
 
 RUNS = int(os.environ.get("OKDRIVE_FUZZ_RUNS", "250"))
@@ -29,7 +27,6 @@ COLUMNS = (
     SegmentColumn("Vehicle.Speed", "km/h", 0.01, 0.0),
     SegmentColumn("Vehicle.Exterior.AirTemperature", "celsius", 0.5, -40.0),
 )
-HEAD_BYTES = len(_HEADER_MARK) + 8  # then the payload
 
 
 def written(folder: Path) -> tuple[bytes, Segment]:
@@ -68,20 +65,20 @@ def test_a_damaged_segment_gives_rows_that_were_written_or_is_refused(tmp_path: 
     assert refused
 
 
-@pytest.mark.parametrize("mark", [_HEADER_MARK, _BLOCK_MARK], ids=["header", "block"])
+@pytest.mark.parametrize("mark", [HEADER_MARK, BLOCK_MARK], ids=["header", "block"])
 def test_nonsense_with_a_right_checksum_is_bounded_too(mark: bytes, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     whole, _ = written(tmp_path)
     start = whole.index(mark)
     length = int.from_bytes(whole[start + len(mark) : start + len(mark) + 4], "little")
     payload = whole[start + HEAD_BYTES : start + HEAD_BYTES + length]
-    assert _record(mark, payload) == whole[start : start + HEAD_BYTES + length]
+    assert record_of(mark, payload) == whole[start : start + HEAD_BYTES + length]
     path = tmp_path / "whole.seg"
     cipher = _known_cipher(path)  # a forger with the key: what is behind it holds by itself
     plain = cipher.open(payload)
     for _ in range(RUNS // 5):
         forged = chance.choice(BYTES)(chance, plain, [plain])
-        record = _record(mark, cipher.seal(forged))
+        record = record_of(mark, cipher.seal(forged))
         path.write_bytes(whole[:start] + record + whole[start + HEAD_BYTES + length :])
         try:
             found = read_segment(path)

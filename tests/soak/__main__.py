@@ -92,7 +92,7 @@ def main() -> int:
     ]
     try:
         asyncio.run(soak(plays, patience, jobs=chosen.jobs, folder=chosen.folder))
-    except KeyboardInterrupt:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         say("ended at once")
         return 130
     finally:

@@ -16,9 +16,11 @@ from typing import Any
 
 from tests.soak.patience import Patience
 from tests.support.power import sweep
+from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 PULSE_S = 0.2
+AT_ONCE_S = 10.0  # for a bench to take its mounts away when all ends at once
 MAX_LINE = 1 << 22  # bytes that a bench says of one case
 TOLD = 500  # characters of what a bench said last
 
@@ -92,6 +94,15 @@ class Running:
         """Leave nobody of its session behind."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody of its session is left."""
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def ended(self, *, is_over: bool) -> Ended:
         """Return how it ended; its process is gone, perhaps because all ``is_over``."""
@@ -189,7 +200,9 @@ async def see_off(running: Running) -> None:
     if running.process.returncode is None:
         running.ask()
         with suppress(TimeoutError):
-            async with asyncio.timeout(running.limits.grace_s):
+            async with asyncio.timeout(AT_ONCE_S):
                 await running.process.wait()
     running.end()
     await running.process.wait()
+    with suppress(TimeoutError):
+        await wait_until(lambda: not running.is_there, timeout_s=AT_ONCE_S)

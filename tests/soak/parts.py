@@ -9,7 +9,7 @@ from tests.support.update_ends import LONG, WANTED, is_well, wrong
 
 CODEC = (
     *("batch", "records", "columns_of_a_schema", "columns_of_a_segment", "receipt"),
-    *("sealed_batch", "erase", "erasure", "report"),
+    *("sealed_batch", "erase", "erasure", "report", "anything"),
 )
 OTA = (
     *("custom_fields", "package_manifest", "signed_by_the_vehicle", "sent_by_the_vehicle"),
@@ -197,7 +197,7 @@ PARTS: Mapping[str, Part] = {
     "fuzz": Part(
         about=f"so many inputs for each of {len(CODEC + OTA)} parsers of what comes from outside",
         unit="inputs",
-        default=400,
+        default=2_000,
         zero=("faults",),
         shown=("faults",),
         plan=plan_fuzz,

@@ -41,6 +41,8 @@ class Patience:
 
     def interrupt(self) -> None:
         """End where nothing is half done."""
+        if self._is_interrupted:
+            return
         self._is_interrupted = True
         say("ending where nothing is half done; Ctrl-C once more to end at once")
 

@@ -50,19 +50,25 @@ class Play:
         self._book.save()
 
 
-async def soak(
-    plays: Sequence[Play], patience: Patience, *, jobs: int, folder: Path | None
-) -> None:
-    """Play ``plays`` one after the other; a Ctrl-C ends it in good order, a second one at once."""
-    loop = asyncio.get_running_loop()
+def listen(patience: Patience) -> None:
+    """End in good order when asked, and at once when asked again."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
 
     def end() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        if patience.is_interrupted and not task.cancelling():
+            task.cancel()
         patience.interrupt()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
+
+
+async def soak(
+    plays: Sequence[Play], patience: Patience, *, jobs: int, folder: Path | None
+) -> None:
+    """Play ``plays`` one after the other; a Ctrl-C ends it in good order, a second one at once."""
+    listen(patience)
     for number, play in enumerate(plays):
         patience.share(len(plays) - number)
         if not patience.is_over:

@@ -60,6 +60,17 @@ class Result:
         )
 
 
+def pooled(result: Result, others: Iterable[Result]) -> Result:
+    """Return ``result`` with the tries of ``others`` of the same form."""
+    same = [result, *(one for one in others if one.form == result.form)]
+    return Result(
+        result.attack,
+        result.form,
+        [hit for one in same for hit in one.hits],
+        [luck for one in same for luck in one.lucky],
+    )
+
+
 def by_name(batches: Iterable[Stored]) -> dict[bytes, list[Stored]]:
     """Return the batches under each pseudonym, earliest first."""
     found: defaultdict[bytes, list[Stored]] = defaultdict(list)

@@ -84,6 +84,15 @@ def leak(town: Town, days: int) -> tuple[Leak, dict[int, list[Trip]]]:
     return stored, truth
 
 
+def leak_traffic(town: Town, days: int) -> Leak:
+    """Return what is stored for ``traffic`` alone, which most vehicles tell once in 20 days."""
+    stored: Leak = {str(Purpose.TRAFFIC): []}
+    for driver in town.drivers:
+        for form, batch in Vehicle(driver, list(town.life(driver, days))).traffic():
+            stored[form].append(batch)
+    return stored
+
+
 class Vehicle:
     """One vehicle of ours on its way through its life."""
 
@@ -104,6 +113,11 @@ class Vehicle:
             if index + 1 == len(self._life) or self._life[index + 1][0].day != trip.day:
                 yield from self._day(first, index + 1)
                 first = index + 1
+
+    def traffic(self) -> Iterator[tuple[str, Stored]]:
+        """Yield what its trips tell; the purposes of a day are left out."""
+        for index in range(len(self._life)):
+            yield from self._trip(index)
 
     def _trip(self, index: int) -> Iterator[tuple[str, Stored]]:
         trip, facts = self._life[index][0], self._facts[index]

@@ -13,7 +13,8 @@ from agent.consent.recipients import Recipients
 from agent.offers import AgentHealth, next_turn
 from agent.privacy.cells import cell_at
 from agent.privacy.selection import BOUNDS, is_due
-from agent.store.segments import SegmentWriter, TimeAnchor
+from agent.store.segment_records import TimeAnchor
+from agent.store.segments import SegmentWriter
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.tracks import COLUMNS as TRACK_COLUMNS
 from agent.store.tracks import track_beside

@@ -11,7 +11,8 @@ from datetime import timedelta
 import numpy as np
 
 from agent.offers import battery_drafts
-from agent.store.segments import Segment, SegmentColumn
+from agent.store.segment_records import SegmentColumn
+from agent.store.segments import Segment
 from telemetry.codec.anybatch import decode_any, encode_any
 from telemetry.records import BatteryBatch
 from tests.support.attack_result import Result

@@ -14,7 +14,8 @@ from agent.consent.notices import all_notices
 from agent.consent.recipients import Recipients
 from agent.offers import AgentHealth
 from agent.sharing import Clock, Sharing, SharingSettings
-from agent.store.segments import SegmentColumn, SegmentWriter
+from agent.store.segment_records import SegmentColumn
+from agent.store.segments import SegmentWriter
 from agent.store.state import State
 from tests.support.clock import FakeClock
 from tests.support.sealing import recipients as known_recipients

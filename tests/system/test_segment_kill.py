@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 WRITER = """
 import sys
 from pathlib import Path
-from agent.store.segments import SegmentColumn, SegmentWriter
+from agent.store.segment_records import SegmentColumn
+from agent.store.segments import SegmentWriter
 columns = [SegmentColumn("Vehicle.Speed", "km/h", 0.01, 0.0)]
 writer = SegmentWriter.create(Path(sys.argv[1]), columns, boot_id="boot-1")
 for second in range(10**9):

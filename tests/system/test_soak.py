@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.soak.parts import CODEC, OTA
 from tests.support.wait import wait_until_sync
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
@@ -45,10 +46,10 @@ class Soak:
     def press_ctrl_c(self) -> None:
         os.killpg(self.process.pid, signal.SIGINT)
 
-    def end(self) -> tuple[str, dict[str, Any]]:
+    def end(self, code: int = 0) -> tuple[str, dict[str, Any]]:
         """Wait for its end; return what it printed and wrote; it has left nothing behind."""
         out, errors = self.process.communicate(timeout=500)
-        assert self.process.returncode == 0, out + errors
+        assert self.process.returncode == code, out + errors
         assert "Traceback" not in errors
         assert self.left_behind() == []
         return out, json.loads(self.results.read_bytes())
@@ -87,7 +88,7 @@ def test_a_bit_of_every_other_part_is_well(ram: Path) -> None:
     amounts = ("--inputs", 10, "--points", 40, "--pairs", 30, "--cuts", 3)
     out, found = Soak(ram, "fuzz", "kill-points", "kill-pairs", "power-cuts", *amounts).end()
     counts = {name: part["counts"] for name, part in found["parts"].items()}
-    assert counts["fuzz"]["inputs"] == 10 * 18
+    assert counts["fuzz"]["inputs"] == 10 * len(CODEC + OTA)
     assert counts["kill-points"]["points"] >= 40
     assert counts["kill-pairs"]["pairs"] >= 10
     assert counts["power-cuts"]["cuts"] == 3
@@ -105,8 +106,8 @@ def test_minutes_bound_every_part_and_each_gets_its_share(ram: Path) -> None:
 AT_WORK: dict[str, Callable[[Soak], object]] = {
     "batches": lambda soak: list(soak.folder.glob("*/*/vehicle/*.sqlite")),
     "fuzz": lambda soak: list(soak.folder.glob("*/*")),
-    "kill-points": lambda soak: list(soak.folder.glob("*/*/before/apps")),
-    "kill-pairs": lambda soak: list(soak.folder.glob("*/*/before/apps")),
+    "kill-points": lambda soak: list(soak.folder.glob("*/*/before")),
+    "kill-pairs": lambda soak: list(soak.folder.glob("*/*/before")),
     "power-cuts": lambda soak: soak.is_mounted(),
     "towns": lambda soak: list(soak.folder.glob("*/*")),
 }
@@ -124,6 +125,20 @@ def test_ctrl_c_ends_any_part_with_its_figures_and_leaves_nothing_behind(
     assert not found["parts"][part]["is_whole"]
     assert out.startswith(f"{part}: ")
     assert out.endswith("ended early; --resume goes on: all well\n")
+
+
+@pytest.mark.parametrize("part", ["kill-pairs", "power-cuts"])
+def test_a_second_ctrl_c_ends_at_once_and_leaves_nothing_behind_either(
+    part: str, ram: Path
+) -> None:
+    soak = Soak(ram, part)
+    wait_until_sync(lambda: AT_WORK[part](soak), timeout_s=60)
+    soak.press_ctrl_c()
+    assert soak.process.stderr is not None
+    assert any("once more to end at once" in line for line in soak.process.stderr)
+    soak.press_ctrl_c()
+    out, _ = soak.end(code=130)
+    assert out.startswith(f"{part}: ")
 
 
 def test_what_was_played_to_its_end_is_not_played_again(ram: Path) -> None:

@@ -1,11 +1,12 @@
 """Who drives, pauses, receipts and the workshop as pages; pure."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.hmi.door import Receipt
+from agent.hmi.door import Erased, Receipt
 from agent.hmi.pages.purposes import PurposeView
 from agent.hmi.pages.tiles import Tile, TilesView
-from agent.hmi.pages.trip import trip_facts
+from agent.hmi.pages.trip import ExactView, text_view, trip_facts
 from agent.hmi.pages.words import Button, cut
 from agent.hmi.texts import Texts
 from agent.hmi.views import DriverChoice, ScreenState, TripStatus
@@ -233,23 +234,56 @@ def workshop_form(show: str, contact: tuple[str, str], texts: Texts) -> Workshop
     )
 
 
-def receipts_view(state: ScreenState, texts: Texts) -> TilesView:
-    """Return what was answered last, each with its receipt."""
+def receipts_view(state: ScreenState, texts: Texts, erased: Sequence[Erased] = ()) -> TilesView:
+    """Return what was answered last, each with its receipt, and the way to what was erased."""
     answered = [trip for trip in state.trips if trip.status is not TripStatus.WAITING]
+    tiles = [
+        Tile(
+            label=texts.say(f"shared.title.{trip.status}"),
+            sub=cut(trip_facts(trip, texts)),
+            icon="shield",
+            url=f"/receipts/{trip.trip_id}",
+            action="receipt-open",
+        )
+        for trip in answered[:4]
+    ]
+    if erased:
+        waiting = sum(one.waiting > 0 for one in erased)
+        key = "erased.some_wait" if waiting else "erased.all_done"
+        tiles.append(
+            Tile(
+                label=texts.say("erased.title"),
+                sub=texts.say(key, n=waiting),
+                icon="undo",
+                url="/erasures",
+                action="erasures-open",
+            )
+        )
     return TilesView(
         title=texts.say("receipts.title"),
-        text="" if answered else texts.say("receipts.none"),
-        tiles=tuple(
-            Tile(
-                label=texts.say(f"shared.title.{trip.status}"),
-                sub=cut(trip_facts(trip, texts)),
-                icon="shield",
-                url=f"/receipts/{trip.trip_id}",
-                action="receipt-open",
-            )
-            for trip in answered[:4]
-        ),
+        text="" if tiles else texts.say("receipts.none"),
+        tiles=tuple(tiles),
     )
+
+
+def erasures_view(erased: Sequence[Erased], texts: Texts) -> ExactView:
+    """Return every wish to erase with what ingest has confirmed, the newest first."""
+    lines = [line for one in erased for line in (*_erased_lines(one, texts), "")]
+    return text_view(
+        texts.say("erased.title"), lines or (texts.say("erased.none"),), "/receipts", texts
+    )
+
+
+def _erased_lines(one: Erased, texts: Texts) -> Iterator[str]:
+    kind, _, about = one.wish.partition(" ")
+    yield f"{one.time}  {texts.find(f'erased.wish.{kind}', kind)} {about[:12]}".rstrip()
+    if one.requests > one.waiting:
+        yield texts.say("erased.confirmed", batches=one.batches, left=one.left)
+    if one.waiting:
+        yield texts.say("erased.waiting", n=one.waiting, all=one.requests)
+    for told in one.receipts:
+        figures = {"batches": told.batches, "rows": told.rows, "left": told.left}
+        yield texts.say("erased.receipt", id=told.request[:12], time=told.time, **figures)
 
 
 def receipt_view(receipt: Receipt, texts: Texts) -> ReceiptView:

@@ -13,7 +13,8 @@ from agent.signals.model import Quality
 from agent.store.checksum import row_sum
 from agent.store.database import StoreError
 from agent.store.events import EventFiles, EventReading, StoredEvent
-from agent.store.segments import SegmentError, read_segment
+from agent.store.segment_records import SegmentError
+from agent.store.segments import read_segment
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.shred import shred
 from agent.store.tracks import delete_segment

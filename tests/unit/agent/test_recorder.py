@@ -16,7 +16,8 @@ from agent.signals.errors import SourceError
 from agent.signals.gnss import LATITUDE, LONGITUDE
 from agent.signals.model import Frame, Quality, Signal
 from agent.signals.table import load_table
-from agent.store.segments import Segment, SegmentColumn, read_segment
+from agent.store.segment_records import SegmentColumn
+from agent.store.segments import Segment, read_segment
 from agent.store.tracks import read_track, track_beside
 from agent.vehicle.live import Motion
 from agent.vehicle.trip import Trip, TripState

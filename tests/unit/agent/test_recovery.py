@@ -7,7 +7,8 @@ import pytest
 
 from agent.recovery import recover_trips
 from agent.signals import catalog
-from agent.store.segments import SegmentColumn, SegmentWriter, TimeAnchor
+from agent.store.segment_records import SegmentColumn, TimeAnchor
+from agent.store.segments import SegmentWriter
 
 COLUMNS = (
     SegmentColumn(catalog.SPEED, "km/h", 0.01, 0.0),

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from agent.consent.ledger import read_entry
 from agent.consent.recipients import Recipients
 from agent.delivery import Patience
 from agent.sharing import Sharing
@@ -15,10 +17,10 @@ from agent.store.cover import UncoveredError
 from agent.store.queued import OutboxState
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.codec.part import CONTENT_TYPE as PART_TYPE
-from telemetry.keyset import KeySetError
+from telemetry.keyset import KeySet, KeySetError
 from telemetry.link import Backoff
 from telemetry.purposes import Purpose
-from telemetry.records import Receipt
+from telemetry.records import Receipt, WorkshopFigure, WorkshopReport
 from telemetry.seal import key_id_of
 from tests.support.clock import FakeClock
 from tests.support.far_end import FakeFarEnd
@@ -239,3 +241,39 @@ async def test_receipts_of_a_new_key_are_believed_once_the_vehicle_knows_it(
     bench.new_keys()
     await bench.try_again()
     assert await bench.uplink.queue() == []
+
+
+REPORT = WorkshopReport(
+    day="2026-11-22",
+    contact="0171 2345678",
+    figures=(WorkshopFigure(name="soh", value="91", unit="%"),),
+)
+
+
+def named(ingest: FakeRecipient, workshop: str, *, serial: int) -> KeySet:
+    """The set of keys in which the workshop's key names its owner."""
+    sealing = (
+        msgspec.structs.replace(one, recipient=workshop if one.purpose == "workshop" else "")
+        for one in ingest.keys.sealing
+    )
+    return msgspec.structs.replace(ingest.keys, sealing=tuple(sealing), serial=serial)
+
+
+def test_a_report_names_its_workshop_and_is_never_sealed_to_another_one(bench: Bench) -> None:
+    sharing, now = bench.sharing, bench.clock.utc_now()
+    recipients = sharing.recipients
+    recipients.replace(named(bench.ingest, "Garage Huber", serial=2))
+    for _ in range(2):
+        card_id = sharing.offer_report(REPORT)
+        [card] = [one for one in sharing.cards() if one.trip.trip_id == card_id]
+        assert [preview.recipient for preview in card.previews] == ["Garage Huber"]
+        sharing.answer(card_id, [bytes.fromhex(card.previews[0].batch_id)], share=True)
+    entry = read_entry(sharing.state.ledger()[-1].body)
+    assert (entry.purpose, entry.recipient) == ("workshop", "Garage Huber")
+    [first, second] = sharing.outbox.rows()
+    name = recipients.name_of(recipients.sealing("workshop", now))
+    sharing.outbox.begin_attempt(first.batch_id, recipient=name)
+    recipients.replace(named(bench.ingest, "Another garage", serial=3))
+    other = recipients.name_of(recipients.sealing("workshop", now))
+    with pytest.raises(UncoveredError, match="one for Garage Huber, not for Another garage"):
+        sharing.outbox.begin_attempt(second.batch_id, recipient=other)

@@ -25,7 +25,8 @@ from agent.signals.explain import signals_now
 from agent.signals.model import Frame
 from agent.signals.table import load_table
 from sim.frames import CAR, EV, SENDERS, VehicleState
-from sim.screens import STATES, PlayedAgent
+from sim.played_agent import PlayedAgent
+from sim.screens import STATES
 from tests.support.configs import agent_toml
 
 ZE1 = load_table("nissan-leaf-ze1")
@@ -99,6 +100,13 @@ async def test_explain_asks_the_running_agent_why_a_value_is_invalid(config: Pat
     assert (found["rejections"], found["quality"]) == ({"crc": 1}, "crc")
     assert short.stdout == shown.stdout
     assert "1DB" in found["source"]
+
+
+async def test_explain_of_a_kind_of_vehicle_needs_neither_agent_nor_recording(config: Path) -> None:
+    told = await run(config, "vehicle", "explain", "Speed", "--vehicle", "nissan-env200")
+    assert told.exit_code == 0
+    assert "source    frame 284 WheelSpeed on bus ev" in told.stdout
+    assert "since     never heard" in told.stdout
 
 
 async def test_explain_of_a_path_nobody_tells_names_what_is_near(config: Path) -> None:

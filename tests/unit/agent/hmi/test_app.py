@@ -18,7 +18,8 @@ from agent.hmi.events import MAX_STREAMS
 from agent.hmi.guard import Guard, cookie_name
 from agent.hmi.texts import load_texts
 from agent.hmi.views import Decision, DrivingState, ScreenState, TripStatus, UpdatePhase
-from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, PROFILE, STATES, PlayedAgent
+from sim.played_agent import PlayedAgent
+from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, PROFILE, STATES
 from telemetry.purposes import Purpose
 from tests.support.asgi import HOST, Client
 
@@ -525,6 +526,26 @@ async def test_an_answered_trip_leads_to_its_receipt_with_a_code() -> None:
     assert document["receipt"]["proof"]["sequence"] == 14
 
 
+async def test_what_ingest_confirms_to_have_erased_is_on_a_page_and_in_the_api() -> None:
+    played, client = await agent_and_client(STATES["home-all"])
+    page = (await client.get("/receipts")).text
+    assert "/erasures" in page
+    assert "1 not confirmed yet" in page
+    page = (await client.get("/erasures")).text
+    assert "2026-11-22 18:03 UTC  trip 3f9a1c07d2e4" in page
+    assert "ingest confirms: 2 batches, 0 rows left" in page
+    assert "1 of 3 requests wait for an answer" in page
+    assert "signed 2026-11-22 18:05 UTC (9d0c6f1be2a4): 2 batches, 31 rows, 0 left" in page
+    german = (await client.get("/erasures", accept_language="de")).text
+    assert "Empfänger bestätigt: 2 Pakete, 0 Zeilen übrig" in german
+    document = (await client.get("/api/erasures")).json()
+    assert document["schema"] == "okdrive-agent.erasures.screen/1"
+    assert [one["waiting"] for one in document["wishes"]] == [1, 0]
+    played.erased = ()
+    assert "/erasures" not in (await client.get("/receipts")).text
+    assert "Nothing was taken back yet." in (await client.get("/erasures")).text
+
+
 async def test_the_language_that_was_shown_goes_with_every_answer() -> None:
     played, client = await agent_and_client(STATES["trip"])
     await client.post_form(
@@ -601,7 +622,8 @@ async def test_many_places_come_four_at_a_time_newest_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/more", "/driver", "/pause", "/workshop", "/receipts", "/zones", "/zones/here"]
+    "path",
+    ["/more", "/driver", "/pause", "/workshop", "/receipts", "/erasures", "/zones", "/zones/here"],
 )
 async def test_while_moving_no_page_about_people_asks_anything(path: str) -> None:
     _, client = await agent_and_client(replace(STATES["home-all"], driving=DrivingState.MOVING))

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from agent.privacy.battery import battery_batches, battery_slices, month_of
-from agent.store.segments import SegmentColumn
+from agent.store.segment_records import SegmentColumn
 from telemetry.codec.cells import INVALID, Cell
 from telemetry.records import BatteryBatch
 from tests.support.trips import COLUMNS, TB

@@ -10,14 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.store.segments import (
-    MAX_BLOCK_ROWS,
-    SegmentColumn,
-    SegmentError,
-    SegmentWriter,
-    TimeAnchor,
-    read_segment,
-)
+from agent.store.segment_records import MAX_BLOCK_ROWS, SegmentColumn, SegmentError, TimeAnchor
+from agent.store.segments import SegmentWriter, read_segment
 
 COLUMNS = (
     SegmentColumn("Vehicle.Powertrain.TractionBattery.CurrentVoltage", "V", 0.5, 0.0),

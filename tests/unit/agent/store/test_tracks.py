@@ -8,7 +8,8 @@ from agent.signals import catalog
 from agent.signals.gnss import ACCURACY, LATITUDE, LONGITUDE
 from agent.signals.model import Quality, Signal
 from agent.store.quota import make_room
-from agent.store.segments import SegmentColumn, SegmentError, SegmentWriter, TimeAnchor
+from agent.store.segment_records import SegmentColumn, SegmentError, TimeAnchor
+from agent.store.segments import SegmentWriter
 from agent.store.tracks import TrackWriter, delete_segment, delete_tracks, read_track, track_beside
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -183,3 +183,15 @@ def test_a_key_under_another_name_stops_the_start(tmp_path: Path, name: str, why
     path.rename(tmp_path / name)
     with pytest.raises(ConfigError, match=why):
         Keyring(tmp_path, max_bytes=1 << 20)
+
+
+def test_the_key_of_a_workshop_keeps_its_name_when_it_is_made_anew(tmp_path: Path) -> None:
+    for workshop in ("Garage Huber", ""):
+        made = make_keys(
+            tmp_path, [Purpose.WORKSHOP, Purpose.BATTERY], recipient="us", days=30,
+            now=FakeClock().utc_now(),
+            workshop=workshop,
+        )  # fmt: skip
+    assert [made.name_of(entry) for entry in made.of("workshop")] == ["Garage Huber"] * 2
+    assert {made.name_of(entry) for entry in made.of("battery")} == {"us"}
+    assert b'"recipient": ""' not in (tmp_path / DOCUMENT).read_bytes()  # older vehicles read it
