@@ -94,7 +94,7 @@ class Search:
         if entry is None:
             return True
         for other in parse_delegation_custom(entry.unrecognized_fields).agree_with:
-            if not self._is_confirmed(other, found, delegator):
+            if other == name or not self._is_confirmed(other, found, delegator):
                 self._disagreed = f"{name} without {other}"
                 return False
         return True

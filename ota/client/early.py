@@ -87,8 +87,11 @@ def check_keys(name: str, role: Signed) -> None:
     if isinstance(role, Root):
         _check_distinct(name, role.keys, (each.keyids for each in role.roles.values()))
     elif isinstance(role, Targets) and role.delegations is not None:
-        roles = role.delegations.roles or {}
-        _check_distinct(name, role.delegations.keys, (each.keyids for each in roles.values()))
+        delegations = role.delegations
+        groups = [each.keyids for each in (delegations.roles or {}).values()]
+        if delegations.succinct_roles is not None:
+            groups.append(delegations.succinct_roles.keyids)
+        _check_distinct(name, delegations.keys, groups)
 
 
 def _check_distinct(name: str, keys: Mapping[str, Key], groups: Iterable[list[str]]) -> None:
@@ -105,7 +108,8 @@ def _value_of(key: Key) -> bytes:
         public = load_pem_public_key(text.encode())
         return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm):
-        return text.strip().lower().encode(errors="replace")  # raw keys are written in hex
+        hexadecimal = "".join(text.split()).lower()  # raw keys: Python's hex may be spaced
+        return hexadecimal.encode(errors="replace")
 
 
 def _check_vehicle(name: str, role: Signed, vehicle: str) -> None:

@@ -20,7 +20,7 @@ from ota.client.folder import SCHEME, FolderFetcher
 from ota.client.offer import Offer
 from ota.client.ports import Fetcher, RangeAnswer
 from ota.client.verifier import Verifier
-from ota.errors import DownloadError
+from ota.errors import DownloadError, StorageError
 from ota.metadata.manifest import read_manifest
 from ota.metadata.offline import REPORTS_FOLDER
 
@@ -65,12 +65,18 @@ def write_report(stick: Path, manifest: bytes) -> Path:
 
     Raises:
         ManifestMalformedError: It is none.
+        StorageError: What the stick has under that name leads elsewhere.
         OSError: The stick did not take it.
     """
     said = read_manifest(manifest)
-    path = stick / REPORTS_FOLDER / f"{said.vehicle}.{said.counter}.json"
-    make_folder(path.parent)
-    replace_file(path, manifest)
+    folder = stick / REPORTS_FOLDER
+    if folder.is_symlink():  # whoever writes may be root
+        raise StorageError(
+            str(folder), expected="a folder of the stick", got="a link", intact="nothing written"
+        )
+    make_folder(folder, mode=0o755)
+    path = folder / f"{said.vehicle}.{said.counter}.json"
+    replace_file(path, manifest, mode=0o644)
     return path
 
 

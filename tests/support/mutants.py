@@ -204,6 +204,27 @@ _ONLINE: tuple[Mutant, ...] = (
         "    elif False:",
     ),
     one(
+        "nor one key of succinct roles",
+        "succinct roles count one key twice",
+        _EARLY,
+        "        if delegations.succinct_roles is not None:",
+        "        if False:",
+    ),
+    one(
+        "a key is what its value is, however it is spelled",
+        "the image root counts one key twice, spelled with spaces",
+        _EARLY,
+        '"".join(text.split()).lower()',
+        "text.strip().lower()",
+    ),
+    one(
+        "nobody is a witness of itself",
+        "a role that must agree with itself",
+        _SEARCH,
+        "            if other == name or ",
+        "            if ",
+    ),
+    one(
         "a role's name fits a file",
         "a role whose name fits no file",
         _ROLE,

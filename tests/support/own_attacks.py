@@ -10,7 +10,17 @@ from copy import deepcopy
 from typing import Any
 
 from securesystemslib.signer import Key, Signer, SSlibKey
-from tuf.api.metadata import MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import (
+    Delegations,
+    MetaFile,
+    Root,
+    Signed,
+    Snapshot,
+    SuccinctRoles,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
 
 from ota.errors import SlowRetrievalError
 from ota.metadata.models import MAX_VERSION
@@ -236,11 +246,13 @@ def _chain(length: int, **last: Any) -> Verb:
     """Return what delegates from role to role, ``length`` times, before one lists the app."""
 
     def run(simulator: RepositorySimulator) -> None:
-        delegator = "targets"
+        before = delegator = "targets"
         for number in range(length):
             fields = last if number == length - 1 else {}
             simulator.image.delegate(f"role-{number}", delegator=delegator, **fields)
-            delegator = f"role-{number}"
+            before, delegator = delegator, f"role-{number}"
+        for witness in last.get("agree_with", ()):  # asked after the one it agrees with
+            simulator.image.delegate(witness, delegator=before)
         simulator.image.hand_over(delegator)
 
     return run
@@ -314,12 +326,15 @@ _DELEGATIONS: dict[str, Attack] = {
     "a role must agree with one that does not exist": Attack(
         _delegating(agree_with=("nobody",)), "ota.repository.disagreement"
     ),
+    "a role that must agree with itself": Attack(
+        _delegating(agree_with=("apps",)), "ota.repository.disagreement"
+    ),
     "a chain of delegations as long as allowed": Attack(_chain(32), None),
     "a chain of delegations without an end in sight": Attack(
         _chain(33), "ota.repository.too_many_delegations"
     ),
     "a role that must agree with too many": Attack(
-        _chain(32, agree_with=("role-31",)), "ota.repository.too_many_delegations"
+        _chain(32, agree_with=("witness",)), "ota.repository.too_many_delegations"
     ),
     "delegations in a circle": Attack(_circle, "ota.repository.missing_target"),
     "what was signed for one delegator is asked through another": Attack(
@@ -580,9 +595,14 @@ def _version_that_is_true(simulator: RepositorySimulator) -> None:
     simulator.image.write_as("snapshot", changed(lambda signed: signed.update(version=True)))
 
 
-def _second_name(key: Key) -> SSlibKey:
-    """Return ``key`` under another id, spelled in capitals."""
-    public = str(key.keyval["public"]).upper()
+def _in_pieces(public: str) -> str:
+    """Spell a raw key as Python reads it, and nobody writes it."""
+    return " ".join(public[at : at + 2] for at in range(0, len(public), 2))
+
+
+def _second_name(key: Key, spell: Callable[[str], str] = str.upper) -> SSlibKey:
+    """Return ``key`` under another id, spelled in another way."""
+    public = spell(str(key.keyval["public"]))
     return SSlibKey("f" * 64, key.keytype, key.scheme, {"public": public})
 
 
@@ -594,11 +614,11 @@ def _sign_under_two_names(role: Signed, signers: Sequence[Signer]) -> bytes:
     return json.dumps(document).encode()
 
 
-def _root_counts_one_key_twice(name: str) -> Verb:
+def _root_counts_one_key_twice(name: str, spell: Callable[[str], str] = str.upper) -> Verb:
     def run(simulator: RepositorySimulator) -> None:
         def edit(role: Signed) -> None:
             assert isinstance(role, Root)
-            again = _second_name(role.keys[role.roles["targets"].keyids[0]])
+            again = _second_name(role.keys[role.roles["targets"].keyids[0]], spell)
             role.keys[again.keyid] = again
             role.roles["targets"].keyids.append(again.keyid)
             role.roles["targets"].threshold = 2
@@ -628,6 +648,28 @@ def _delegation_counts_one_key_twice(simulator: RepositorySimulator) -> None:
     simulator.image.hand_over("apps")
 
 
+def _succinct_roles_count_one_key_twice(simulator: RepositorySimulator) -> None:
+    """Hash bins, all of one key that is listed under two ids."""
+    signers = simulator.image.delegate("bins-0").signers
+
+    def edit(role: Signed) -> None:
+        assert isinstance(role, Targets)
+        key = signers[0].public_key
+        again = _second_name(key)
+        bins = SuccinctRoles([key.keyid, again.keyid], 2, bit_length=1, name_prefix="bins")
+        keys: dict[str, Key] = {key.keyid: key, again.keyid: again}
+        role.delegations = Delegations(keys, succinct_roles=bins)
+
+    simulator.image.edits["targets"] = edit
+    simulator.image.publish()
+
+
+def _both_say(**hashes: str) -> Verb:
+    """Let both repositories list the image with ``hashes`` besides or instead of its own."""
+    both = {"hashes": {"sha256": DIGEST} | hashes}
+    return all_of(edit_first_target("director", **both), edit_first_target("image", **both))
+
+
 _READERS: dict[str, Attack] = {
     "a version nobody could follow beside a field of another kind": Attack(
         _hidden_fast_forward, "ota.repository.fast_forward"
@@ -650,6 +692,20 @@ _READERS: dict[str, Attack] = {
     ),
     "the image root counts one key twice": Attack(
         _root_counts_one_key_twice("image"), "ota.repository.signature"
+    ),
+    "the image root counts one key twice, spelled with spaces": Attack(
+        _root_counts_one_key_twice("image", _in_pieces), "ota.repository.signature"
+    ),
+    "succinct roles count one key twice": Attack(
+        _succinct_roles_count_one_key_twice, "ota.repository.signature"
+    ),
+    "a hash that nobody can check": Attack(_both_say(md4="0" * 32), "ota.repository.malformed"),
+    "a sha256 in capitals": Attack(_both_say(sha256=DIGEST.upper()), "ota.repository.malformed"),
+    "a sha256 that climbs out of its folder": Attack(
+        _both_say(sha256="../" * 20 + "etc"), "ota.repository.malformed"
+    ),
+    "a second hash that does not hold": Attack(
+        _both_say(sha512="0" * 128), "ota.repository.hash_mismatch"
     ),
     "a delegation counts one key twice": Attack(
         _delegation_counts_one_key_twice, "ota.repository.signature"

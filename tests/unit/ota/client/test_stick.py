@@ -18,7 +18,7 @@ from ota.client.pace import DataUse
 from ota.client.ports import RangeAnswer
 from ota.client.states import UpdateState
 from ota.client.stick import write_report
-from ota.errors import NetworkError, ServerRefusedError
+from ota.errors import NetworkError, ServerRefusedError, StorageError
 from ota.metadata.manifest import Outcome, VehicleManifest, read_manifest, verify_manifest
 from ota.metadata.offline import ROLES_FIELD, SNAPSHOT, TARGETS, offline_roles
 from ota.publisher.bundle import enable_bundles, write_bundle
@@ -445,6 +445,16 @@ async def test_one_bad_report_stops_no_other(bench: Bench) -> None:
         "ota.publish.unknown_vehicle",
     ]
     assert await desk.installed() == "1.0.0"
+
+
+async def test_a_report_is_not_written_through_a_link(bench: Bench, tmp_path: Path) -> None:
+    stick = await asyncio.to_thread(bench.write)
+    (tmp_path / "elsewhere").mkdir()
+    await asyncio.to_thread((stick / "reports").symlink_to, tmp_path / "elsewhere")
+    client = await bench.client()
+    with pytest.raises(StorageError, match="expected a folder of the stick"):
+        await report_to(stick, client)
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_stick_without_reports_is_named(bench: Bench) -> None:
