@@ -18,6 +18,7 @@ from agent.driver import PauseKind
 from agent.folders import Folders
 from agent.presence import PresenceError
 from agent.sharing import Card, Sharing
+from agent.wording import counted
 from agent.workshop import Contact, Show, make_report
 
 GUEST = "guest"
@@ -74,12 +75,13 @@ def answer(config: AgentConfig, folders: Folders, prefix: str, *, share: bool) -
         done = sharing.answer(card.trip.trip_id, batches, share=share)
         waits = [row.held_for_s(sharing.moment()) for row in sharing.outbox.lines()]
         length = len(sharing.state.ledger())
-    count = len(done.answered)
+    said = counted(len(done.answered), "batch", "batches")
     if not share:
-        return f"{count} batches stay here and are deleted (ledger entry {length})"
+        fate = "stays here and is" if len(done.answered) == 1 else "stay here and are"
+        return f"{said} {fate} deleted (ledger entry {length})"
     held = f"; the first may leave in {min(waits):.0f} s" if waits and min(waits) > 0 else ""
     return (
-        f"{count} batches confirmed{held} (ledger entry {length})\n"
+        f"{said} confirmed{held} (ledger entry {length})\n"
         f"undo: okdrive-agent consent take-back {card.trip.trip_id}"
     )
 
@@ -95,7 +97,8 @@ def take_back(config: AgentConfig, folders: Folders, prefix: str) -> str:
         undone = sharing.take_back([row.batch_id for row in lines])
     if not undone:
         raise NotOnOfferError(f"{prefix}: expected a batch that can be taken back, found none")
-    return f"{len(undone)} batches taken back; {len(lines) - len(undone)} are on their way"
+    said = counted(len(undone), "batch", "batches")
+    return f"{said} taken back; {len(lines) - len(undone)} on the way"
 
 
 def _one(sharing: Sharing, prefix: str) -> Card:
@@ -221,7 +224,8 @@ def preview_lines(document: dict[str, Any]) -> Iterator[str]:
 def card_lines(card: dict[str, Any]) -> Iterator[str]:
     """Return the text of one card."""
     made = card["made_utc"][:16].replace("T", " ")
-    yield f"{card['kind']} {card['id']}, {made} UTC: {len(card['batches'])} batches"
+    many = counted(len(card["batches"]), "batch", "batches")
+    yield f"{card['kind']} {card['id']}, {made} UTC: {many}"
     for batch in card["batches"]:
         yield ""
         yield f"  {batch['title']} for {batch['recipient']}"

@@ -18,6 +18,7 @@ from agent.store.erasures import ErasureRow, Erasures
 from agent.store.events import EventFiles
 from agent.store.state import State
 from agent.store.wishes import wishes_of
+from agent.wording import counted
 
 
 def eraser_of(config: AgentConfig, sharing: Sharing, clock: SystemClock) -> Eraser:
@@ -101,8 +102,9 @@ def plan_document(chosen: Plan, asked: int | None = None) -> dict[str, Any]:
 
 def plan_lines(found: dict[str, Any]) -> Iterator[str]:
     """Return the text of a plan."""
-    yield f"in the vehicle  {len(found['trips'])} trips, {len(found['charges'])} charges"
-    yield f"at ingest       {found['batches_sent']} batches that were sent"
+    driven, charged = counted(len(found["trips"]), "trip"), counted(len(found["charges"]), "charge")
+    yield f"in the vehicle  {driven}, {charged}"
+    yield f"at ingest       {counted(found['batches_sent'], 'batch', 'batches')} that left"
     if found["requests"] is not None:
         yield "erased here; ingest is asked to erase, and `okdrive-agent erasures` tells its answer"
 
@@ -118,8 +120,9 @@ def rows_lines(found: dict[str, Any]) -> Iterator[str]:
         yield "nothing was ever taken back"
     for wish in found["wishes"]:
         waits = f"; {wish['waiting']} of {wish['requests']} requests wait" * bool(wish["waiting"])
+        many = counted(wish["batches"], "batch", "batches")
         told = (
-            f"ingest confirms: {wish['batches']} batches, {wish['left']} rows left"
+            f"ingest confirms: {many}, {counted(wish['left'], 'row')} left"
             if wish["confirmed"]
             else "ingest has not answered yet"
         )

@@ -341,7 +341,7 @@ def live_explanation(folders: Folders, vehicle: str, path: str) -> dict[str, Any
         raise UnknownPathError(table.name, path, [line.path for line in now.signals])
     found: dict[str, Any] = msgspec.to_builtins(explanation(table, line, None))
     del found["t"]  # of an agent that runs it is its own clock: how long ago says more
-    age_s = max(0.0, now.now_s - line.t)
+    age_s = max(0.001, now.now_s - line.t) if line.t else None  # None: it was never heard
     return {**found, "age_s": age_s, "rejections": now.rejected.get(line.frame, {})}
 
 

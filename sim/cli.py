@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -72,6 +73,7 @@ def demo(  # noqa: PLR0913 (one per option)
         click.echo(f"{time.monotonic() - began:5.1f} s  {text}")
 
     folder = _home(home)
+    told = _end_as_with_ctrl_c(signal.SIGTERM)
     recording = drive or (RECORDING if RECORDING.exists() else None)
     try:
         chosen = recorded_drive(recording) if recording else made_up_drive(seed)
@@ -79,7 +81,7 @@ def demo(  # noqa: PLR0913 (one per option)
         asyncio.run(run_demo(folder, chosen, say=say, is_person=driver == "me", killer=killer))
     except KeyboardInterrupt:
         click.echo(f"\nokdrive-sim: stopped; what was there stays in {folder}", err=True)
-        sys.exit(130)
+        sys.exit(128 + told[-1])
     except Exception as error:
         if debug:
             raise
@@ -96,15 +98,29 @@ def stack(*, home: Path | None, port: int, debug: bool) -> None:
     from sim.demo import run_stack  # noqa: PLC0415 (slow to load)
 
     folder = _home(home)
+    told = _end_as_with_ctrl_c(signal.SIGTERM)
     try:
         asyncio.run(run_stack(folder, say=click.echo, screen_port=port))
     except KeyboardInterrupt:
         click.echo(f"\nokdrive-sim: stopped; its state stays in {folder}", err=True)
-        sys.exit(130)
+        sys.exit(128 + told[-1])
     except Exception as error:
         if debug:
             raise
         _explain("stack", error, folder)
+
+
+def _end_as_with_ctrl_c(number: signal.Signals) -> list[int]:
+    """Make ``number`` end the story as Ctrl-C does, with all it started; return what came last."""
+    told = [int(signal.SIGINT)]
+
+    def end(caught: int, _frame: object) -> None:
+        told.append(caught)
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` starts us deaf to it
+    signal.signal(number, end)
+    return told
 
 
 @main.command("battery-faults")

@@ -497,8 +497,11 @@ async def run_stack(folder: Path, *, say: Say, screen_port: int) -> None:
         say(f"Driver's screen   {screen.enter_url()}")
         say(f"Commands          OKDRIVE_HOME={folder} okdrive-agent status")
         say(f"Logs              {stack.home.logs}")
-        say(f"Vehicle           parked, then {drive.title}; Ctrl-C stops everything")
+        say("Vehicle           parked; drives once in half a minute; Ctrl-C stops everything")
+        say("                  (switch a purpose on before, or nothing of the drive is kept)")
         with open_bus(home.bus_socket) as bus:
             await bus.play(islice(standing(drive.begin), STACK_LEAD_FRAMES))
+            say(f"Drives            {drive.title}")
             await bus.play(drive.frames)
+            say("Parked            and stands until Ctrl-C")
             await bus.stand(drive.end)

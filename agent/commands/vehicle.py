@@ -132,10 +132,13 @@ def vehicle_explain(  # noqa: PLR0913 (click hands over one argument for each op
 ) -> None:
     """Say where PATH comes from and why it is invalid: at the end of LOG, or in the running agent.
 
-    With LOG, --vehicle names its definition. Without LOG the running agent is asked.
+    With LOG, --vehicle names its definition. Without LOG the running agent is asked; with
+    --vehicle alone nobody is, and what counts is said of any vehicle of that kind.
     """
     with caller.doing("vehicle explain"):
-        if log is None:
+        if log is None and name is not None:
+            found = _unheard(path, name)
+        elif log is None:
             from agent.inspect import live_explanation  # noqa: PLC0415
 
             definition = caller.config().vehicle.definition
@@ -145,6 +148,17 @@ def vehicle_explain(  # noqa: PLR0913 (click hands over one argument for each op
         else:
             found = _explained(path, log, name, buses)
         print_document("vehicle.explain", found, is_json=is_json, lines=_why_lines)
+
+
+def _unheard(path: str, name: str) -> dict[str, Any]:
+    from msgspec import to_builtins  # noqa: PLC0415
+
+    from agent.signals.decode import Decoder  # noqa: PLC0415
+    from agent.signals.explain import explain  # noqa: PLC0415
+    from agent.signals.table import load_table  # noqa: PLC0415
+
+    found: dict[str, Any] = to_builtins(explain(Decoder(load_table(name)), path))
+    return found
 
 
 def _explained(path: str, log: Path, name: str, buses: tuple[str, ...]) -> dict[str, Any]:
@@ -165,15 +179,18 @@ def _why_lines(found: dict[str, Any]) -> Iterator[str]:
     value = "no value" if known is None else f"{known} {found['unit']}".rstrip()
     yield found["path"]
     yield from labelled("now       ", f"{value}: {found['quality']} - {found['said']}")
-    if "t" in found:  # of a recording
-        yield f"since     {found['t']:.3f} s"
-    else:
-        yield f"since     {found['age_s']:.1f} s ago"
+    yield f"since     {_since(found)}"
     yield from labelled("source    ", found["source"])
     for place, rule in enumerate(found["rules"]):
         yield from labelled(f"{'valid if' if place == 0 else '     and':<10}", rule)
     counts = ", ".join(f"{count} {reason}" for reason, count in found["rejections"].items())
     yield from labelled("refused   ", f"{counts or 'nothing'} of its frame")
+
+
+def _since(found: dict[str, Any]) -> str:
+    if not found.get("t", found.get("age_s")):
+        return "never heard"
+    return f"{found['t']:.3f} s" if "t" in found else f"{found['age_s']:.1f} s ago"
 
 
 @vehicle.command("detect")

@@ -72,7 +72,7 @@ async def test_erase_three_batches_and_no_row_is_left(
         stop.set()
     rows = await asyncio.to_thread(erasures.rows)
     assert [(row.erasure.batches, row.erasure.left) for row in rows if row.erasure] == [(1, 0)] * 3
-    assert all("ingest confirms: 1 batches, 0 rows left" in line
+    assert all("ingest confirms: 1 batch, 0 rows left" in line
                for line in rows_lines(rows_document(rows)))  # fmt: skip
     assert await asyncio.to_thread(home.batches) == []
     assert home.files() == []

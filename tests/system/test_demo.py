@@ -3,11 +3,17 @@
 import json
 import os
 import random
+import re
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from sim.broker import free_port
+from tests.support.wait import wait_until_sync
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent
@@ -74,3 +80,38 @@ def test_whatever_is_killed_each_confirmed_batch_is_stored_once(tmp_path: Path) 
     assert sorted(one["batch_id"] for one in stored) == sorted(shown)  # type: ignore[attr-defined,index]
     assert shown
     assert ask(tmp_path / "home", "okdrive-agent", "status")["queue"]["batches"] == 0  # type: ignore[index]
+
+
+def test_the_stack_ends_with_everything_it_started(tmp_path: Path) -> None:
+    home, port = tmp_path / "home", free_port()
+    with (tmp_path / "said").open("w+") as said:
+        stack = subprocess.Popen(
+            [BIN / "okdrive-sim", "stack", "--home", home, "--port", str(port)],
+            cwd=ROOT,
+            stdout=said,
+            stderr=said,
+        )
+        try:  # the line is said when all of it runs
+            wait_until_sync(lambda: "Vehicle " in (tmp_path / "said").read_text(), timeout_s=60)
+            assert ask(home, "okdrive-agent", "status")["screen"] == f"http://127.0.0.1:{port}"
+            ports = [port, *ports_of(home)]
+            assert [is_taken(one) for one in ports] == [True] * len(ports)
+            stack.terminate()  # goes on as Ctrl-C
+            assert stack.wait(60) == 128 + signal.SIGTERM
+        finally:
+            stack.kill()
+            stack.wait()
+    assert [is_taken(one) for one in ports] == [False] * len(ports)
+    assert f"stopped; its state stays in {home}" in (tmp_path / "said").read_text()
+
+
+def ports_of(home: Path) -> list[int]:
+    """The broker's two ports and the repositories', as their own configuration has them."""
+    broker = re.findall(r"^listener (\d+)", (home / "mosquitto.conf").read_text(), re.MULTILINE)
+    director = re.findall(r"127\.0\.0\.1:(\d+)", (home / "publisher.toml").read_text())
+    return [int(one) for one in (*broker, *director)]
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

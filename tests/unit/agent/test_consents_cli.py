@@ -145,7 +145,7 @@ def test_an_export_is_verified_elsewhere_with_the_public_key_alone(home: Home) -
     export = home.folder / "ledger.json"
     home.run("history", "-o", export)
     check = ("verify", "--file", export, "--key", home.folder / "vehicle.pem")
-    assert "whole   1 entries" in home.run(*check)
+    assert "whole   1 entry," in home.run(*check)
     export.write_text(export.read_text().replace('"signature": "', '"signature": "AAAA', 1))
     assert "the signature does not fit" in home.run(*check, code=3)
 
@@ -198,16 +198,16 @@ def test_a_trip_is_looked_at_confirmed_and_taken_back_in_a_terminal(home: Home) 
     shown = home.call("preview")
     assert "Pack voltage              360 to 363 V   x 60" in shown
     assert max(map(len, shown.splitlines())) <= 80
-    assert "1 batches confirmed; the first may leave in 600 s" in home.run("ok", "0f3a")
+    assert "1 batch confirmed; the first may leave in 600 s" in home.run("ok", "0f3a")
     assert "Nothing waits for an answer" in home.call("preview")
-    assert "1 batches taken back" in home.run("take-back", trip_id)
+    assert "1 batch taken back" in home.run("take-back", trip_id)
     assert "consent.not_on_offer" in home.run("take-back", trip_id, code=6)
     assert "consent.not_on_offer" in home.run("ok", trip_id, code=6)
 
 
 def test_no_in_a_terminal_deletes_what_was_offered(home: Home) -> None:
     offered(home)
-    assert "1 batches stay here and are deleted" in home.run("no", "0f3a")
+    assert "1 batch stays here and is deleted" in home.run("no", "0f3a")
     assert json.loads(home.call("preview", "--json"))["cards"] == []
 
 
@@ -280,10 +280,10 @@ def test_the_workshop_gets_what_the_driver_saw_and_contact_details_are_kept_on_w
     assert "health 87.5 (2026-11-21) %" in shown
     assert "weak_cell" in shown
     assert "0123" in shown
-    assert "stay here and are deleted" in shown
+    assert "stays here and is deleted" in shown
     again = home.call("workshop", "alert", "--send")
     assert "0123" in again
-    assert "1 batches confirmed" in again
+    assert "1 batch confirmed" in again
     sharing = home.sharing()
     [row] = sharing.outbox.rows()
     report = decode_any(row.payload).body

@@ -40,7 +40,7 @@ def trips(home: Home) -> list[str]:
 
 def test_what_it_covers_is_shown_before_the_name_is_asked(home: Home) -> None:
     said = run(home, "erase", "--trip", "trip", typed="trip-1\n")
-    assert said.index("1 trips, 0 charges") < said.index("type trip-1 to erase it")
+    assert said.index("1 trip, 0 charges") < said.index("type trip-1 to erase it")
     assert trips(home) == []
 
 

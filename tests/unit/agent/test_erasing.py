@@ -65,7 +65,7 @@ def test_ingest_is_told_the_token_and_exactly_these_batches(bench: Bench) -> Non
     assert bench.far_end.asked == [(pseudonym, (claim.batch_id,))]
     assert bench.erasures.waiting() == []
     told = list(rows_lines(rows_document(bench.erasures.rows())))
-    assert told[0].endswith("ingest confirms: 1 batches, 0 rows left")
+    assert told[0].endswith("ingest confirms: 1 batch, 0 rows left")
 
 
 def test_erased_while_it_is_sent_ingest_is_asked_and_a_late_receipt_brings_nothing_back(

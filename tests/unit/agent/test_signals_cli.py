@@ -102,6 +102,13 @@ async def test_explain_asks_the_running_agent_why_a_value_is_invalid(config: Pat
     assert "1DB" in found["source"]
 
 
+async def test_explain_of_a_kind_of_vehicle_needs_neither_agent_nor_recording(config: Path) -> None:
+    told = await run(config, "vehicle", "explain", "Speed", "--vehicle", "nissan-env200")
+    assert told.exit_code == 0
+    assert "source    frame 284 WheelSpeed on bus ev" in told.stdout
+    assert "since     never heard" in told.stdout
+
+
 async def test_explain_of_a_path_nobody_tells_names_what_is_near(config: Path) -> None:
     async with running_agent(config, heard()):
         result = await run(config, "vehicle", "explain", "Vehicle.Sped")
