@@ -87,7 +87,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _may_take_s(item: pytest.Item) -> float:
     mark = item.get_closest_marker("timeout")
-    return 0.0 if mark is None else float(mark.args[0])
+    return float(mark.args[0]) if mark and mark.args else 0.0
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -41,8 +41,9 @@ class SessionRow:
 class Sessions:
     """The charge sessions of a state file. Every method blocks and may raise StoreError."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, most: int = MAX_SESSIONS) -> None:
         self._database = database
+        self._most = most
 
     def put(self, row: SessionRow) -> None:
         """Store a session, or replace what is known of it; an open one is the only open one."""
@@ -56,7 +57,7 @@ class Sessions:
             gone += connection.execute(
                 "DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions"
                 " ORDER BY created_utc DESC LIMIT -1 OFFSET ?)",
-                (MAX_SESSIONS,),
+                (self._most,),
             ).rowcount
         if gone:
             shred(self._database)

@@ -11,6 +11,7 @@ import tomllib
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from tarfile import REGTYPE, TarInfo
 from typing import Annotated
 
@@ -120,6 +121,13 @@ def parse_package_manifest(
         UnsafePackageError: Not TOML, a field is missing or unknown, a limit is passed, a path is
             unsafe or listed twice, a program to run is not in the package or not executable.
     """
+    return _parse(data, limits)
+
+
+# Each step of an installation asks again, and a list of 10,000 files takes a board a second. Two:
+# what ran before and what is to run; the values cannot be changed.
+@lru_cache(maxsize=2)
+def _parse(data: bytes, limits: PackageLimits) -> PackageManifest:
     if len(data) > limits.manifest_bytes:
         raise _unsafe(MANIFEST_NAME, f"at most {limits.manifest_bytes} bytes", str(len(data)))
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.store.schema import STEPS
-from agent.store.sessions import MAX_SESSIONS, SessionRow, Sessions
+from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import State
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -62,11 +62,10 @@ def test_a_row_that_was_changed_on_the_disk_is_counted_and_left_out(
 
 
 def test_the_oldest_sessions_make_room(state: State) -> None:
-    sessions = Sessions(state.database)
-    with state.database.transaction():
-        for number in range(MAX_SESSIONS + 3):
-            sessions.put(session(f"{number:05}", minutes=number))
-    assert len(sessions.rows(limit=-1)) == MAX_SESSIONS
+    sessions = Sessions(state.database, most=20)
+    for number in range(20 + 3):
+        sessions.put(session(f"{number:05}", minutes=number))
+    assert len(sessions.rows(limit=-1)) == 20
     assert sessions.rows(limit=-1)[-1].session_id == "00003"
     state.close()
 
