@@ -30,7 +30,7 @@ from agent.hmi.views import (
 from agent.store.battery import DayFigure
 from agent.store.figures import figures
 from agent.store.queued import OutboxState
-from agent.store.state import TripOutcome, TripRow
+from agent.store.rows import TripOutcome, TripRow
 from agent.updates import Offer, UpdateView
 from agent.vehicle.battery.memory import Kind
 from agent.vehicle.battery.rules import Severity

@@ -29,6 +29,7 @@ from agent.consent.keys import (
     load_signing_key,
 )
 from agent.consent.ledger import (
+    KEY_LOST,
     ChainProblem,
     StoredEntry,
     read_entry,
@@ -36,6 +37,7 @@ from agent.consent.ledger import (
     verify_chain,
 )
 from agent.consent.notices import DEFAULT_LANGUAGE, Notice, all_notices, load_notices
+from agent.consent.policy import signing_key_lost
 from agent.consent.recipients import load_recipients
 from agent.control import ask
 from agent.driver import Seated
@@ -43,7 +45,9 @@ from agent.folders import Folders
 from agent.limits import quota
 from agent.offers import AgentHealth
 from agent.sharing import Sharing, SharingError, SharingSettings
-from agent.store.state import LEDGER_LENGTH, ConsentRow, LedgerRow, State
+from agent.store.chain import LEDGER_LENGTH
+from agent.store.rows import ConsentRow, LedgerRow
+from agent.store.state import State
 from agent.store.vault import vault_of
 from agent.wording import counted
 from telemetry.purposes import Purpose
@@ -159,7 +163,8 @@ def _driver(sharing: Sharing, seated: Seated) -> dict[str, Any]:
 
 def _purpose_row(sharing: Sharing, purpose: Purpose, row: ConsentRow | None) -> dict[str, Any]:
     standing, is_on = sharing.standing().get(purpose), bool(row and row.is_granted)
-    turn = sharing.offering.next_turn(purpose) if is_on else None
+    knows_turns = is_on and sharing.is_intact()  # a lost token takes the secrets with it
+    turn = sharing.offering.next_turn(purpose) if knows_turns else None
     return {
         "purpose": purpose,
         "is_granted": is_on,
@@ -167,6 +172,7 @@ def _purpose_row(sharing: Sharing, purpose: Purpose, row: ConsentRow | None) -> 
         "title": sharing.notice(purpose).title,
         "notice_id": sharing.notice(purpose).notice_id,
         "always_until_utc": standing and standing.until_utc.isoformat(timespec="seconds"),
+        "always_waits": purpose in sharing.standing_waits(),
         "next_told": turn and turn.isoformat(),
     }
 
@@ -221,6 +227,8 @@ def changing(config: AgentConfig, folders: Folders) -> Iterator[Sharing]:
     """
     with _opened(config, folders) as sharing:
         for problem in sharing.start():
+            if problem.code == KEY_LOST:
+                raise SharingError("consent.signing_key", signing_key_lost(problem.sentence))
             raise SharingError("consent.ledger_broken", f"{problem.sentence}; nothing was changed")
         yield sharing
     ask(folders.control, "consents")
@@ -304,6 +312,7 @@ def show_lines(document: dict[str, Any]) -> Iterator[str]:
         since = row["since_utc"][:16].replace("T", " ") if row["since_utc"] else "never"
         until = row["always_until_utc"]
         asks = f"not to {until[:10]}" if until else "each time"
+        asks = "no clock: asks" if row["always_waits"] else asks
         told = row["next_told"] or ("every time" if row["is_granted"] else "-")
         yield f"{row['purpose']:<13}{state:<5}{since:<18}{asks:<18}{told}"
 

@@ -223,7 +223,8 @@ class Desk:
     def _ledger_notice(self) -> tuple[Notice, ...]:
         if self._sharing.is_intact():
             return ()
-        return (Notice(code="ledger_broken", level=Level.WARNING),)
+        code = "signing_key" if self._sharing.key_problem() else "ledger_broken"
+        return (Notice(code=code, level=Level.WARNING),)
 
     def _compose(self) -> ScreenState:
         live, view, gathered = self._live(), self._updates.view(), self._gathered

@@ -17,10 +17,11 @@ from agent.folders import Folders
 from agent.health import Check, Finding, fail, ok, warn
 from agent.privacy.zones import ZoneError
 from agent.store.battery import BatteryHistory
+from agent.store.chain import LEDGER_LENGTH
 from agent.store.outbox import Outbox
 from agent.store.queued import OutboxState
 from agent.store.sessions import Sessions
-from agent.store.state import LEDGER_LENGTH, State
+from agent.store.state import State
 from agent.store.vault import EVENT, SEGMENT, TRIP, vault_of
 from agent.wording import counted
 from agent.zones import Zones

@@ -20,9 +20,9 @@ from agent.consent.keys import KeyFileError
 from agent.sharing import Sharing
 from agent.store.claims import Claim
 from agent.store.erasures import Erasures
+from agent.store.rows import TripRow
 from agent.store.sessions import Sessions
 from agent.store.shred import shred
-from agent.store.state import TripRow
 from agent.store.tracks import delete_segment
 from telemetry.codec.erase import MAX_BATCH_IDS, NONCE_BYTES, EraseRequest, encode_erase
 from telemetry.purposes import Purpose

@@ -50,6 +50,7 @@ _FAMILIES = (  # first match counts
     Family("export.nothing", 6, "nothing was written", "`okdrive-agent trips list` names them"),
     Family("export.parquet", 2, "nothing was written", "`--format csv` needs no extra"),
     Family("export", 7, "what the vehicle keeps is untouched", "name another place"),
+    Family("consent.signing_key", 3, "the ledger is as it was found", "look at [token]"),
     Family("consent.ledger_broken", 3, "the ledger is as it was found", "restore the state file"),
     Family("consent.receipt", 3, "the ledger is as it was", "`okdrive-agent consent history`"),
     Family("consent.export", 6, _NOTHING_STARTED, "name a file that `consent history -o` wrote"),

@@ -29,10 +29,11 @@ from agent.folders import Folders
 from agent.store.battery import BatteryHistory
 from agent.store.database import StoreError
 from agent.store.outbox import Outbox
+from agent.store.rows import TripRow
 from agent.store.segment_records import SegmentError
 from agent.store.segments import Segment, read_segment
 from agent.store.sessions import Sessions
-from agent.store.state import State, TripRow
+from agent.store.state import State
 from agent.store.tracks import track_beside
 from ota.client.durable import sync_folder
 

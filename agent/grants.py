@@ -16,6 +16,7 @@ from typing import Protocol
 
 from agent.consent.keys import Signer
 from agent.consent.ledger import (
+    KEY_LOST,
     ChainProblem,
     ConsentEvent,
     SignedLedgerEntry,
@@ -24,19 +25,21 @@ from agent.consent.ledger import (
     verify_chain,
 )
 from agent.consent.notices import DEFAULT_LANGUAGE, Notice
-from agent.consent.policy import Decision, Standing, decide, may_send
+from agent.consent.policy import Decision, Standing, decide, may_send, signing_key_lost
 from agent.consent.recipients import Recipients
 from agent.driver import PauseKind, Seat
 from agent.offering import Offering
 from agent.offers import OF_ROWS, OF_TRIPS, AgentHealth
 from agent.presence import Presence
 from agent.scribe import Scribe, Seen
+from agent.store.chain import LEDGER_LENGTH
 from agent.store.claims import Claims
 from agent.store.drivers import Drivers, StandingRow
 from agent.store.drops import Quota
 from agent.store.outbox import Outbox
 from agent.store.queued import Moment
-from agent.store.state import LEDGER_LENGTH, LedgerHead, State
+from agent.store.rows import LedgerHead
+from agent.store.state import State
 from agent.store.tracks import delete_tracks
 from agent.store.vault import EVENT, SEGMENT, TRIP
 from agent.workshop import Contacts
@@ -145,6 +148,7 @@ class Grants:
         self._granted_to_anyone: frozenset[Purpose] = frozenset()
         self._holders: frozenset[str] = frozenset()
         self._is_intact = False
+        self._key_problem: str | None = None  # why nothing can be signed, if that is the trouble
         self._lost: frozenset[Purpose] = frozenset()  # keys of what is stored are gone
         self._changing = threading.RLock()
 
@@ -156,6 +160,7 @@ class Grants:
         """
         problems = self.check_ledger()
         self._is_intact = not problems
+        self._key_problem = next((one.sentence for one in problems if one.code == KEY_LOST), None)
         self._load()
         if NEED_PLACE.isdisjoint(self._granted_to_anyone):
             delete_tracks(self._segments)  # the power went between a withdrawal and this
@@ -174,6 +179,10 @@ class Grants:
             *verify_chain(chain, self._scribe.public_key, expected_length=length),
             *switch_problems(self.state.unfounded_consents(), length=len(chain)),
         ]
+
+    def key_problem(self) -> str | None:
+        """Return why no entry can be signed, in a sentence; None if the key is there."""
+        return self._key_problem
 
     # -- what is asked for every row; none of these blocks -------------------------------------
 
@@ -292,6 +301,17 @@ class Grants:
             for row in rows
             if row.since_utc <= now < row.until_utc and self._is_recorded(row)
         }
+
+    def standing_waits(self) -> frozenset[Purpose]:
+        """Return the purposes whose standing OK waits: nobody proves what time it is.
+
+        Meanwhile every batch is asked about, and the OK holds again once the clock is proven.
+        """
+        profile_id = self.presence.seated().profile_id
+        if profile_id is None or self._clock.is_proven():
+            return frozenset()
+        rows = self.drivers.standing(profile_id).values()
+        return frozenset(Purpose(row.purpose) for row in rows if self._is_recorded(row))
 
     def _is_recorded(self, row: StandingRow) -> bool:
         """Tell whether the ledger holds this standing OK, with this end."""
@@ -437,6 +457,7 @@ class Grants:
             granted=granted,
             noticed=self._scribe.noticed(),
             is_intact=self._is_intact,
+            key_problem=self._key_problem,
             lost=self._lost,
             seat=self.presence.seated().seat,
             pause_ends=ends if pause else None,
@@ -475,6 +496,8 @@ class Grants:
         return profile_id
 
     def _expect_intact(self) -> None:
+        if self._key_problem:
+            raise SharingError("consent.signing_key", signing_key_lost(self._key_problem))
         if not self._is_intact:
             raise SharingError(
                 "consent.ledger_broken",

@@ -20,8 +20,9 @@ from agent.store.events import EventFiles, StoredEvent
 from agent.store.figures import TripFigures, figures
 from agent.store.outbox import Outbox
 from agent.store.queued import OutboxState
+from agent.store.rows import TripRow
 from agent.store.sessions import SessionRow, Sessions
-from agent.store.state import State, TripRow
+from agent.store.state import State
 from agent.vehicle.battery.rules import Code
 from agent.vehicle.trip import Trip
 from agent.watch.events import event_rules

@@ -37,11 +37,12 @@ from agent.privacy.pseudonyms import day_token, pseudonym_of
 from agent.store.claims import Claim
 from agent.store.database import Database
 from agent.store.drivers import Drivers
+from agent.store.rows import OfferRow, TripRow
 from agent.store.sealed import DamagedNoteError, SealedNote
 from agent.store.segment_records import SegmentError
 from agent.store.segments import read_segment
 from agent.store.sessions import SessionRow, Sessions
-from agent.store.state import PLACES_NOTE, OfferRow, State, TripRow
+from agent.store.state import PLACES_NOTE, State
 from agent.store.tracks import StoredTrack, read_track
 from agent.zones import Zones
 from telemetry.codec.anybatch import encode_any

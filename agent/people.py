@@ -86,6 +86,7 @@ class People:
     def toggles(self) -> tuple[PurposeToggle, ...]:
         """Return every purpose as the one who drives has it. Blocks."""
         granted, standing = self._sharing.granted(), self._sharing.standing()
+        waits = self._sharing.standing_waits()
         return tuple(
             PurposeToggle(
                 purpose=purpose,
@@ -93,6 +94,7 @@ class People:
                 always_until=row.until_utc.astimezone().date()
                 if (row := standing.get(purpose))
                 else None,
+                always_waits=purpose in waits,
             )
             for purpose in self._sharing.purposes()
         )

@@ -22,7 +22,7 @@ from agent.consent.ledger import (
     make_entry,
 )
 from agent.consent.notices import DEFAULT_LANGUAGE, Notice
-from agent.store.state import LedgerHead
+from agent.store.rows import LedgerHead
 from telemetry.purposes import Purpose
 
 SCHEMA_OF: Mapping[Purpose, str] = {

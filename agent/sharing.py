@@ -24,8 +24,8 @@ from agent.privacy.selection import BOUNDS
 from agent.privacy.zones import DrawnZone, touches
 from agent.scribe import Seen
 from agent.store.recall import Recalled, recall
+from agent.store.rows import LedgerHead, OfferRow, TripOutcome, TripRow
 from agent.store.shred import shred
-from agent.store.state import LedgerHead, OfferRow, TripOutcome, TripRow
 from agent.store.tracks import delete_segment
 from telemetry.codec.anybatch import decode_any, purpose_in
 from telemetry.codec.errors import CodecError

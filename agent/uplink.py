@@ -23,7 +23,7 @@ from agent.sharing import Clock, Sharing
 from agent.spending import Spending
 from agent.store.cover import UncoveredError
 from agent.store.queued import OutboxRow
-from agent.store.state import ReceiptRow
+from agent.store.rows import ReceiptRow
 from agent.store.uplink_notes import Failure, UplinkNotes
 from agent.waiting import (
     QueueItem,

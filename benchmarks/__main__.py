@@ -12,7 +12,7 @@ import click
 from agent.clock import SystemClock
 from benchmarks.book import Book, BookError, measured
 from benchmarks.catalog import BENCHES, CATALOG, Bench, missing
-from benchmarks.figures import PAGE, write_page
+from benchmarks.figures import PAGE, number, write_page
 from benchmarks.result import Part
 from benchmarks.runner import BenchError, Interrupted, interrupts, run
 
@@ -27,7 +27,7 @@ def _row(result: Mapping[str, Any]) -> str:
         "" if result[name] is None else f"{result[name]:.4g}" for name in ("ratio", "must", "aim")
     )
     verdict = {True: "ok", False: "MISSED", None: ""}[result["ok"]]
-    value = f"{result['value']:,.4g} {result['unit']}"
+    value = f"{number(result['value'])} {result['unit']}"
     return f"{result['name']:<60} {value:>18}  {ratio:>7}  {must:>6}  {aim:>6}  {verdict}".rstrip()
 
 
@@ -35,8 +35,8 @@ def _measured(
     benches: Sequence[Bench], book: Book, *, quick: bool
 ) -> Iterator[tuple[Bench, Part | None]]:
     """Measure and keep; yield each bench with its part, None where it could not be measured."""
-    for number, bench in enumerate(benches, start=1):
-        sys.stderr.write(f"{number}/{len(benches)} {bench.name}: {bench.about}\n")
+    for at, bench in enumerate(benches, start=1):
+        sys.stderr.write(f"{at}/{len(benches)} {bench.name}: {bench.about}\n")
         lack = missing(bench)
         part: Part | None = None
         began_s = time.monotonic()
@@ -47,10 +47,8 @@ def _measured(
         if lack:
             sys.stderr.write(f"{lack}\n")
         if part and not quick:
-            at = measured(SystemClock().utc_now(), time.monotonic() - began_s)
-            book.keep(
-                bench.name, {"results": part["results"], "tables": part["tables"]}, measured=at
-            )
+            where = measured(SystemClock().utc_now(), time.monotonic() - began_s)
+            book.keep(bench.name, part, measured=where)
         yield bench, part
 
 

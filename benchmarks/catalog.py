@@ -32,6 +32,7 @@ CATALOG = (
     Bench("ingest_workers", "one and two receivers behind a broker", 45),
     Bench("director", "manifests in, signed metadata out", 20),
     Bench("download", "written, fetched again, memory; beside python-tuf", 200),
+    Bench("extraction", "what unpacking an app writes, apart from its download", 15),
 )
 BENCHES = {bench.name: bench for bench in CATALOG}
 

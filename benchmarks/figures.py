@@ -30,6 +30,7 @@ Cycles", IEEE DataPort, 2020. Models were trained on trips A01 to A05 and B02 on
 are of A06 to A12, B03, B05 and B06.
 """
 _FIGURES = ("figure", "value", "unit", "peer", "ratio", "must", "aim", "")
+_ALL_DIGITS = 10_000  # from here on nothing behind the point
 _TEXT_COLUMNS = {"figure", "unit", "", "file", "what"}
 
 
@@ -126,14 +127,16 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "**no**"
     if isinstance(value, float):
-        return _number(value)
+        return number(value)
     if isinstance(value, int):
         return f"{value:,}"
     return str(value).replace("|", "\\|")
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 10_000 or value.is_integer() else f"{value:,.4g}"  # noqa: PLR2004 (five digits are whole)
+def number(value: float) -> str:
+    """Return a number for a person: four digits, or all before the point."""
+    is_whole = abs(value) >= _ALL_DIGITS or float(value).is_integer()
+    return f"{value:,.0f}" if is_whole else f"{value:,.4g}"
 
 
 def _verdict(ok: object) -> str:

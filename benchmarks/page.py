@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
 from benchmarks.result import Result
-from sim.screens import PAGES, STATES, PlayedAgent
+from sim.played_agent import PlayedAgent
+from sim.screens import PAGES, STATES
 
 _TOKEN = "token-of-the-benchmark"  # noqa: S105 (a server on loopback for a moment)
 _NAMED = re.compile(r'(?:href|src)="(/static/[^"]+)"')

@@ -10,7 +10,8 @@ from playwright.async_api import Browser, async_playwright
 
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
-from sim.screens import PAGES, STATES, PlayedAgent
+from sim.played_agent import PlayedAgent
+from sim.screens import PAGES, STATES
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGS = (

@@ -20,6 +20,7 @@ from agent.consent.notices import Notice
 from telemetry.purposes import Purpose
 
 SCHEMA = "okdrive.consent/2"  # 1 had neither profile nor validity; its entries stay readable
+KEY_LOST = "ledger.key_lost"  # there is nothing to verify or to sign with
 NO_ENTRY = bytes(32)  # what the first entry names as the one before it
 
 
@@ -204,7 +205,7 @@ def verify_chain(
             that was cut off. None if unknown.
     """
     if key.problem:
-        return [ChainProblem(sequence=0, code="ledger.key_lost", sentence=key.problem)]
+        return [ChainProblem(sequence=0, code=KEY_LOST, sentence=key.problem)]
     problems: list[ChainProblem] = []
     previous, length = NO_ENTRY, 0
     for stored in entries:

@@ -31,6 +31,7 @@ class Standing:
     lost: Collection[Purpose] = ()  # their keys are gone: what they have stored stays closed
     seat: Seat = Seat.DRIVER
     pause_ends: str | None = None
+    key_problem: str | None = None  # why nothing can be signed, in a sentence
 
 
 _NOT_GRANTED = "consent.not_granted"
@@ -60,7 +61,7 @@ def decide(purpose: Purpose, now: Standing) -> Decision:
 def may_send(purpose: Purpose, now: Standing) -> Decision:
     """Decide whether a confirmed batch of ``purpose`` may leave, whoever drives now."""
     if not now.is_intact:
-        return _withhold("consent.ledger_broken", "The consent ledger is damaged; sharing stopped.")
+        return _broken(now)
     if purpose in now.lost:
         return _withhold(
             "consent.key_lost",
@@ -74,6 +75,20 @@ def may_send(purpose: Purpose, now: Standing) -> Decision:
     if purpose not in now.granted:
         return _withhold(_NOT_GRANTED, f"The driver has not switched {purpose} on.")
     return _ALLOW
+
+
+def _broken(now: Standing) -> Decision:
+    if now.key_problem:
+        return _withhold("consent.signing_key", signing_key_lost(now.key_problem))
+    return _withhold("consent.ledger_broken", "The consent ledger is damaged; sharing stopped.")
+
+
+def signing_key_lost(problem: str) -> str:
+    """Return the sentence for a vehicle that cannot sign what its driver says."""
+    return (
+        f"The key that signs consents cannot be used ({problem}); sharing stopped, everything else"
+        " goes on."
+    )
 
 
 def _withhold(code: str, sentence: str) -> Decision:

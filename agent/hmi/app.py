@@ -269,6 +269,7 @@ class _Desk(Endpoints):
                 "granted": toggle.granted,
                 "language": texts.notice(toggle.purpose).language,
                 "always_until": toggle.always_until,
+                "always_waits": toggle.always_waits,
                 "notice": texts.notice(toggle.purpose),
             }
             for toggle in self.door.state().purposes

@@ -86,12 +86,14 @@ class Level(StrEnum):
 class PurposeToggle:
     """One purpose, and whether it is switched on. Title and notice are language texts.
 
-    ``always_until`` is the day on which a standing OK ends; None without one.
+    ``always_until`` is the day on which a standing OK ends; None without one. ``always_waits``: one
+    was given and does not hold now, because nobody proves what time it is.
     """
 
     purpose: Purpose
     granted: bool = False
     always_until: date | None = None
+    always_waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import sqlite3
 
 from agent.store.drivers import GRANTED_FOR
 from agent.store.queued import ASKED_EACH_TIME
-from agent.store.state import OfferRow
+from agent.store.rows import OfferRow
 
 
 class UncoveredError(Exception):

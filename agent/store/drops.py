@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from agent.store.chain import bump
 from agent.store.queued import Moment, OutboxState
-from agent.store.state import PLAIN_BYTES, TripOutcome, as_text, as_time, bump
+from agent.store.rows import PLAIN_BYTES, TripOutcome, as_text, as_time
 
 _AGED = "outbox.aged"  # the note that holds the last day seen
 

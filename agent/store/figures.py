@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from agent.store.state import TripRow
+from agent.store.rows import TripRow
 
 
 class TripFigures(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from agent.store.chain import append_entry, bump
 from agent.store.claims import left_s
 from agent.store.cover import UncoveredError, expect_covered, expect_granted, expect_recipient
 from agent.store.database import Database
@@ -32,20 +33,18 @@ from agent.store.queued import (
     line_of,
     row_of,
 )
-from agent.store.shred import shred
-from agent.store.state import (
+from agent.store.rows import (
     SELECT_OFFERS,
     LedgerHead,
     OfferRow,
     ReceiptRow,
     SignedEntry,
     TripOutcome,
-    append_entry,
     as_text,
-    bump,
     is_whole,
     offer_of,
 )
+from agent.store.shred import shred
 from agent.store.vault import batch_item
 
 MakeBatchEntry = Callable[[LedgerHead, OfferRow], SignedEntry]

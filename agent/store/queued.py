@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from agent.store.claims import left_s
-from agent.store.state import PLAIN_BYTES, OfferRow, as_text, as_time
+from agent.store.rows import PLAIN_BYTES, OfferRow, as_text, as_time
 
 ASKED_EACH_TIME = "workshop"
 

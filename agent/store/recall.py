@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from agent.store.chain import append_entry, bump
 from agent.store.database import Database
-from agent.store.state import LedgerHead, OfferRow, SignedEntry, TripOutcome, append_entry, bump
+from agent.store.rows import LedgerHead, OfferRow, SignedEntry, TripOutcome
 
 MakeBatchEntry = Callable[[LedgerHead, OfferRow], SignedEntry]
 

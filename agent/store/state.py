@@ -5,250 +5,44 @@ ledger are made and signed elsewhere and handed in through ``MakeEntry``, which 
 transaction so that no two entries can claim the same place in the chain.
 """
 
-import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-from agent.store.checksum import TRIP_SUM_STEP, row_sum
-from agent.store.database import Connect, Database, Step
+from agent.store.chain import append_entry, bump
+from agent.store.checksum import row_sum
+from agent.store.database import Connect, Database
 from agent.store.drivers import (
     BATCHES_OF,
-    DRIVER_STEP,
     FIRST_PROFILE,
     IS_FOUNDED,
     IS_GRANTED,
     end_standing,
 )
-from agent.store.erasures import ERASURE_STEP
-from agent.store.sessions import SESSION_STEP
+from agent.store.rows import (
+    SELECT_OFFERS,
+    BatchEntryRow,
+    ConsentRow,
+    LedgerRow,
+    MakeEntry,
+    OfferRow,
+    ReceiptRow,
+    TripOutcome,
+    TripRow,
+    as_text,
+    as_time,
+    is_whole,
+    offer_of,
+)
+from agent.store.schema import STEPS
 from agent.store.shred import shred
-from agent.store.vault import OVERHEAD_BYTES, TRIP, KeyLostError, Vault, batch_item, trip_item
+from agent.store.vault import TRIP, KeyLostError, Vault, batch_item, trip_item
 
 PLACES_NOTE = "book"  # the places that the vehicle has learnt; agent/offering.py writes it
 ZONES_NOTE = "drawn_places"  # those that the driver drew; agent/zones.py writes it
-FIRST_PREVIOUS = bytes(32)  # what the first entry of a ledger names as the one before it
-
-# Step i leads from schema version i to i + 1. Only append; never edit one that was released.
-STEPS: tuple[Step, ...] = (
-    (
-        """CREATE TABLE trips (
-            trip_id TEXT PRIMARY KEY,
-            summary TEXT NOT NULL,      -- JSON object, local only
-            segment TEXT,               -- file name in segments/; NULL once deleted
-            created_utc TEXT NOT NULL,
-            outcome TEXT NOT NULL
-        ) WITHOUT ROWID""",
-        """CREATE TABLE offers (
-            batch_id BLOB PRIMARY KEY,
-            trip_id TEXT NOT NULL REFERENCES trips ON DELETE CASCADE,
-            purpose TEXT NOT NULL,
-            payload BLOB NOT NULL,
-            created_utc TEXT NOT NULL
-        ) WITHOUT ROWID""",
-        """CREATE TABLE consents (
-            purpose TEXT PRIMARY KEY,
-            granted INTEGER NOT NULL,
-            since_utc TEXT NOT NULL,
-            entry_hash BLOB NOT NULL REFERENCES ledger (entry_hash)
-        ) WITHOUT ROWID""",
-        """CREATE TABLE ledger (
-            sequence INTEGER PRIMARY KEY,
-            entry_hash BLOB NOT NULL UNIQUE,
-            body TEXT NOT NULL,
-            signature BLOB NOT NULL,
-            event TEXT GENERATED ALWAYS AS (json_extract(body, '$.event')) VIRTUAL,
-            purpose TEXT GENERATED ALWAYS AS (json_extract(body, '$.purpose')) VIRTUAL,
-            batch_id TEXT GENERATED ALWAYS AS (json_extract(body, '$.batch_id')) VIRTUAL
-        )""",
-        "CREATE INDEX ledger_batch ON ledger (batch_id)",
-        """CREATE TRIGGER ledger_is_append_only_1 BEFORE UPDATE ON ledger
-            BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
-        """CREATE TRIGGER ledger_is_append_only_2 BEFORE DELETE ON ledger
-            BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
-        """CREATE TABLE outbox (
-            batch_id BLOB PRIMARY KEY,
-            position INTEGER NOT NULL UNIQUE,   -- oldest first
-            trip_id TEXT NOT NULL,
-            purpose TEXT NOT NULL,
-            payload BLOB NOT NULL,
-            entry_hash BLOB NOT NULL REFERENCES ledger (entry_hash),
-            hold_boot TEXT NOT NULL,            -- boot and monotonic second until which
-            hold_until_s REAL NOT NULL,         -- the driver may take it back
-            created_utc TEXT NOT NULL,
-            checksum BLOB NOT NULL,             -- over all columns above
-            attempts INTEGER NOT NULL DEFAULT 0,
-            state TEXT NOT NULL DEFAULT 'queued',
-            refusal TEXT,
-            stopped_utc TEXT
-        ) WITHOUT ROWID""",
-        """CREATE TABLE receipts (
-            batch_id BLOB NOT NULL,
-            part INTEGER NOT NULL,
-            status TEXT NOT NULL,
-            code TEXT,
-            body BLOB NOT NULL,                 -- what ingest signed
-            signature BLOB NOT NULL,
-            received_utc TEXT NOT NULL,
-            PRIMARY KEY (batch_id, part)
-        ) WITHOUT ROWID""",
-        """CREATE TABLE counters (
-            name TEXT PRIMARY KEY,
-            value INTEGER NOT NULL
-        ) WITHOUT ROWID""",
-    ),
-    SESSION_STEP,
-    (
-        "ALTER TABLE outbox ADD COLUMN priority INTEGER NOT NULL DEFAULT 50",  # lowest leaves first
-        "ALTER TABLE outbox ADD COLUMN age_days INTEGER NOT NULL DEFAULT 0",  # days of use
-        "CREATE INDEX outbox_order ON outbox (priority, position)",
-        """CREATE TABLE drops (                    -- confirmed, never delivered, and why
-            batch_id BLOB PRIMARY KEY,
-            trip_id TEXT NOT NULL,
-            purpose TEXT NOT NULL,
-            size_bytes INTEGER NOT NULL,
-            code TEXT NOT NULL,
-            age_days INTEGER NOT NULL,
-            attempts INTEGER NOT NULL,
-            dropped_utc TEXT NOT NULL
-        ) WITHOUT ROWID""",
-        """CREATE TABLE parts (                    -- parts that ingest said it keeps
-            batch_id BLOB NOT NULL REFERENCES outbox ON DELETE CASCADE,
-            parts INTEGER NOT NULL,
-            part INTEGER NOT NULL,
-            PRIMARY KEY (batch_id, parts, part)
-        ) WITHOUT ROWID""",
-        """CREATE TABLE traffic (                  -- what the uplink cost
-            day TEXT NOT NULL,                  -- UTC
-            network TEXT NOT NULL,
-            bytes INTEGER NOT NULL,
-            PRIMARY KEY (day, network)
-        ) WITHOUT ROWID""",
-        """CREATE TABLE notes (                    -- what the uplink must not forget
-            name TEXT PRIMARY KEY,
-            value TEXT NOT NULL
-        ) WITHOUT ROWID""",
-    ),
-    DRIVER_STEP,
-    TRIP_SUM_STEP,
-    (
-        """CREATE TABLE sealed (                   -- the bytes that travel, the same at every try
-            batch_id BLOB PRIMARY KEY REFERENCES outbox ON DELETE CASCADE,
-            key_id TEXT NOT NULL,               -- of the ingest key, hex
-            sealed_id BLOB NOT NULL,            -- SHA-256 of the ciphertext
-            ciphertext BLOB NOT NULL
-        ) WITHOUT ROWID""",
-    ),
-    ERASURE_STEP,
-)
-
-
-class TripOutcome(StrEnum):
-    """What became of a trip's data."""
-
-    UNANSWERED = "unanswered"  # offered; the driver has not answered
-    SHARED = "shared"  # at least one batch was released
-    KEPT = "kept"  # the driver said no, or took it back
-    EXPIRED = "expired"  # no answer in time: not shared, offers and samples deleted
-    DROPPED = "dropped"  # released, and given up: no room or too old; never delivered
-    NOTHING = "nothing"  # no purpose was granted, or there was nothing to offer
-
-
-class SignedEntry(Protocol):
-    """One ledger entry as somebody else made and signed it."""
-
-    @property
-    def sequence(self) -> int:
-        """Return the place in the chain, from 1."""
-
-    @property
-    def body(self) -> bytes:
-        """Return the canonical JSON that was signed."""
-
-    @property
-    def signature(self) -> bytes:
-        """Return the signature over ``body``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerHead:
-    """Where the chain ends: the entry to be made is number ``length`` + 1."""
-
-    length: int
-    entry_hash: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerRow:
-    """One stored entry, oldest is sequence 1."""
-
-    sequence: int
-    entry_hash: bytes  # SHA-256 of body
-    body: bytes
-    signature: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchEntryRow:
-    """One stored entry about a batch, whose id is in hex."""
-
-    sequence: int
-    body: bytes
-    signature: bytes
-    batch_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TripRow:
-    """One trip, local only."""
-
-    trip_id: str
-    summary: str  # JSON object
-    segment: str | None  # file name in the segments folder
-    created_utc: datetime
-    outcome: TripOutcome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfferRow:
-    """A batch that was built and shown, and not answered yet."""
-
-    batch_id: bytes
-    trip_id: str
-    purpose: str
-    payload: bytes
-    created_utc: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsentRow:
-    """The last word of the driver about a purpose."""
-
-    purpose: str
-    is_granted: bool
-    since_utc: datetime
-    entry_hash: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiptRow:
-    """A verified answer of ingest."""
-
-    batch_id: bytes
-    part: int
-    status: str
-    code: str | None
-    body: bytes
-    signature: bytes
-    received_utc: datetime
-
-
-MakeEntry = Callable[[LedgerHead], SignedEntry]
 
 
 class State:
@@ -534,38 +328,6 @@ class State:
             return dict(connection.execute("SELECT name, value FROM counters").fetchall())
 
 
-def append_entry(connection: sqlite3.Connection, make_entry: MakeEntry) -> bytes:
-    """Append what ``make_entry`` makes of the chain's end; return the entry's hash.
-
-    Must run inside a transaction. The length is counted apart, so that a cut-off end shows.
-    """
-    row = connection.execute(
-        "SELECT sequence, entry_hash FROM ledger ORDER BY sequence DESC LIMIT 1"
-    ).fetchone()
-    head = LedgerHead(length=row[0], entry_hash=row[1]) if row else _EMPTY
-    entry = make_entry(head)
-    entry_hash = hashlib.sha256(entry.body).digest()
-    connection.execute(
-        "INSERT INTO ledger (sequence, entry_hash, body, signature) VALUES (?, ?, ?, ?)",
-        (entry.sequence, entry_hash, entry.body.decode(), entry.signature),
-    )
-    bump(connection, LEDGER_LENGTH, 1)
-    return entry_hash
-
-
-def bump(connection: sqlite3.Connection, name: str, by: int) -> None:
-    """Add ``by`` to a counter, inside a transaction."""
-    connection.execute(
-        "INSERT INTO counters VALUES (?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-        (name, by),
-    )
-
-
-LEDGER_LENGTH = "ledger.length"  # the counter beside the chain
-_EMPTY = LedgerHead(length=0, entry_hash=FIRST_PREVIOUS)
-
-
 _CONSENTS_OF = (
     f"SELECT purpose, {IS_GRANTED}, since_utc, entry_hash FROM consents"  # noqa: S608 (our own)
     f" WHERE profile_id=coalesce(?, {FIRST_PROFILE})"
@@ -598,33 +360,6 @@ def _forget_purpose(connection: sqlite3.Connection, profile_id: str, purpose: st
         "UPDATE trips SET outcome=? WHERE outcome=?"
         " AND trip_id NOT IN (SELECT trip_id FROM offers)",
         (TripOutcome.KEPT, TripOutcome.UNANSWERED),
-    )
-
-
-SELECT_OFFERS = (
-    "SELECT batch_id, trip_id, purpose, opened(CAST(payload AS BLOB), batch_id), created_utc"
-    " FROM offers"
-)
-PLAIN_BYTES = f"max(0, length(payload) - {OVERHEAD_BYTES})"  # of a sealed column
-
-
-def is_whole(row: tuple[Any, ...]) -> bool:
-    """Tell whether a row of offers holds the bytes that its batch id names.
-
-    One without its key, or with a flipped byte, is nothing that anybody could answer for.
-    """
-    return row[3] is not None and hashlib.sha256(row[3]).digest() == row[0]
-
-
-def offer_of(row: tuple[Any, ...]) -> OfferRow:
-    """Return the offer that a row of the table holds."""
-    batch_id, trip_id, purpose, payload, created_utc = row
-    return OfferRow(
-        batch_id=batch_id,
-        trip_id=trip_id,
-        purpose=purpose,
-        payload=payload,
-        created_utc=as_time(created_utc),
     )
 
 
@@ -669,13 +404,3 @@ def _unreadable_trip(trip_id: str, created_utc: datetime) -> TripRow:
         created_utc=created_utc,
         outcome=TripOutcome.UNANSWERED,
     )
-
-
-def as_text(moment: datetime) -> str:
-    """Return ISO 8601 with milliseconds, which sorts as time does."""
-    return moment.isoformat(timespec="milliseconds")
-
-
-def as_time(text: str) -> datetime:
-    """Return what ``as_text`` wrote."""
-    return datetime.fromisoformat(text)

@@ -53,6 +53,7 @@ class Repository:
         self.vehicle = vehicle
         self._root_folder = root_folder or folder
         self._ring, self._clock, self._files, self._lifetimes = ring, clock, files, lifetimes
+        self._newest: Metadata[Root] | None = None  # read and checked once for each version
 
     def create_root(self, root: Root) -> None:
         """Publish ``root`` as version 1; raise ConflictError if there is one."""
@@ -80,8 +81,14 @@ class Repository:
         self._files.write(self._root_folder / f"{root.version}.root.json", sign(root, signers))
 
     def root(self) -> Metadata[Root]:
-        """Return the newest root; raise NotFoundError or BrokenRepositoryError without one."""
-        return read_root(self._root_folder)
+        """Return the newest root; raise NotFoundError or BrokenRepositoryError without one.
+
+        A version is written once and never again, so it is read and checked once.
+        """
+        version, known = latest_root_version(self._root_folder), self._newest
+        if known is None or known.signed.version != version:
+            known = self._newest = read_root(self._root_folder)
+        return known
 
     def published(self) -> Published | None:
         """Return what clients are led to, every signature checked; None before the first time.

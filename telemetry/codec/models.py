@@ -111,8 +111,12 @@ class Model:
 
     def slots(self, column: int) -> Slots:
         """Return a fresh copy of a column's odds."""
-        start = self.odds[column]
-        return Slots([*start.chances, *_GAP_CHANCES], [*start.asked, *_GAP_ASKED])
+        return fresh_slots(self.odds[column])
+
+
+def fresh_slots(odds: Slots) -> Slots:
+    """Return a copy of a column's trained ``odds`` to learn in, with those of gaps behind them."""
+    return Slots([*odds.chances, *_GAP_CHANCES], [*odds.asked, *_GAP_ASKED])
 
 
 def trained_model(order: tuple[int, ...], columns: tuple[ColumnModel, ...], odds: str) -> Model:

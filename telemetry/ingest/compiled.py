@@ -10,13 +10,14 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.codec.columns import PLAIN_FORMAT, check_format, get_choice, parse_block
-from telemetry.codec.models import GRID_BITS, GRID_ONE, Calm, Grid, Model, Predictor
+from telemetry.codec.columns import PLAIN_FORMAT, check_format, parse_block
+from telemetry.codec.models import GRID_BITS, GRID_ONE, Calm, Grid, Model, Predictor, fresh_slots
 from telemetry.codec.rangecoder import LAST_RATE, ONE, RATES, TOP, Decoder, Slots, check_end
 from telemetry.codec.residuals import (
     ANY_MISSING,
@@ -30,6 +31,7 @@ from telemetry.codec.residuals import (
     MISSING,
     PER_CLASS,
     PER_TAIL,
+    PREDICTOR,
     QUARTERS,
     TAILS,
     USUAL_DIGITS,
@@ -108,16 +110,18 @@ def decode_table(
     table = Table([np.zeros(0, np.int64)] * count, [none] * count, [none] * count)
     are_told = data[0] != PLAIN_FORMAT
     coder = Decoder(coded)
+    state = np.array([coder.low, coder.high, coder.code, coder.at], np.int64)
     source = np.frombuffer(coded + bytes(4), np.uint8)
     for at in fitting.order if rows else ():
-        _read_column(coder, source, fitting, at, table, rows, are_told=are_told)
-    check_end(coded, coder.at - 4, coder.low, coder.high)
+        _read_column(source, state, fitting, at, table, rows, are_told=are_told)
+    low, high, _, end = state.tolist()
+    check_end(coded, end - 4, low, high)
     return table
 
 
 def _read_column(  # noqa: PLR0913, PLR0917 (what a column is read from and goes to)
-    coder: Decoder,
     source: Bytes,
+    state: Integers,
     model: Model,
     at: int,
     table: Table,
@@ -125,15 +129,11 @@ def _read_column(  # noqa: PLR0913, PLR0917 (what a column is read from and goes
     *,
     are_told: bool,
 ) -> None:
-    how, slots = model.columns[at], model.slots(at)
+    how = model.columns[at]
+    chances, asked = (start.copy() for start in _start(model.odds[at]))
     gaps, invalid = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
-    some = coder.get(slots, ANY_MISSING)
-    chances, asked = np.array(slots.chances, np.int64), np.array(slots.asked, np.int64)
-    state = np.array([coder.low, coder.high, coder.code, coder.at], np.int64)
-    if some:
-        _read_gaps(source, state, chances, asked, gaps, invalid, are_told)
     first = int(_external(how.first, table.values, rows)[0]) >> 16
-    choice = _in_python(coder, state, chances, asked, len(how.predictors))
+    choice = _read_head(source, state, chances, asked, gaps, invalid, are_told, len(how.predictors))
     predictor = how.predictors[choice]
     values = np.empty(rows, np.int64)
     numbers = (*predictor.own, *how.calm.own, how.calm.start, first, how.rise)
@@ -146,20 +146,14 @@ def _read_column(  # noqa: PLR0913, PLR0917 (what a column is read from and goes
     )  # fmt: skip
     if not fits:
         raise TooWideError
-    coder.low, coder.high, coder.code, coder.at = state.tolist()
     table.values[at], table.gaps[at], table.invalid[at] = values, gaps, invalid
 
 
-def _in_python(
-    coder: Decoder, state: Integers, chances: Integers, asked: Integers, count: int
-) -> int:
-    """Read which predictor: two decisions at most, not worth compiling."""
-    coder.low, coder.high, coder.code, coder.at = state.tolist()
-    slots = Slots(chances.tolist(), asked.tolist())
-    choice = get_choice(coder, slots, count)
-    chances[:], asked[:] = slots.chances, slots.asked
-    state[:] = coder.low, coder.high, coder.code, coder.at
-    return choice
+@lru_cache(maxsize=256)
+def _start(odds: Slots) -> tuple[Integers, Integers]:
+    """Return where a column's learning starts. A model's odds are never changed: kept as arrays."""
+    slots = fresh_slots(odds)
+    return np.array(slots.chances, np.int64), np.array(slots.asked, np.int64)
 
 
 # -- predictions, as telemetry.codec.models works them out --------------------------------------
@@ -197,7 +191,13 @@ def _calm(calm: Calm, known: Sequence[Integers], rows: int) -> Integers:
 def _lagged(values: Integers, lag: int) -> Integers:
     if lag == 0:
         return values
-    return values[np.clip(np.arange(len(values)) - lag, 0, len(values) - 1)]
+    rows, lagged = len(values), np.empty_like(values)
+    cut = min(abs(lag), rows)
+    if lag > 0:
+        lagged[:cut], lagged[cut:] = values[0], values[: rows - cut]
+    else:
+        lagged[: rows - cut], lagged[rows - cut :] = values[cut:], values[-1]
+    return lagged
 
 
 def _height(grid: Grid, x: Integers, y: Integers) -> Integers:
@@ -270,7 +270,7 @@ def _raw(source: Bytes, state: Integers, count: int) -> int:
 
 
 @_compiled
-def _read_gaps(  # noqa: PLR0913, PLR0917 (numba passes by position)
+def _read_head(  # noqa: PLR0913, PLR0917 (numba passes by position)
     source: Bytes,
     state: Integers,
     chances: Integers,
@@ -278,14 +278,21 @@ def _read_gaps(  # noqa: PLR0913, PLR0917 (numba passes by position)
     gaps: Flags,
     invalid: Flags,
     are_told: bool,  # noqa: FBT001
-) -> None:
+    predictors: int,
+) -> int:
+    """Fill ``gaps`` and ``invalid``; return which of so many predictors the column uses."""
     before = kind = 0
-    for row in range(len(gaps)):
+    some = _ask(source, state, chances, asked, ANY_MISSING)
+    for row in range(len(gaps) if some else 0):
         before = 1 if _ask(source, state, chances, asked, MISSING + before) else 0
         gaps[row] = before == 1
         if before == 1 and are_told:
             kind = 1 if _ask(source, state, chances, asked, INVALID_GAP + kind) else 0
             invalid[row] = kind == 1
+    choice = 0
+    while choice < predictors - 1 and _ask(source, state, chances, asked, PREDICTOR + choice):
+        choice += 1
+    return choice
 
 
 @_inlined

@@ -136,7 +136,10 @@ def prepare_quickly(payload: bytes, limits: BatchLimits) -> Prepared | None:
     arrays = [
         pa.repeat(pa.scalar(opened.pseudonym, pa.binary(16)), rows),
         pa.array(table.since_start_ms),
-        *(pa.array(value, mask=gaps) for value, gaps in zip(table.values, table.gaps, strict=True)),
+        *(
+            pa.array(value, mask=gaps if gaps.any() else None)  # without one nothing is copied
+            for value, gaps in zip(table.values, table.gaps, strict=True)
+        ),
         pa.repeat(pa.scalar(opened.soh_percent, pa.int8()), rows),
         pa.repeat(pa.scalar(opened.month, pa.string()), rows),
         *(

@@ -6,9 +6,11 @@
      "parts": {"power-cuts": {"unit": "cuts", "asked": 3000, "counts": {"cuts": 3000, "ill": 0, …},
                               "is_well": true, "is_whole": true, "seconds": 1830, "ill": [],
                               "commands": ["python -m tests.soak power-cuts --seed 7 …"]}, …},
+     "results": [], "tables": [{"title": "All parts", "note": "…", "head": […], "rows": […]}, …],
      "slices": [{"part": "power-cuts", "name": "seed 7000", "asked": 100, "is_whole": true,
                  "seconds": 61.2, "counts": {…}, "ill": [], "table": "", "command": "…"}, …]}
 
+``results`` and ``tables`` are those of a ``benchmarks.result.Part``, for the page of figures.
 ``seconds`` are those of all processes, which may run side by side. Counts that begin with "edges"
 are how far fuzzing got, the most of all slices; all others are sums.
 """
@@ -22,6 +24,7 @@ from typing import Any
 
 from tests.soak.children import Ended, Slice
 from tests.soak.parts import PARTS, Said
+from tests.soak.tables import tables
 
 FORMAT = 1
 MOST_ILL = 20  # complaints that are kept of one slice
@@ -117,11 +120,14 @@ class Book:
         return not any(self.ill(part) for part in self.parts)
 
     def summary(self) -> dict[str, Any]:
-        """Return the sums, without the slices."""
+        """Return the sums and their tables, without the slices."""
+        parts = {part: self._summary(part) for part in self.parts}
         return {
             "format": FORMAT,
             "is_well": self.is_well,
-            "parts": {part: self._summary(part) for part in self.parts},
+            "parts": parts,
+            "results": [],
+            "tables": tables({"parts": parts}),
         }
 
     def _summary(self, part: str) -> dict[str, Any]:

@@ -1,106 +1,48 @@
-"""What a long soak found, for the reference: ``docs/reference/soak.json`` and a section of a page.
+"""What a long soak found, for the reference: ``docs/reference/soak.json``, and sections of pages.
 
 Run as ``python -m tests.soak.page build/soak.json …``: puts the slices of these files together,
-writes the sums, and afterwards ``make golden`` writes ``docs/reference/kill-points.md``.
+writes the sums and the section of ``docs/reference/figures.md``; ``make golden`` then writes the
+one of ``docs/reference/kill-points.md``.
 """
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from benchmarks.figures import soak_section
 from tests.soak.book import Book
-from tests.soak.parts import PARTS, SYNCS
 from tests.soak.patience import say
+from tests.soak.tables import Figures, calls, kill_points
 
-FIGURES = Path(__file__).parents[2] / "docs" / "reference" / "soak.json"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+FIGURES, PAGE = REFERENCE / "soak.json", REFERENCE / "figures.md"
 
-Figures = Mapping[str, Any]  # as ``Book.summary`` says
+HEAD = """## Updates, ended for hours: {points:,} points, {pairs:,} of pairs
 
-HEAD = """## The long soak
+From `soak.json`, the sums of a `make soak`; the rest of it is in [figures](figures.md#soak).
 
-Written from `soak.json`, the sums of a whole `make soak`; a test compares. The same command plays
-the same faults; only the moment of a power cut depends on how fast the machine is.
-
-| command | cases | what was found |
-|---|---:|---|
-"""
-BATCHES = """
-Faults while batches were on their way:
-
-| fault | times |
+| command | ill |
 |---|---:|
-"""
-STORIES = """
-Updates ended before a change to the disk (`tests/support/update_kill_points.py`), then restarted;
-the old or the new version runs, health-checked, the floor is not lowered, the report was sent:
-
-| story | points |
-|---|---:|
-"""
-CALLS = """
-| before this call | points |
-|---|---:|
-"""
-PAIRS = """
-Ended again while they recovered (`tests/support/update_kill_pairs.py`):
-
-| story | pairs of points |
-|---|---:|
-"""
-BROKEN = """
-The bench would notice: with a sync left out on purpose, the power cut when the update was done
-(`tests/support/update_power_cuts.py`):
-
-| what is not synced | cuts | noticed |
-|---|---:|---:|
 """
 
 
 def section(figures: Figures) -> str:
-    """Return the section of ``figures``."""
-    parts = figures["parts"]
-    text = HEAD + "".join(row(name, part) for name, part in parts.items())
-    if "batches" in parts:
-        text += BATCHES + rows(faults(parts["batches"]["counts"]))
-    if "kill-points" in parts:
-        counts = parts["kill-points"]["counts"]
-        text += STORIES + rows(beginning("story ", counts))
-        text += CALLS + rows(beginning("call ", counts))
-    if "kill-pairs" in parts:
-        text += PAIRS + rows(beginning("story ", parts["kill-pairs"]["counts"]))
-    if "power-cuts" in parts:
-        counts = parts["power-cuts"]["counts"]
-        text += BROKEN + "".join(
-            f"| {SYNCS[name]} | {cuts:,} | {counts.get(f'noticed {name}', 0):,} |\n"
-            for name, cuts in beginning("without ", counts).items()
-        )
-    return text
+    """Return the section on updates for the page of kill points."""
+    parts = [figures["parts"][name] for name in ("kill-points", "kill-pairs")]
+    points, pairs = (part["counts"] for part in parts)
+    rows = [
+        f"| `{command}` | {part['counts'].get('ill', 0)} |\n"
+        for part in parts
+        for command in part["commands"]
+    ]
+    tables = soak_section({"tables": [kill_points(points, pairs), calls(points)]})
+    head = HEAD.format(points=points["points"], pairs=pairs["pairs"])
+    return head + "".join(rows) + tables.removeprefix("## Soak\n")
 
 
-def row(name: str, part: Figures) -> str:
-    commands = "<br>".join(f"`{command}`" for command in part["commands"])
-    cases = f"{part['counts'][part['unit']]:,} {part['unit']}"
-    return f"| {commands} | {cases} | {found(name, part)} |\n"
-
-
-def found(name: str, part: Figures) -> str:
-    """Return the counts that must be 0, with what they are compared with."""
-    counts = part["counts"]
-    return " / ".join(f"{each} {counts.get(each, 0):,}" for each in PARTS[name].shown)
-
-
-def faults(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: count for name, count in counts.items() if " " in name}
-
-
-def beginning(with_: str, counts: Mapping[str, int]) -> dict[str, int]:
-    return {name.removeprefix(with_): counts[name] for name in counts if name.startswith(with_)}
-
-
-def rows(table: Mapping[str, int]) -> str:
-    return "".join(f"| {name} | {count:,} |\n" for name, count in table.items())
+def put(page: str, soak: str) -> str:
+    """Return the page of figures with ``soak`` as its last section."""
+    return page.partition("\n## Soak\n")[0] + "\n" + soak
 
 
 def read() -> Figures:
@@ -120,6 +62,8 @@ def main(files: list[str]) -> int:
         say(f"expected whole parts that are well; not whole: {', '.join(bad) or 'none'}")
         return 1
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(put(page, soak_section(figures)), encoding="utf-8")
     return 0
 
 

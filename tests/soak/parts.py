@@ -9,7 +9,7 @@ from tests.support.update_ends import LONG, WANTED, is_well, wrong
 
 CODEC = (
     *("batch", "records", "columns_of_a_schema", "columns_of_a_segment", "receipt"),
-    *("sealed_batch", "erase", "erasure", "report"),
+    *("sealed_batch", "erase", "erasure", "report", "anything"),
 )
 OTA = (
     *("custom_fields", "package_manifest", "signed_by_the_vehicle", "sent_by_the_vehicle"),

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from agent.hmi.app import create_app
 from agent.hmi.server import serve
-from sim.screens import PlayedAgent
+from sim.played_agent import PlayedAgent
 from sim.screenshots import CHROMIUM_ARGS
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -1,13 +1,13 @@
 """A vehicle alone in a network of its own, and every packet it sends counted by host.
 
-Run as root by ``unshare -n python -m tests.support.egress FOLDER [leak]``: this process is the
+Run as root by ``unshare -n python -m tests.support.egress FOLDER``: this process is the
 vehicle's side of a cable, and the far end (broker, repositories, ingest) lives in a second network
 behind it. The agent runs unmodified: update checks on, real TLS, a drive before the first consent,
 consent, a drive, OK. Prints one JSON object: bytes per host for each part of the story.
 
 The vehicle knows its far end by addresses, so it has no name to look up: any DNS query, on the
-cable or to a resolver on this machine, is one too many. ``leak`` adds a process that
-behaves as an agent must not, to show that the bench sees it.
+cable or to a resolver on this machine, is one too many. At the end another process behaves as an
+agent must not, to show that the same captures see it.
 """
 
 import asyncio
@@ -244,15 +244,13 @@ class Story:
         hosts = {place: sent for one in self._captures for place, sent in one.take().items()}
         self.told[part] = {"hosts": hosts, "uplink_bytes": sum(map(int, heard))}
 
-    async def play(self, *, to_the_end: bool = True) -> None:
+    async def play(self) -> None:
         drive = made_up_drive(seed=7)
         with open_bus(self._home.bus_socket) as bus:
             await bus.play(islice(standing(drive.begin), 3_000))
             await bus.play(drive.frames[:UNCONSENTED_FRAMES])
             await self._drained(asyncio.sleep(4))  # an update check or two
             self.end("before the first consent")
-            if not to_the_end:
-                return
             await bus.play(islice(standing(drive.begin), 3_000))
             await self._driver.grant("battery")
             await bus.play(drive.frames)
@@ -266,6 +264,8 @@ class Story:
                 await self._screen.until("all receipts", _delivered, timeout_s=PATIENCE_S)
                 self.end("after OK")
                 standing_still.cancel()
+        await asyncio.to_thread(leak)
+        self.end("a leak")
 
     async def _drained(self, pause: Any) -> None:
         await pause
@@ -286,7 +286,7 @@ def _delivered(state: dict[str, Any]) -> bool:
     return shared == {"delivered"}
 
 
-async def main(folder: Path, *, is_leaking: bool) -> None:
+async def main(folder: Path) -> None:
     home = await asyncio.to_thread(provision, folder / "home")
     far = FarEnd(home)
     async with AsyncExitStack() as stack:
@@ -300,10 +300,8 @@ async def main(folder: Path, *, is_leaking: bool) -> None:
         )
         stack.push_async_callback(agent.stop)
         await agent.start(home.screen_file.exists, timeout_s=PATIENCE_S)
-        if is_leaking:
-            leak()
         story = Story(home, far, captures)
-        await story.play(to_the_end=not is_leaking)
+        await story.play()
     print(json.dumps(story.told))  # noqa: T201 (the result)
 
 
@@ -322,4 +320,4 @@ if __name__ == "__main__":
     if how == "listen":
         asyncio.run(listen(Path(sys.argv[1])))
     else:
-        asyncio.run(main(Path(sys.argv[1]), is_leaking=how == "leak"))
+        asyncio.run(main(Path(sys.argv[1])))

@@ -15,8 +15,8 @@ from pathlib import Path
 from agent.sharing import Sharing
 from agent.store.database import StoreError
 from agent.store.outbox import Outbox
+from agent.store.rows import ReceiptRow
 from agent.store.segment_records import SegmentError
-from agent.store.state import ReceiptRow
 from telemetry.purposes import Purpose
 from tests.support.sealing import RECIPIENT
 from tests.support.trips import FakeTrip, open_sharing, write_segment

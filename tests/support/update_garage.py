@@ -145,14 +145,17 @@ class Garage:
 
 @asynccontextmanager
 async def garage_at(
-    folder: Path, *, countdown_s: float = 0.0, way: Fault | None = None
+    folder: Path, *, countdown_s: float = 0.0, way: Fault | None = None, more_config: str = ""
 ) -> AsyncIterator[tuple[Garage, "Wheels"]]:
     """Start publisher and agent below ``folder``; the vehicle is parked and well.
 
-    ``way`` is what happens to every connection to the Image repository.
+    ``way`` is what happens to every connection to the Image repository; ``more_config`` stands at
+    the end of the agent's configuration.
     """
     settings = HomeSettings(countdown_s=countdown_s)
     home = await asyncio.to_thread(prepare, folder, clock=SystemClock(), settings=settings)
+    with (home.folder / "agent.toml").open("a") as config:
+        config.write(more_config)
     async with AsyncExitStack() as around:
         if way is not None:
             proxy = await around.enter_async_context(counting_proxy(home.director_port))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.store.database import StoreError
-from agent.store.state import State, TripOutcome, TripRow
+from agent.store.rows import TripOutcome, TripRow
+from agent.store.state import State
 from tests.support.clock import FakeClock
 from tests.support.power_writer import judge
 from tests.support.trips import open_sharing

@@ -4,11 +4,10 @@ Prints bytes per host. The capture sees every packet that leaves the vehicle's n
 behind the broker sees every payload on ``okdrive/1/up/#``.
 """
 
-import asyncio
 import json
 import shutil
+import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,17 +19,19 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 ALLOWED = {"broker", "updates"}
 
 
-async def story(folder: Path, *how: str) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        *("unshare", "-n", sys.executable, "-m", "tests.support.egress", str(folder), *how),
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What was sent in each part of one story; the last part is somebody else's leak."""
+    folder = tmp_path_factory.mktemp("egress")
+    done = subprocess.run(
+        ["unshare", "-n", sys.executable, "-m", "tests.support.egress", str(folder)],
         cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        capture_output=True,
+        check=False,
     )
-    said, complaints = await process.communicate()
-    assert process.returncode == 0, complaints.decode()
-    told: dict[str, Any] = json.loads(said.splitlines()[-1])
-    return told
+    assert done.returncode == 0, done.stderr.decode()
+    parts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return parts
 
 
 def hosts(part: dict[str, Any]) -> set[str]:
@@ -44,13 +45,12 @@ def tell(told: dict[str, Any]) -> None:
             print(f"  {place:<34} {sent['packets']:>5} packets {sent['payload_bytes']:>8} bytes")  # noqa: T201
 
 
-async def test_egress_no_byte_goes_anywhere_else_and_none_of_a_trip_before_ok(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_egress_no_byte_goes_anywhere_else_and_none_of_a_trip_before_ok(
+    told: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = await story(tmp_path)
     with capsys.disabled():
         tell(told)
-    before, waiting, after = told.values()
+    before, waiting, after, _ = told.values()
     assert hosts(before) == {"updates"}  # update checks, and not the broker
     assert before["uplink_bytes"] == 0
     assert hosts(waiting) <= ALLOWED
@@ -59,9 +59,8 @@ async def test_egress_no_byte_goes_anywhere_else_and_none_of_a_trip_before_ok(
     assert after["uplink_bytes"] > 0
 
 
-async def test_egress_the_capture_sees_a_leak(tmp_path: Path) -> None:
-    told = await story(tmp_path, "leak")
-    found = {place for part in told.values() for place in part["hosts"]}
+def test_egress_the_capture_sees_a_leak(told: dict[str, Any]) -> None:
+    found = set(told["a leak"]["hosts"])
     assert any(place.endswith("udp 53") for place in found), found
     assert "203.0.113.7 udp 9" in found
 

@@ -7,7 +7,8 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from agent.hmi.views import Decision, DrivingState, TripStatus
-from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, STATES, PlayedAgent
+from sim.played_agent import PlayedAgent
+from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, STATES
 from telemetry.purposes import Purpose
 from tests.support.browser import TOKEN, chromium, open_screen, running_screen
 

@@ -7,7 +7,8 @@ import pytest
 
 from agent.hmi.guard import Guard, cookie_name
 from agent.hmi.server import MAX_HEADER_BYTES, ScreenError, bind_loopback
-from sim.screens import STATES, PlayedAgent
+from sim.played_agent import PlayedAgent
+from sim.screens import STATES
 from tests.support.browser import TOKEN, running_screen
 
 pytestmark = pytest.mark.system

@@ -1,6 +1,8 @@
 """Every update command against a running agent: what it does, and how it says no."""
 
 import asyncio
+import json
+import os
 import re
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from tests.support.proxy import Fault
 from tests.support.update_garage import (
+    BIN,
     DRIVING,
     IS_ILL,
     IS_SLOW,
@@ -57,6 +60,34 @@ async def test_an_update_is_shown_explained_approved_cancelled_and_installed(ram
             assert (read.code, read.document["taken"], read.document["known"]) == (0, taken, known)
         assert refused(await garage.update("rollback"), "update.committed")
         assert refused(await garage.update("mark-good"), "update.not_on_trial")
+
+
+LOST_TOKEN = """
+[token]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+label = "gone"
+pin_file = "/dev/null"
+"""
+
+
+async def test_with_a_lost_token_updates_go_on_and_sharing_stops_with_its_sentence(
+    ram: Path,
+) -> None:
+    async with garage_at(ram / "home", more_config=LOST_TOKEN) as (garage, _):
+        await garage.publish("1.1.0", 2, IS_WELL)
+        assert (await garage.update("install", await garage.offered())).code == 0
+        assert (await garage.update("show")).document["installed"] == {"trip-light": "1.1.0"}
+        state = json.loads(await garage.screen("/api/state"))["state"]
+        grant = await asyncio.create_subprocess_exec(
+            BIN / "okdrive-agent", "consent", "grant", "battery", "--yes",
+            env={**os.environ, "OKDRIVE_HOME": str(garage.home.folder)},
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, said = await grant.communicate()
+    assert [notice["code"] for notice in state["notices"]] == ["signing_key"]
+    assert grant.returncode == 3
+    assert b"The key that signs consents cannot be used (token gone in" in said
+    assert b"sharing stopped, everything else goes on" in said
 
 
 async def test_a_slow_download_is_told_on_the_screen_and_on_the_command_line(ram: Path) -> None:

@@ -83,6 +83,7 @@ def purpose_view(toggle: PurposeToggle, texts: Texts) -> PurposeView:
 def _always(toggle: PurposeToggle, texts: Texts) -> Tile:
     until = toggle.always_until
     sub = "purpose.always_off" if until is None else "purpose.always_on"
+    sub = "purpose.always_waits" if toggle.always_waits else sub
     return Tile(
         label=texts.say("purpose.always"),
         sub=texts.say(sub, date="" if until is None else texts.day(until)),
@@ -94,7 +95,10 @@ def _always(toggle: PurposeToggle, texts: Texts) -> Tile:
 
 def always_view(toggle: PurposeToggle, texts: Texts) -> PurposeView:
     """Return the question of a standing OK: to begin it, or to end it."""
-    notice, is_on = texts.notice(toggle.purpose), toggle.always_until is not None
+    notice, is_on = (
+        texts.notice(toggle.purpose),
+        toggle.always_until is not None or toggle.always_waits,
+    )
     what = texts.say("always.stop_what") if is_on else texts.say("always.what", days=STANDING_DAYS)
     title = texts.say("always.stop") if is_on else texts.say("always.title", title=notice.title)
     return PurposeView(

@@ -8,10 +8,13 @@ import pytest
 
 from agent.consent.ledger import ConsentEvent, Entry, read_entry
 from agent.driver import PauseKind, Seat
+from agent.hmi.pages.purposes import purpose_view
+from agent.hmi.texts import load_texts
+from agent.people import People
 from agent.presence import PresenceError
 from agent.sharing import Sharing, SharingError
 from agent.store.cover import UncoveredError
-from agent.store.state import TripOutcome
+from agent.store.rows import TripOutcome
 from telemetry.purposes import Purpose
 from tests.support.clock import FakeClock
 from tests.support.trips import FakeTrip, open_sharing, write_segment
@@ -325,6 +328,25 @@ def test_without_a_proven_clock_no_standing_ok_is_given_and_none_releases(
         sharing.set_standing(BATTERY, days=1)
     sharing.answer("trip-1", batches, share=True)
     assert entries(sharing)[-1].time_quality == "unproven"
+
+
+def test_a_standing_ok_waits_while_the_clock_is_unproven_and_the_screen_says_so(
+    sharing: Sharing, tmp_path: Path, clock: FakeClock
+) -> None:
+    stand(sharing)
+    people = People(sharing, battery_file=tmp_path / "b", touched=lambda: None)
+    assert sharing.standing_waits() == frozenset()
+    clock.proven = False
+    assert sharing.standing_waits() == {BATTERY}
+    [toggle] = [one for one in people.toggles() if one.purpose is BATTERY]
+    assert (toggle.always_until, toggle.always_waits) == (None, True)
+    view = purpose_view(toggle, load_texts()["en"])
+    assert [tile.sub for tile in view.tiles] == ["Waits until the time is known; asks meanwhile"]
+    clock.proven = True
+    assert (len(sharing.standing()), sharing.standing_waits()) == (1, frozenset())
+    clock.proven = False
+    sharing.set_standing(BATTERY, days=None)  # ended without a clock
+    assert sharing.standing_waits() == frozenset()
 
 
 def test_a_clock_before_its_beginning_uses_no_standing_ok(

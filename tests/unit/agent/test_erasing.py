@@ -16,7 +16,8 @@ from agent.network.model import NetworkClass
 from agent.store.cover import UncoveredError
 from agent.store.database import StoreError
 from agent.store.events import EventFiles, StoredEvent
-from agent.store.state import ReceiptRow, State
+from agent.store.rows import ReceiptRow
+from agent.store.state import State
 from telemetry.purposes import Purpose
 from tests.support.erase_side import Bench
 from tests.support.kill_points import KilledError, Plug

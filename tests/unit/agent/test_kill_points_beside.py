@@ -16,7 +16,7 @@ import pytest
 from agent.sharing import Sharing
 from agent.store.drops import Quota
 from agent.store.queued import OutboxState
-from agent.store.state import TripOutcome
+from agent.store.rows import TripOutcome
 from agent.uplink import Uplink, UplinkSettings
 from telemetry.link import Backoff
 from telemetry.purposes import Purpose

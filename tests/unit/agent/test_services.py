@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from agent.services import Service, run_services
+from agent.services import Rounds, Service, run_services
 
 Run = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -70,3 +70,39 @@ async def test_a_service_that_does_not_drain_is_cancelled_and_named(
         await run_services([_service("stubborn", stubborn)], stop, restart_delay_s=0.0, drain_s=0.0)
     assert cancelled == ["stubborn"]
     assert [record.message for record in caplog.records] == ["service_drain_timeout"]
+
+
+async def test_a_round_begins_at_once_when_somebody_wakes_it_and_none_after_the_stop() -> None:
+    stop, begun = asyncio.Event(), 0
+
+    async def step() -> float:
+        nonlocal begun
+        begun += 1
+        if begun == 3:
+            stop.set()
+        rounds.wake()  # while it runs: the next one does not wait for its hour
+        return 3_600.0
+
+    rounds = Rounds(step)
+    await rounds.run(stop)
+    assert begun == 3
+
+
+async def test_a_stop_ends_the_wait_for_the_next_round() -> None:
+    stop = asyncio.Event()
+
+    async def step() -> float:
+        asyncio.get_running_loop().call_soon(stop.set)
+        return 3_600.0
+
+    await Rounds(step).run(stop)
+    assert stop.is_set()
+
+
+async def test_a_round_that_fails_ends_the_rounds() -> None:
+    async def step() -> float:
+        raise OSError("gone")
+
+    with pytest.raises(ExceptionGroup, match="unhandled errors") as caught:
+        await Rounds(step).run(asyncio.Event())
+    assert caught.group_contains(OSError, match="gone")

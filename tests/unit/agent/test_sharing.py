@@ -12,7 +12,7 @@ from agent.privacy.pseudonyms import day_token, pseudonym_of
 from agent.sharing import Sharing, SharingError
 from agent.store.cover import UncoveredError
 from agent.store.queued import OutboxState
-from agent.store.state import OfferRow, TripOutcome
+from agent.store.rows import OfferRow, TripOutcome
 from telemetry.codec.batch import batch_id, decode_batch
 from telemetry.purposes import Purpose
 from tests.support.clock import FakeClock

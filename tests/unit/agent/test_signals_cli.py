@@ -25,7 +25,8 @@ from agent.signals.explain import signals_now
 from agent.signals.model import Frame
 from agent.signals.table import load_table
 from sim.frames import CAR, EV, SENDERS, VehicleState
-from sim.screens import STATES, PlayedAgent
+from sim.played_agent import PlayedAgent
+from sim.screens import STATES
 from tests.support.configs import agent_toml
 
 ZE1 = load_table("nissan-leaf-ze1")

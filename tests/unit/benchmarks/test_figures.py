@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from benchmarks.book import Book, BookError, read_part
 from benchmarks.catalog import CATALOG
-from benchmarks.figures import main, page, soak_section
+from benchmarks.figures import main, number, page, soak_section
 from benchmarks.ingest_rate import measure
 from benchmarks.result import Part, Result, Table
 
@@ -44,6 +44,20 @@ def test_each_result_is_a_line_of_the_first_table() -> None:
         "| codec \\| bytes | 54,648 | bytes | 1,333,000 | 0.04098 | 0.06 | 0.045 | ok |"
     )
     assert lines[-1].endswith("| **not met** |")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (54_648, "54,648"),
+        (3.0, "3"),
+        (0.040_981, "0.04098"),
+        (12_345.6, "12,346"),
+        (1.5e-7, "1.5e-07"),
+    ],
+)
+def test_a_number_has_four_digits_or_all_before_the_point(value: float, text: str) -> None:
+    assert number(value) == text
 
 
 def test_each_table_is_a_section_with_its_own_head() -> None:

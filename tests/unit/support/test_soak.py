@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.figures import soak_section
 from tests.soak.__main__ import missing, parse
 from tests.soak.book import Book
 from tests.soak.children import Children, Ended, Limits, Line, Slice
-from tests.soak.page import section
+from tests.soak.page import put, section
 from tests.soak.parts import (
     CODEC,
     EVERY,
@@ -180,15 +181,27 @@ def test_a_disk_that_forgets_names_what_it_needs() -> None:
     assert missing(1000, lambda name: None if name == "nbdkit" else name) == ["root", "nbdkit"]
 
 
-def test_the_page_shows_the_cases_and_the_numbers_that_must_be_0() -> None:
+def test_the_pages_show_the_cases_and_the_numbers_that_must_be_0() -> None:
     book = Book(None)
     note(book, "batches", "seed 1", rounds=10, confirmed=9, stored=9, **{"clock jump": 2})
     note(book, "kill-points", "good 0/1", points=3, **{"story good": 3, "call fsync": 3})
-    text = section(book.summary())
-    assert "| 10 rounds | confirmed 9 / stored 9 / doubled 0 / lost 0 |" in text
-    assert "| clock jump | 2 |" in text
-    assert "| good | 3 |" in text
-    assert "| 3 points | ill 0 |" in text
+    note(book, "kill-pairs", "good 0/1", pairs=5, **{"story good": 5})
+    note(book, "power-cuts", "without floor", cuts=4, **{"without floor": 3, "noticed floor": 2})
+    found = book.summary()
+    soak = soak_section(found)
+    zeros = "doubled 0, lost 0, without_ok 0, waiting 0"
+    assert f"`python -m tests.soak batches` | 10 rounds | confirmed 9, stored 9 | {zeros} |" in soak
+    assert "| clock jump | 2 |" in soak
+    assert "| the floor of versions | 3 | 2 |" in soak
+    for text in (soak, section(found)):
+        assert "| good | 3 | 5 |" in text
+        assert "| fsync | 3 |" in text
+    assert "ended for hours: 3 points, 5 of pairs" in section(found)
+
+
+def test_the_section_of_the_page_of_figures_is_put_in_place_of_the_old_one() -> None:
+    assert put("# Figures\n", "## Soak\n\nnew\n") == "# Figures\n\n## Soak\n\nnew\n"
+    assert put("# Figures\n\n## Soak\n\nold\n", "## Soak\n") == "# Figures\n\n## Soak\n"
 
 
 def children(folder: Path, heard: list[Line], ends: list[Ended], limits: Limits) -> Children:

@@ -49,3 +49,10 @@ def test_a_pause_stops_offering_and_sending() -> None:
     now = replace(WELL, pause_ends="until 18:00")
     assert decide(Purpose.BATTERY, now).sentence == "Sharing is paused until 18:00."
     assert may_send(Purpose.BATTERY, now).code == "consent.paused"
+
+
+def test_a_lost_signing_key_stops_every_purpose_with_its_own_sentence() -> None:
+    lost = replace(WELL, is_intact=False, key_problem="token vehicle in x.so: NoSuchToken")
+    decision = decide(Purpose.BATTERY, lost)
+    assert (decision.is_allowed, decision.code) == (False, "consent.signing_key")
+    assert "NoSuchToken); sharing stopped, everything else goes on" in decision.sentence

@@ -18,7 +18,8 @@ from agent.hmi.events import MAX_STREAMS
 from agent.hmi.guard import Guard, cookie_name
 from agent.hmi.texts import load_texts
 from agent.hmi.views import Decision, DrivingState, ScreenState, TripStatus, UpdatePhase
-from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, PROFILE, STATES, PlayedAgent
+from sim.played_agent import PlayedAgent
+from sim.screens import BATCH_ID, CONTENT_HASH, PAGES, PARKED, PROFILE, STATES
 from telemetry.purposes import Purpose
 from tests.support.asgi import HOST, Client
 

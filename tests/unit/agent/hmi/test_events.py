@@ -3,7 +3,8 @@
 import asyncio
 
 from agent.hmi.events import MAX_STREAMS, Events
-from sim.screens import PARKED, PlayedAgent
+from sim.played_agent import PlayedAgent
+from sim.screens import PARKED
 
 
 async def test_a_browser_that_comes_back_gets_at_once_what_it_missed() -> None:

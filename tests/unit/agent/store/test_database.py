@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from agent.store.database import Database, StoreError
-from agent.store.state import STEPS, State, TripOutcome, TripRow
+from agent.store.rows import TripOutcome, TripRow
+from agent.store.schema import STEPS
+from agent.store.state import State
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

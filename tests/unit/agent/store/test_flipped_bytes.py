@@ -15,8 +15,9 @@ import pytest
 from agent.store.battery import BatteryHistory
 from agent.store.database import StoreError
 from agent.store.figures import figures
+from agent.store.rows import TripOutcome, TripRow
 from agent.store.sessions import SessionRow, Sessions
-from agent.store.state import State, TripOutcome, TripRow
+from agent.store.state import State
 
 pytestmark = pytest.mark.slow
 

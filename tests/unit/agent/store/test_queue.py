@@ -10,7 +10,7 @@ from agent.sharing import Sharing
 from agent.store.drops import DropCode, Quota
 from agent.store.outbox import Outbox
 from agent.store.queued import PRIORITIES, OutboxState, Priority
-from agent.store.state import TripOutcome
+from agent.store.rows import TripOutcome
 from telemetry.purposes import Purpose
 from tests.support.clock import FakeClock
 from tests.support.trips import FakeTrip, open_sharing, write_segment
@@ -204,7 +204,8 @@ def test_parts_that_ingest_keeps_are_remembered_until_the_batch_goes(bench: Benc
 
 def test_a_file_of_the_first_release_is_led_forward_with_its_batches(tmp_path: Path) -> None:
     from agent.store.database import Database  # noqa: PLC0415
-    from agent.store.state import STEPS, State  # noqa: PLC0415
+    from agent.store.schema import STEPS  # noqa: PLC0415
+    from agent.store.state import State  # noqa: PLC0415
 
     old = Database.open(tmp_path / "state.sqlite", STEPS[:1])
     with old.transaction() as connection:

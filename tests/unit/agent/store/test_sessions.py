@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.store.schema import STEPS
 from agent.store.sessions import MAX_SESSIONS, SessionRow, Sessions
-from agent.store.state import STEPS, State
+from agent.store.state import State
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
