@@ -1,9 +1,10 @@
 """What the commands read from the state folder, beside the daemon or without it. Blocks."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,8 @@ from agent.standing import installed_apps, is_running
 from agent.store.battery import AlertRow, BatteryHistory, DayFigure
 from agent.store.events import EventFiles, StoredEvent
 from agent.store.figures import TripFigures, figures
+from agent.store.outbox import Outbox
+from agent.store.queued import OutboxState
 from agent.store.rows import TripRow
 from agent.store.sessions import SessionRow, Sessions
 from agent.store.state import State
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from agent.signals.explain import SignalsNow
 
 _ANSWER_S = 2.0
+_QUEUED = OutboxState.QUEUED
 _MAX_ANSWER_BYTES = 1 << 20
 
 
@@ -41,13 +45,17 @@ class NotFoundError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TripLine:
-    """One trip or charge session as `trips list` shows it; ``kind`` is ``trip`` or ``charge``."""
+    """One trip or charge session as `trips list` shows it; ``kind`` is ``trip`` or ``charge``.
+
+    ``waiting`` counts its batches that were confirmed and have not been delivered.
+    """
 
     trip_id: str
     kind: str = "trip"
     ended_utc: datetime
     outcome: str
     known: TripFigures
+    waiting: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return the trip for JSON: SI units in the names, UTC times."""
@@ -56,6 +64,7 @@ class TripLine:
             "kind": self.kind,
             "ended_utc": self.ended_utc.astimezone(UTC).isoformat(timespec="seconds"),
             "outcome": self.outcome,
+            "waiting": self.waiting,
             **msgspec.to_builtins(self.known),
         }
 
@@ -63,7 +72,11 @@ class TripLine:
 def trips(folders: Folders, *, limit: int) -> list[TripLine]:
     """Return the newest ``limit`` trips and charge sessions, newest first; raise StoreError."""
     with closing(State.open_to_read(folders.state)) as state:
-        driven = [_line(trip) for trip in state.trips(limit=limit)]
+        queued = [line for line in Outbox(state.database).lines() if line.state is _QUEUED]
+        waiting = Counter(line.trip_id for line in queued)
+        driven = [
+            replace(_line(trip), waiting=waiting[trip.trip_id]) for trip in state.trips(limit=limit)
+        ]
         charged = [_charge_line(row) for row in Sessions(state.database).rows(limit=limit)]
     return sorted(driven + charged, key=lambda line: line.ended_utc, reverse=True)[:limit]
 

@@ -1,7 +1,8 @@
 """Every screen of the driver's page as a picture: ``python -m sim.screenshots -o DIR``."""
 
 import asyncio
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,8 +59,8 @@ def pictures(languages: tuple[str, ...], only: str) -> Iterator[Picture]:
                     yield Picture(name, state, path, width, height, night, language)
 
 
-async def take(wanted: list[Picture], folder: Path) -> None:
-    """Write every picture of ``wanted`` to ``folder``."""
+async def take(wanted: Iterable[Picture], folder: Path) -> None:
+    """Write every picture of ``wanted`` to ``folder``, in turn."""
     agent, stop = PlayedAgent(STATES["home-first"]), asyncio.Event()
     app = await asyncio.to_thread(create_app, agent.door(), token=_TOKEN)
     bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -101,7 +102,8 @@ def main(output: Path, languages: tuple[str, ...], only: str) -> None:
     """Write every screen of the driver's page as PNG."""
     output.mkdir(parents=True, exist_ok=True)
     wanted = list(pictures(languages, only))
-    asyncio.run(take(wanted, output))
+    with click.progressbar(wanted, file=sys.stderr, label="pictures") as counting:
+        asyncio.run(take(counting, output))
     click.echo(f"{len(wanted)} pictures in {output}")
 
 

@@ -46,8 +46,14 @@ def _trip_lines(document: dict[str, Any]) -> Iterator[str]:
         ended = trip["ended_utc"][:16].replace("T", " ")
         yield (
             f"{trip['trip_id']:<18}{trip['kind']:<8}{ended:<18}{far:>7}"
-            f"{trip['duration_s'] / 60:>7.1f}{used:>8}  {trip['outcome']}"
+            f"{trip['duration_s'] / 60:>7.1f}{used:>8}  {_became(trip)}"
         )
+
+
+def _became(trip: dict[str, Any]) -> str:
+    if not trip["waiting"]:
+        return str(trip["outcome"])
+    return f"{trip['waiting']} on the way"  # confirmed; `queue list` says why
 
 
 @trips.command("show")

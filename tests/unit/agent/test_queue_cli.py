@@ -82,6 +82,13 @@ def test_the_list_shows_what_waits_and_why(home: Home) -> None:
     assert [line.split()[-1] for line in text[2:]] == ["waiting", "waiting"]
 
 
+def test_a_trip_is_on_the_way_until_it_is_delivered(home: Home) -> None:
+    home.confirm("trip-1")
+    shown = CliRunner().invoke(main, ["--config", str(home.folder / "agent.toml"), "trips", "list"])
+    assert shown.output.splitlines()[1].endswith("  1 on the way")
+    assert max(len(line) for line in shown.output.splitlines()) <= 80
+
+
 def test_a_held_batch_says_for_how_long(home: Home) -> None:
     home.confirm("trip-1", hold_s=600)
     assert "The driver can still take it back for" in home.run("list")
