@@ -250,6 +250,7 @@ class Agent:
 
     def _on_network(self) -> None:
         self._uplink.wake()
+        self._takeback.wake()
 
     async def _network_sentence(self) -> str:
         return self._network.sentence()
