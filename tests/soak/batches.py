@@ -98,7 +98,7 @@ class SoakFarEnd(FakeFarEnd):
 
 
 class SoakLink(FakeLink):
-    async def publish(self, topic: str, payload: bytes, **rest: object) -> None:  # type: ignore[override]
+    async def publish(self, topic: str, payload: bytes, **rest: object) -> None:
         far_end = self._far_end
         assert isinstance(far_end, SoakFarEnd)
         if far_end.happens("publish lost"):

@@ -8,6 +8,7 @@ from tests.soak.parts import PARTS, SYNCS
 
 Figures = Mapping[str, Any]  # as ``Book.summary`` says
 Counts = Mapping[str, int]
+Row = list[str | float | None]
 
 NOTE = (
     "The same command plays the same faults; only the moment of a power cut depends on how fast"
@@ -58,8 +59,8 @@ def tables(figures: Figures) -> list[Table]:
 def kill_points(points: Counts, pairs: Counts) -> Table:
     """Return how often each story was ended once, and twice."""
     once, twice = beginning("story ", points), beginning("story ", pairs)
-    rows = [[story, count, twice.get(story, 0)] for story, count in once.items()]
-    total = ["all", sum(once.values()), sum(twice.values())]
+    rows: list[Row] = [[story, count, twice.get(story, 0)] for story, count in once.items()]
+    total: Row = ["all", sum(once.values()), sum(twice.values())]
     return Table(
         title="Updates ended, by story",
         note=STORIES,
@@ -82,7 +83,7 @@ def beginning(with_: str, counts: Counts) -> dict[str, int]:
     return {name.removeprefix(with_): counts[name] for name in counts if name.startswith(with_)}
 
 
-def _part(name: str, part: Figures) -> list[str | float | None]:
+def _part(name: str, part: Figures) -> Row:
     counts, table = part["counts"], PARTS[name]
     others = [each for each in table.shown if each not in table.zero]
     found = ", ".join(f"{each} {counts.get(each, 0):,}" for each in others)
@@ -91,7 +92,7 @@ def _part(name: str, part: Figures) -> list[str | float | None]:
     return [commands, f"{counts.get(table.unit, 0):,} {table.unit}", found, ill]
 
 
-def _broken(counts: Counts) -> list[list[str | float | None]]:
+def _broken(counts: Counts) -> list[Row]:
     return [
         [SYNCS[name], cuts, counts.get(f"noticed {name}", 0)]
         for name, cuts in beginning("without ", counts).items()
