@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -299,7 +300,19 @@ def update(folders: Folders) -> dict[str, Any]:
 
     entry = Journal(folders.update / "journal").read()
     document: dict[str, Any] = msgspec.to_builtins(entry)
-    return document | {"installed": installed_apps(folders)}
+    planned = planned_update(folders.desk, entry.content_hash)
+    return document | {"installed": installed_apps(folders), "planned": planned}
+
+
+def planned_update(memory_file: Path, content_hash: str | None) -> str | None:
+    """Return for when the driver has planned this update, in local time; None if it is not."""
+    try:
+        memory = json.loads(memory_file.read_bytes())
+        at = datetime.fromisoformat(memory["planned_at"])
+        is_this = memory["planned_hash"] == content_hash is not None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return f"{at.astimezone():%Y-%m-%d %H:%M}" if is_this else None
 
 
 def update_history(folders: Folders) -> list[dict[str, Any]]:

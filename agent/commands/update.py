@@ -66,8 +66,14 @@ def update_from(caller: Caller, folder: Path, *, is_json: bool) -> None:
     refused, updates come from the network again.
     """
     with caller.doing("update from"):
-        from ota.client.stick import StickFile  # noqa: PLC0415 (only this command needs it)
+        from ota.client.stick import StickFile, is_stick  # noqa: PLC0415 (only this command)
 
+        if not is_stick(folder):
+            raise click.BadParameter(
+                f"{folder}: expected a stick as `okdrive-ota bundle write` has written it,"
+                " got no director/offline-snapshot.json in it; nothing was changed",
+                param_hint="FOLDER",
+            )
         StickFile(caller.folders().update).write(folder.resolve())
         view = updatetalk.follow_check(caller)
         print_document("update.from", view, is_json=is_json, lines=_found_lines)
@@ -202,17 +208,27 @@ def _answer(
         verb = "cancel" if decision is None else "answer"
         path = f"/api/updates/{content_hash}/{verb}"
         post(caller.folders().run / "screen.json", path, decision or {})
-        print_document(f"update.{word}", {"taken": True}, is_json=is_json, lines=_done_lines)
+        print_document(
+            f"update.{word}", {"taken": True}, is_json=is_json, lines=lambda _: iter([_TAKEN[word]])
+        )
 
 
 def _decide(caller: Caller, word: str, *, is_json: bool) -> None:
     with caller.doing(f"update {word}"):
         answer = updatetalk.ask_agent(caller, "update-trial", word)
-        print_document(f"update.{word}", answer, is_json=is_json, lines=_done_lines)
+        print_document(
+            f"update.{word}", answer, is_json=is_json, lines=lambda _: iter([_TAKEN[word]])
+        )
 
 
-def _done_lines(_answer: dict[str, Any]) -> Iterator[str]:
-    yield "done"
+_TAKEN = {
+    "approve": "OK: it counts down once every gate is open (`update why-not`).",
+    "schedule": "Planned for tonight, 02:30; `update cancel HASH` takes it back.",
+    "postpone": "Later: it is asked again, and nothing is installed until then.",
+    "cancel": "Taken back: nothing is installed until you say OK again.",
+    "mark-good": "Good: it is committed without the rest of its health check.",
+    "rollback": "Going back: what ran before runs again in a moment.",
+}
 
 
 def _found_lines(view: dict[str, Any]) -> Iterator[str]:
@@ -241,10 +257,11 @@ def _installed_lines(view: dict[str, Any]) -> Iterator[str]:
 def _history_lines(document: dict[str, Any]) -> Iterator[str]:
     for ended in document["updates"]:
         what = f"{ended['name']} {ended['version']}".strip() or "an offer"
-        at = ended["at_utc"][:16].replace("T", " ")
-        yield f"{at:<18}{what:<30}{ended['outcome']}"
+        at = f"{ended['at_utc'][:16].replace('T', ' ')} UTC"
+        yield f"{at:<22}{what:<30}{ended['outcome'].replace('_', ' ')}"
         if ended["code"]:
-            yield f"{'':<18}{ended['sentence']} ({ended['code']})".rstrip()
+            said = f"{ended['sentence']} ({ended['code']})"
+            yield from updatetalk.sentence_lines("", said, indent=22)
     if not document["updates"]:
         yield "No update has ended yet."
 
@@ -254,12 +271,16 @@ def _show_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"runs      {name} {version}"
     if found["live"]:
         yield from updatetalk.view_lines(found["live"])
+        if found["planned"]:
+            yield f"planned   {found['planned']}"
     else:
         yield f"state     {found['state']} (no agent runs)"
         if offer := found["offer"]:
             yield f"offered   {offer['custom']['name']} {offer['custom']['version']}"
     if last := found["outcome"]:
-        yield f"last      {last['name']} {last['version']}: {last['result']['outcome']}"
-        yield f"          {last['sentence']}"
+        how = last["result"]["outcome"].replace("_", " ")
+        yield f"last      {last['name']} {last['version']}: {how}"
+        yield from updatetalk.sentence_lines("", last["sentence"])
         if last["detail"]:
-            yield f"          {last['detail']} ({last['result']['code']})"
+            detail = f"{last['detail']} ({last['result']['code']})"
+            yield from updatetalk.sentence_lines("", detail)

@@ -2,12 +2,14 @@
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from agent.commands.common import Caller
 
+_COLUMNS = 80
 _LOOK_S = 0.2  # the agent itself looks twice a second
 _CHECK_S = 120.0  # two repositories on a bad network
 _INSTALL_S = 3_600.0  # no app takes longer; the agent goes on by itself anyway
@@ -74,7 +76,8 @@ def follow_install(caller: Caller) -> dict[str, Any]:
         raise AnswerRefusedError(why["code"], why["sentence"])
     last = view["last"] or {}
     if last.get("result", {}).get("code") is not None:
-        raise AnswerRefusedError("update.failed", f"{last['sentence']} {last['result']['code']}")
+        ended = f"{last['sentence']} It ended with {last['result']['code']}."
+        raise AnswerRefusedError("update.failed", ended)
     return view
 
 
@@ -120,21 +123,42 @@ def view_lines(view: dict[str, Any]) -> Iterator[str]:
     """Yield where the update stands, for a person."""
     yield f"state     {view['state']}"
     if offer := view["offer"]:
-        more = f" with {', '.join(offer['others'])}" if offer["others"] else ""
-        yield f"offered   {offer['name']} {offer['to_version']}{more} ({offer['criticality']})"
-        yield f"          {offer['content_hash']}"
-        if offer["deadline"]:
-            yield f"deadline  {offer['deadline']}{', passed' if offer['is_overdue'] else ''}"
+        yield from _offer_lines(offer)
     if view["progress"]:
         yield f"          {progress_line(view['progress'])}"
     yield from reason_lines(view)
 
 
+def _offer_lines(offer: dict[str, Any]) -> Iterator[str]:
+    more = f" with {', '.join(offer['others'])}" if offer["others"] else ""
+    replaces = f", replaces {offer['from_version']}" if offer["from_version"] else ""
+    yield f"offered   {offer['name']} {offer['to_version']}{more} ({offer['criticality']})"
+    yield f"          {offer['size_bytes']:,} bytes{replaces}"
+    yield f"          {offer['content_hash']}"
+    if facts := offer["facts"].get("en"):
+        yield from sentence_lines("why", facts["purpose"])
+        yield from sentence_lines("takes", f"at most {facts['duration_s']} s")
+    if offer["deadline"]:
+        yield f"deadline  {offer['deadline']}{', passed' if offer['is_overdue'] else ''}"
+
+
+def sentence_lines(label: str, sentence: str, *, indent: int = 10) -> Iterator[str]:
+    """Yield ``label`` and a sentence, wrapped so that it can be read on any terminal."""
+    yield from textwrap.wrap(
+        sentence,
+        _COLUMNS,
+        initial_indent=label.ljust(indent),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def reason_lines(view: dict[str, Any]) -> Iterator[str]:
     """Yield each reason why nothing is installed now, with its code."""
     if refused := view["attack"]:
-        yield f"refused   {refused['sentence']} ({refused['code']})"
+        yield from sentence_lines("refused", f"{refused['sentence']} ({refused['code']})")
     if problem := view["problem"]:
-        yield f"problem   {problem['sentence']} ({problem['code']})"
+        yield from sentence_lines("problem", f"{problem['sentence']} ({problem['code']})")
     for refusal in view["refusals"]:
-        yield f"waits     {refusal['sentence']} ({refusal['code']})"
+        yield from sentence_lines("waits", f"{refusal['sentence']} ({refusal['code']})")

@@ -22,7 +22,7 @@ from ota.client.ports import Fetcher, RangeAnswer
 from ota.client.verifier import Verifier
 from ota.errors import DownloadError, StorageError
 from ota.metadata.manifest import read_manifest
-from ota.metadata.offline import REPORTS_FOLDER
+from ota.metadata.offline import REPORTS_FOLDER, SNAPSHOT
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,11 @@ class StickFile:
         """Take updates from the network again; raise OSError if that was not kept."""
         if self._path.exists():
             remove_file(self._path)
+
+
+def is_stick(folder: Path) -> bool:
+    """Return whether ``folder`` looks like a stick with updates; nothing of it is verified."""
+    return (folder / "director" / f"{SNAPSHOT}.json").is_file()
 
 
 def write_report(stick: Path, manifest: bytes) -> Path:

@@ -14,7 +14,7 @@ import pytest
 from tests.support.mutants import MUTANTS, ROOT
 from tests.support.verifying import expected_code
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1_200)]
 
 PAGE = ROOT / "docs" / "reference" / "verifier-checks.md"
 HEAD = """# The verifier's checks, each taken out once

@@ -434,6 +434,18 @@ _ONLINE: tuple[Mutant, ...] = (
 MUTANTS: tuple[Mutant, ...] = (*_ONLINE, *STICK_MUTANTS)
 
 
+# What a child need not import again; nothing of the product is among it.
+_LIBRARIES = (
+    "tuf.ngclient",
+    "securesystemslib.signer",
+    "msgspec",
+    "urllib3",
+    "hypothesis",
+    "sqlalchemy",
+    "cryptography.x509",
+)
+
+
 class _Mutation(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
     """Finds the modules of ``edits`` and loads them without what they check."""
 
@@ -495,7 +507,7 @@ def _met(mutant: Mutant) -> str:
 
 def main() -> None:
     """Run every mutant and print what it meets."""
-    for warm in ("tuf.ngclient", "securesystemslib.signer", "msgspec", "urllib3", "hypothesis"):
+    for warm in _LIBRARIES:
         importlib.import_module(warm)
     for mutant in MUTANTS:
         told = {"check": mutant.check, "case": mutant.case, "met": run(mutant)}

@@ -44,6 +44,8 @@ async def test_an_update_is_shown_explained_approved_cancelled_and_installed(ram
         for answer in ("schedule", "cancel", "postpone"):
             said = await garage.update(answer, offered)
             assert (said.code, said.document["taken"]) == (0, True), said.complaint
+            planned = (await garage.update("show")).document["planned"]
+            assert (planned is not None) == (answer == "schedule")
         assert (await garage.update("approve", offered)).code == 0
         await garage.until(state="idle", offer=None)
         shown = (await garage.update("show")).document
@@ -53,6 +55,9 @@ async def test_an_update_is_shown_explained_approved_cancelled_and_installed(ram
         assert ended["content_hash"] == offered
         stick = ram / "stick"
         stick.mkdir()
+        empty = await garage.update("from", str(stick))
+        assert empty.code == 2
+        assert "expected a stick as `okdrive-ota bundle write` has written it" in empty.complaint
         written = await garage.update("report", str(stick))
         assert written.document["manifest"]["ecus"][0]["installed"]["version"] == "1.1.0"
         for taken, known in ((1, 0), (0, 1)):
