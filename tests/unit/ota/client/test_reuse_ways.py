@@ -22,6 +22,8 @@ from tests.support.packages import make_package
 from tests.support.repository_simulator import ECU
 from tests.support.update_client import open_client, update
 
+pytestmark = pytest.mark.slow
+
 PIECE = 4_096
 LIBRARY = random.Random(8).randbytes(200_000)
 OTHER = random.Random(9).randbytes(200_000)

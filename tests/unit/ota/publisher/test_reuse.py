@@ -15,6 +15,8 @@ from ota.publisher.reports import publish_report
 from tests.support.clock import FakeClock
 from tests.support.publisher import APP, new_repositories, release, write_spec
 
+pytestmark = pytest.mark.slow
+
 LIBRARY = random.Random(5).randbytes(400_000)
 
 
