@@ -30,7 +30,7 @@ test-fast: setup ## Unit, property, golden, architecture tests: the inner loop, 
 lint: setup ## Format, lint, types, imports, fresh docs: what a merge needs besides the tests.
 	@$(BIN)/python -m pytest -q tests/architecture
 bench: setup ## Every budget of the design, peers in the same run; table and build/bench.json.
-	@$(BIN)/python -m benchmarks && $(BIN)/python -m benchmarks.figures
+	@$(BIN)/python -m benchmarks
 soak: setup ## Faults and kill points for minutes or hours; says what was lost (nothing): MINUTES=10 PARTS=power-cuts
 	@$(BIN)/python -m tests.soak $(PARTS) --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES)) --json build/soak.json
 screenshots: setup ## Every screen of the driver's page as a picture.
