@@ -25,7 +25,7 @@ COMMAND = ("-c", "from telemetry.ingest.cli import main; main(['-v', 'run'])")
 
 def answered(home: IngestHome, number: int) -> int:
     log = (home.folder / f"log-{number}").read_text()
-    return len(re.findall(r"service batch$", log, flags=re.MULTILINE))
+    return len(re.findall(r"service batch batch_status=", log, flags=re.MULTILINE))
 
 
 async def send(broker: TestBroker, messages: list[tuple[bytes, str | None]]) -> list[Message]:
