@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.clock import SystemClock
-from benchmarks.result import Result
+from benchmarks.result import Result, at_most
 from sim.bus import open_bus
 from sim.demo import RECORDING, Drive, made_up_drive, recorded_drive
 from sim.home import HomeSettings, prepare
@@ -30,9 +30,9 @@ def measure(*, quick: bool = False) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         pss_mib, cpu_percent, start_s = asyncio.run(_drive(Path(folder) / "home", drive))
     return [
-        _result("agent, everything on, PSS", pss_mib, "MiB", must=64.0, aim=48.0),
-        _result("agent, processor time on a real-time drive", cpu_percent, "%", must=3.0, aim=1.0),
-        _result("start of the agent to its screen", start_s, "s", must=None, aim=None),
+        at_most("agent, everything on, PSS", pss_mib, "MiB", must=64.0, aim=48.0),
+        at_most("agent, processor time on a real-time drive", cpu_percent, "%", must=3.0, aim=1.0),
+        at_most("start of the agent to its screen", start_s, "s"),
     ]
 
 
@@ -64,16 +64,3 @@ def _pss_mib(pid: int) -> float:
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S  # utime and stime, proc(5)
-
-
-def _result(name: str, value: float, unit: str, *, must: float | None, aim: float | None) -> Result:
-    return Result(
-        name=name,
-        value=round(value, 3),
-        unit=unit,
-        peer=None,
-        ratio=None,
-        must=must,
-        aim=aim,
-        ok=None if must is None else value <= must,
-    )

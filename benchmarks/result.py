@@ -22,6 +22,22 @@ class Result(TypedDict):
     ok: bool | None
 
 
+def at_most(
+    name: str, value: float, unit: str, *, must: float | None = None, aim: float | None = None
+) -> Result:
+    """Return a figure that should be small, without a peer; rounded to what a page shows."""
+    return Result(
+        name=name,
+        value=round(value, 3),
+        unit=unit,
+        peer=None,
+        ratio=None,
+        must=must,
+        aim=aim,
+        ok=None if must is None else value <= must,
+    )
+
+
 class Table(TypedDict):
     """What does not fit one line: a title, a sentence, a head and rows as long as the head."""
 
